@@ -1,0 +1,1 @@
+"""Documents in, searchable passages out. Start with `indexer.build` (in) and `indexer.search` (out)."""

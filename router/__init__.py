@@ -1,0 +1,1 @@
+"""What an answer is: pure decisions, standard library only. Start with `router.answering`."""

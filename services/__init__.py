@@ -1,0 +1,1 @@
+"""Processes and the outside world. Start with `services.compose`."""
