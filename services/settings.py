@@ -1,0 +1,192 @@
+"""The only reader of the environment. `Settings` is also the one table of settings: name, type, default, help.
+
+Every setting is the environment variable `ANSWERLOOP_<FIELD NAME IN CAPITALS>`. The manual and
+`answerloop doctor` print `describe()`, so a setting cannot exist without its line of help.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, cast
+
+from router.errors import Misconfigured
+
+PREFIX = "ANSWERLOOP_"
+
+Parse = Callable[[str], Any]
+"""Text to value; raises ValueError with what is allowed, for example "a whole number from 1 to 65535"."""
+
+
+def _text(raw: str) -> str:
+    return raw.strip()
+
+
+def _path(raw: str) -> Path:
+    if not raw.strip():
+        raise ValueError("a folder")
+    return Path(raw.strip()).expanduser()
+
+
+def _flag(raw: str) -> bool:
+    value = raw.strip().lower()
+    if value in {"1", "true", "yes", "on"}:
+        return True
+    if value in {"0", "false", "no", "off"}:
+        return False
+    raise ValueError("yes or no (also 1/0, true/false, on/off)")
+
+
+def _whole(low: int, high: int) -> Parse:
+    def parse(raw: str) -> int:
+        allowed = f"a whole number from {low} to {high}"
+        try:
+            value = int(raw.strip())
+        except ValueError as exc:
+            raise ValueError(allowed) from exc
+        if not low <= value <= high:
+            raise ValueError(allowed)
+        return value
+
+    return parse
+
+
+def _seconds(low: float, high: float) -> Parse:
+    def parse(raw: str) -> float:
+        allowed = f"seconds from {low:g} to {high:g}"
+        try:
+            value = float(raw.strip())
+        except ValueError as exc:
+            raise ValueError(allowed) from exc
+        if not low <= value <= high:  # also refuses nan
+            raise ValueError(allowed)
+        return value
+
+    return parse
+
+
+def _one_of(*choices: str) -> Parse:
+    def parse(raw: str) -> str:
+        value = raw.strip().lower()
+        if value not in choices:
+            raise ValueError("one of " + ", ".join(choices))
+        return value
+
+    return parse
+
+
+def _url(*schemes: str) -> Parse:
+    def parse(raw: str) -> str:
+        value = raw.strip()
+        if value and value.split("://")[0] not in schemes:
+            raise ValueError("a URL that starts with " + " or ".join(f"{scheme}://" for scheme in schemes))
+        return value
+
+    return parse
+
+
+def _setting(default: Any, parse: Parse, about: str, *, secret: bool = False) -> Any:
+    return field(default=default, repr=not secret, metadata={"parse": parse, "about": about, "secret": secret})
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One row of the table. value: the current value as text, "***" where it is a secret that is set."""
+
+    variable: str
+    type: str
+    default: str
+    about: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Sizes are in the unit the name ends with: bytes, chars (Unicode characters), turns, s (seconds)."""
+
+    home: Path = _setting(Path("var"), _path, "Folder for all that is kept: index, database, uploads.")  # noqa: RUF009
+    host: str = _setting("127.0.0.1", _text, "Address to listen on. Anything but loopback needs an API key first.")
+    port: int = _setting(8080, _whole(0, 65535), "Port to listen on; 0 takes a free one.")
+    database_url: str = _setting(
+        "",
+        _url("sqlite", "postgresql", "postgresql+psycopg"),
+        "SQLAlchemy URL; empty: SQLite in the home.",
+        secret=True,
+    )
+    embedder: str = _setting(
+        "packaged", _text, "'packaged' (MiniLM, offline, English) or a sentence-transformers path."
+    )
+    threads: int = _setting(0, _whole(0, 1024), "CPU threads for the embedder; 0: as many as there are cores.")
+    max_body_bytes: int = _setting(65_536, _whole(1_024, 16_777_216), "Largest request body, uploads excepted.")
+    max_upload_bytes: int = _setting(33_554_432, _whole(1_024, 1_073_741_824), "Largest uploaded document.")
+    max_question_chars: int = _setting(2_000, _whole(1, 100_000), "Longest question.")
+    max_history_turns: int = _setting(50, _whole(0, 1_000), "Most messages of history with a question.")
+    max_history_chars: int = _setting(20_000, _whole(0, 1_000_000), "Longest history, all messages together.")
+    max_in_flight: int = _setting(256, _whole(1, 100_000), "Questions worked on at the same time.")
+    max_queued: int = _setting(256, _whole(0, 100_000), "Questions that may wait for a place; more get 429.")
+    ask_timeout_s: float = _setting(30.0, _seconds(0.01, 3_600), "A question not answered by then gets 503.")
+    stop_timeout_s: float = _setting(30.0, _seconds(0, 3_600), "How long a stopping server waits for open questions.")
+    access_log: bool = _setting(False, _flag, "Write one log line per request.")
+    log_level: str = _setting("info", _one_of("debug", "info", "warning", "error"), "How much is logged, to stderr.")
+    server: str = _setting("", _url("http", "https"), "Server that `ask` and `search` use; empty: this machine's own.")
+    api_key: str = _setting("", _text, "Key that `ask` and `search` send to a server.", secret=True)
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] = os.environ) -> Settings:
+        """Raises `Misconfigured` naming the variable, its value and what is allowed. Empty means unset."""
+        _refuse_unknown(env)
+        values = {}
+        for item in fields(cls):
+            raw = env.get(_variable(item.name), "")
+            if raw.strip():
+                values[item.name] = _parsed(_variable(item.name), raw, item.metadata)
+        return cls(**values)
+
+    def to_env(self) -> dict[str, str]:
+        """The variables that give these very settings, for a child process."""
+        values = {_variable(item.name): getattr(self, item.name) for item in fields(self)}
+        values[_variable("home")] = self.home.resolve()
+        return {name: str(value) for name, value in values.items() if value != ""}
+
+    @property
+    def store_url(self) -> str:
+        """Where the relational store is: `database_url`, or SQLite in the home."""
+        return self.database_url or f"sqlite:///{self.home.resolve() / 'answerloop.db'}"
+
+    @property
+    def uploads(self) -> Path:
+        return self.home / "uploads"
+
+    def describe(self) -> Iterator[Setting]:
+        """Every setting with its current value, in the order of the table above."""
+        for item in fields(self):
+            assert item.default is not MISSING
+            value = getattr(self, item.name)
+            shown = "***" if item.metadata["secret"] and value else str(value)
+            kind = type(item.default).__name__.replace("PosixPath", "path").replace("WindowsPath", "path")
+            yield Setting(_variable(item.name), kind, str(item.default), item.metadata["about"], shown)
+
+
+def _variable(name: str) -> str:
+    return PREFIX + name.upper()
+
+
+def _parsed(variable: str, raw: str, metadata: Mapping[str, Any]) -> Any:
+    try:
+        return cast(Parse, metadata["parse"])(raw)
+    except ValueError as exc:
+        shown = "a value that is not shown" if metadata["secret"] else repr(raw)
+        raise Misconfigured(f"{variable} is {shown}, but must be {exc}.") from exc
+
+
+def _refuse_unknown(env: Mapping[str, str]) -> None:
+    known = [_variable(item.name) for item in fields(Settings)]
+    unknown = sorted(name for name in env if name.startswith(PREFIX) and name not in known)
+    if not unknown:
+        return
+    near = get_close_matches(unknown[0], known, n=1)
+    hint = f"did you mean {near[0]}?" if near else "`answerloop doctor` lists the settings."
+    raise Misconfigured(f"{unknown[0]} is not a setting of Answerloop, probably a typo: {hint}")
