@@ -1,0 +1,282 @@
+"""Markdown to a tree of blocks that covers every character of a document.
+
+markdown-it-py finds the blocks (line ranges only; inline markup is never parsed). Containers of the various dialects
+(`:::`, `///`, `{% hint %}`, `<SimpleTab>`) are blanked out before parsing, so that what they hold is plain Markdown, and
+come back as groups of blocks that belong together.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from mdit_py_plugins.front_matter import front_matter_plugin
+
+from router.units import MARK, plain, sentences
+
+
+@dataclass(slots=True)
+class Block:
+    """`text[start:end]`, white space after it included; children, if any, cover it without gaps.
+
+    kind: "paragraph", "table", "code", "html", "list", "item", "quote", "heading", "front", "rule"; "group" for blocks
+        that belong together; "line", "row", "sentence" and "word" for what blocks are cut into.
+    level: 1 to 6 for a heading.
+    preamble: what a passage must repeat that starts at this block inside its parent.
+    tokens: length of the words in embedder tokens, filled in by the chunker.
+    """
+
+    kind: str
+    start: int
+    end: int
+    children: list[Block] = field(default_factory=list)
+    level: int = 0
+    preamble: str = ""
+    tokens: int = 0
+
+
+LONGEST_LEAF = 120
+"""Characters; a longer sentence or line can be cut at a word, should nothing else help."""
+
+_KINDS = {
+    "paragraph_open": "paragraph",
+    "heading_open": "heading",
+    "table_open": "table",
+    "tr_open": "row",
+    "bullet_list_open": "list",
+    "ordered_list_open": "list",
+    "list_item_open": "item",
+    "blockquote_open": "quote",
+    "fence": "code",
+    "code_block": "code",
+    "html_block": "html",
+    "hr": "rule",
+    "front_matter": "front",
+}
+_TRANSPARENT = frozenset({"thead_open", "tbody_open", "th_open", "td_open", "inline"})
+_WRAPPERS = r"SimpleTab|Tabs?|TabItem|TabPane|CustomContent|div|section|details|center|span|a|br|img|ArticleInfo"
+_MARK = re.compile(MARK, re.X)
+_WRAPPER = re.compile(rf"(?:</?(?:{_WRAPPERS})\b[^<>]*>[ \t]*)+$")
+_OPENS = re.compile(
+    r"(?P<colons>:{3,})[ \t]*\w|(?P<slashes>/{3,})[ \t]*\w|\{%[ \t]*(?P<hint>hint|alert|tabs?|content-ref)\b|<(?P<tag>SimpleTab|div|details)\b"
+)
+_CLOSES = re.compile(r"(?P<colons>:{3,})$|(?P<slashes>/{3,})$|\{%[ \t]*(?:end|/)[ \t]*(?P<hint>\w+)|</(?P<tag>\w+)>")
+_FENCE = re.compile(r"(?:[ ]{0,3}>[ ]?)*[ \t]*(?:[-*+][ \t]+|\d+[.)][ \t]+)?(`{3,}(?=[^`]*$)|~{3,})")
+_LEAD_IN = re.compile(r"[:：][*_\s]*$")
+_LABEL = re.compile(r"\s*(\*\*|__)[^*_\n]+\1\s*$")
+_WORD = re.compile(r"[^\s，、,]{0,80}[\s，、,]*", re.S)
+
+
+def blocks_of(text: str) -> list[Block]:
+    """The top-level blocks of a Markdown text; together they cover it without gaps ([] for an empty text)."""
+    return _Reader(text).read() if text else []
+
+
+class _Reader:
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.lines = text.split("\n")
+        self.offsets = [0]
+        for line in self.lines:
+            self.offsets.append(self.offsets[-1] + len(line) + 1)
+        self.offsets[-1] = len(text)
+        self.openers: list[int] = []  # line numbers where a container begins
+        self.containers: list[tuple[int, int]] = []  # outermost ones, offsets
+
+    def read(self) -> list[Block]:
+        tokens = _PARSER.parse(self._masked())
+        root = self._tree(tokens)
+        if not root:
+            return [Block("paragraph", 0, len(self.text))]
+        self._cover(root, 0, len(self.text))
+        return self._grouped(root)
+
+    def _masked(self) -> str:
+        """The text with container lines blanked; same lines, so the parser's line numbers hold."""
+        masked, fence, opened = [], "", list[tuple[str, str, int]]()
+        for number, line in enumerate(self.lines):
+            line = line.replace("\r", " ")
+            found = _FENCE.match(line)
+            if fence:
+                if found and found[1].startswith(fence) and line.rstrip().endswith(found[1]):
+                    fence = ""
+            elif found:
+                fence = found[1]
+            else:
+                bare = line.strip()
+                if bare and bare[0] in ":/{<[" and (_WRAPPER.match(bare) if bare[0] == "<" else _MARK.match(bare)):
+                    self._container(number, bare, opened)
+                    line = ""
+            masked.append(line)
+        return "\n".join(masked)
+
+    def _container(self, number: int, bare: str, opened: list[tuple[str, str, int]]) -> None:
+        if found := _OPENS.match(bare):
+            kind = found.lastgroup or ""
+            self.openers.append(number)
+            if kind != "tag" or f"</{found[kind]}>" not in bare:
+                opened.append((kind, found[kind], number))
+        elif found := _CLOSES.match(bare):
+            kind = found.lastgroup or ""
+            for depth in range(len(opened) - 1, -1, -1):
+                if opened[depth][:2] == (kind, found[kind]):
+                    if depth == 0:
+                        self.containers.append((self.offsets[opened[0][2]], self.offsets[number + 1]))
+                    del opened[depth:]
+                    break
+
+    def _tree(self, tokens: Sequence[Token]) -> list[Block]:
+        root: list[Block] = []
+        stack: list[list[Block]] = [root]
+        for token in tokens:
+            if token.type in _TRANSPARENT or token.type.endswith("_close"):
+                if token.nesting < 0 and token.type.replace("_close", "_open") in _KINDS:
+                    stack.pop()
+                continue
+            if token.map is None:
+                continue
+            first, last = token.map
+            block = Block(_KINDS[token.type], self.offsets[first], self.offsets[min(last, len(self.lines))])
+            if block.kind == "heading":
+                block.level = int(token.tag[1])
+            stack[-1].append(block)
+            if token.nesting > 0:
+                stack.append(block.children)
+        return root
+
+    def _cover(self, blocks: list[Block], start: int, end: int) -> None:
+        """Moves borders so that the blocks, and within each its parts, cover [start, end)."""
+        blocks[0].start = start
+        for one, other in pairwise(blocks):
+            border = self._border(one.end, other.start)
+            one.end = other.start = border
+        blocks[-1].end = end
+        for block in blocks:
+            block.children = [child for child in block.children if child.start < block.end]
+            if block.kind in ("list", "item", "quote") and block.children:
+                self._cover(block.children, block.start, block.end)
+                block.children = self._grouped(block.children)
+                if block.kind == "list":
+                    _introduce(block.children, block.preamble)
+            else:
+                block.children = self._pieces(block)
+
+    def _border(self, end: int, start: int) -> int:
+        """What stands between two blocks belongs to the first, from the first opening container line on to the second."""
+        if end >= start:
+            return start
+        at = bisect_right(self.openers, bisect_right(self.offsets, end - 1) - 1)
+        for opener in self.openers[at:]:
+            if self.offsets[opener] >= end:
+                return min(self.offsets[opener], start)
+        return start
+
+    def _grouped(self, blocks: list[Block]) -> list[Block]:
+        """Joins a lead-in with what it introduces, then the blocks of one container."""
+        joined: list[Block] = []
+        for block in blocks:
+            before = joined[-1] if joined else None
+            if before is not None and before.kind == "paragraph" and self._leads_in(before, block):
+                self._hand_down(before, block)
+                joined[-1] = Block("group", before.start, block.end, [before, block])
+            else:
+                joined.append(block)
+        for start, end in self.containers:
+            inside = [index for index, block in enumerate(joined) if start <= block.start < end]
+            if len(inside) > 1 and not any(joined[index].kind == "heading" for index in inside):
+                low, high = inside[0], inside[-1] + 1
+                joined[low:high] = [Block("group", joined[low].start, joined[high - 1].end, joined[low:high])]
+        return joined
+
+    def _leads_in(self, paragraph: Block, block: Block) -> bool:
+        if block.kind in ("heading", "rule"):
+            return False
+        words = self.text[paragraph.start : paragraph.end]
+        return block.kind in ("list", "table", "code") or bool(_LEAD_IN.search(words) or _LABEL.match(words))
+
+    def _hand_down(self, paragraph: Block, block: Block) -> None:
+        """A list or code that will be cut repeats the sentence that introduces it."""
+        last = list(sentences(self.text, paragraph.start, paragraph.end))[-1:]
+        lead = plain(self.text[slice(*last[0])]) if last else ""
+        if block.kind == "list":
+            _introduce(block.children, lead)
+        elif block.kind == "code":
+            for child in block.children:
+                for part in [child, *child.children]:
+                    part.preamble = f"{lead}\n\n{part.preamble}" if part.preamble else lead
+
+    def _pieces(self, block: Block) -> list[Block]:
+        if block.kind == "paragraph":
+            return self._leaves("sentence", self._sentence_starts(block), block.end)
+        if block.kind == "table" and block.children:
+            return self._rows(block)
+        if block.kind in ("code", "html"):
+            return self._stanzas(block)
+        return []
+
+    def _sentence_starts(self, block: Block) -> list[int]:
+        return [start for start, _ in sentences(self.text, block.start, block.end)]
+
+    def _rows(self, table: Block) -> list[Block]:
+        starts = [row.start for row in table.children]
+        body = starts[2:] if len(starts) > 1 else []
+        rows = self._leaves("row", [table.start, *body], table.end)
+        header = self.text[starts[0] : starts[1]].rstrip() if body else ""
+        for row in rows[1:]:
+            row.preamble = header
+        return rows
+
+    def _stanzas(self, block: Block) -> list[Block]:
+        """Runs of lines between blank lines; the fences stay with the line next to them."""
+        first = bisect_right(self.offsets, block.start) - 1
+        lines = [at for at in self.offsets[first : bisect_right(self.offsets, block.end - 1)] if at >= block.start]
+        lines = lines[:1] + lines[2:] if block.kind == "code" and len(lines) > 3 else lines
+        opening = self.text[block.start : self.offsets[first + 1]].strip() if block.kind == "code" else ""
+        starts = [lines[0]] + [b for a, b in pairwise(lines) if not self.text[a:b].strip()]
+        stanzas = []
+        for start, end in pairwise([*starts, block.end]):
+            stanza = Block("stanza", start, end)
+            stanza.children = self._leaves("line", [at for at in lines if start <= at < end], end)
+            stanzas.append(stanza)
+        if _FENCE.match(opening):
+            for stanza in stanzas:
+                for part in [stanza, *stanza.children]:
+                    part.preamble = opening
+        return stanzas
+
+    def _leaves(self, kind: str, starts: Sequence[int], end: int) -> list[Block]:
+        """Blocks that begin at `starts` and run to `end`; too long ones get words as children."""
+        leaves = [Block(kind, a, b) for a, b in pairwise([*starts, end]) if a < b]
+        for leaf in leaves:
+            if leaf.end - leaf.start > LONGEST_LEAF:
+                leaf.children = list(self._words(leaf.start, leaf.end))
+        return leaves
+
+    def _words(self, start: int, end: int) -> Iterator[Block]:
+        begin = at = start
+        while at < end:
+            found = _WORD.match(self.text, at, end)
+            at = found.end() if found and found.end() > at else at + 1
+            if at - begin >= LONGEST_LEAF // 3 or at == end:
+                yield Block("word", begin, at)
+                begin = at
+
+
+def _introduce(items: Sequence[Block], lead: str) -> None:
+    for item in items:
+        if not item.preamble:
+            item.preamble = lead
+
+
+def _parser() -> MarkdownIt:
+    parser = MarkdownIt("commonmark").enable("table").use(front_matter_plugin)
+    parser.core.ruler.enableOnly(["normalize", "block"])
+    return parser
+
+
+_PARSER = _parser()

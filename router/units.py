@@ -1,0 +1,333 @@
+"""The smallest things of a passage that can be quoted, and their words without Markdown markup.
+
+Line based and linear in the length of the text: a passage is split each time it is shown, matched or embedded.
+A passage may start or stop in the middle of a table, a list or a code block; what is there is then split as what it
+most likely is: rows need no header, and a bare fence right below a line of text closes code that began before the
+passage. Code with neither fence in sight is split like prose.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from router.types import Unit, UnitKind
+
+
+class Part(NamedTuple):
+    """A span that carries words: a unit, or, where `kind` is None, words that are searched but never quoted on their
+    own (a table's header row, the caption of an image). Offsets are relative to the text that was split."""
+
+    kind: UnitKind | None
+    start: int
+    end: int
+
+
+MARK = r"""(?:
+      :{3,}.*                                           # VuePress: "::: tip"
+    | /{3,}(?:[ \t].*)?                                 # Python-Markdown blocks: "/// note | Title"
+    | \{%.*%\} | \{\{[<%].*[>%]\}\} | \{\*.*\*\}          # GitBook, Hugo, included sources
+    | \[!\w+\] | \[\[?(?:toc|TOC)\]\]?
+    | (?:</?[A-Za-z](?:[^<>\n]|(?<==)>)*>[ \t]*)+            # nothing but tags
+    )[ \t]*$"""
+"""A line (white space in front removed) that is a writer's tool and says nothing: for `re.VERBOSE | re.MULTILINE`."""
+
+_LINE = re.compile(
+    r"""^(?P<quote>(?:[ ]{0,3}>[ ]?)*)(?P<indent>[ \t]*)(?:
+      (?P<blank>$)
+    | (?P<fence>`{3,}(?=[^`\n]*$)|~{3,}) .*$
+    | (?P<atx>\#{1,6}(?=[ \t]|$)) .*$
+    | (?P<delimiter>(?=[^|\n]*\|)(?=[^-\n]*-)[|: \t-]+$)
+    | (?P<rule>(?:=+|-+|(?:[-*_][ \t]*){3,})[ \t]*$)
+    | (?P<item>(?:[-*+]|\d{1,9}[.)])(?=[ \t]|$)) .*$
+    | (?P<row>\|) .*$
+    | (?P<comment><!--) .*$
+    | (?P<mark>"""
+    + MARK
+    + r""")
+    | (?P<definition>\[[^\]\n]+\]:[ \t]*\S) .*$
+    | (?P<image>!\[[^\]\n]*\](?:\([^)\n]*\))[ \t]*$)
+    | (?P<text>.) .*$
+    )""",
+    re.VERBOSE | re.MULTILINE,
+)
+_FRONT_MATTER = re.compile(
+    r"\A(?:---[ \t]*\n(?:[\w-]+[ \t]*:|\#).*?^(?:---|\.\.\.)|\+\+\+[ \t]*\n.*?^\+\+\+)[ \t]*$", re.M | re.S
+)
+_CLOSERS = r"""[”’"'」』】）)\]*_~]*"""
+_BREAK = re.compile(
+    r"""``(?:[^`]|`(?!`))+`` | `[^`]+`                   # never inside code, links and addresses
+    | \[[^\[\]]*\]\([^()\n]*\) | https?://[^\s<>()，。；、]*[\w/]
+    | (?P<wide>[。！？；]+"""
+    + _CLOSERS
+    + r""")
+    | (?P<narrow>[.!?]+"""
+    + _CLOSERS
+    + r""")(?=\s|\Z)
+    | (?P<hard>[ ]{2,}\n|\\\n|<br[ ]?/?>)""",
+    re.VERBOSE,
+)
+_LAST_WORD = re.compile(r"[A-Za-z.]+\Z")
+_NEXT = re.compile(r"[\s>*_`\"'(\[“]*(\w?)")
+_EDGE = " \t\n\r>"
+_ABBREVIATIONS = frozenset(
+    "e.g i.e eg ie etc vs cf al no fig eq sec ch vol pp approx resp incl mr mrs ms dr prof st inc ltd co corp dept est".split()
+)
+
+
+def split(text: str) -> tuple[Unit, ...]:
+    """The units of a passage's text, in order, without overlaps, trimmed of surrounding white space. Never raises."""
+    return tuple(Unit(kind, start, end) for kind, start, end in parts(text) if kind is not None)
+
+
+def parts(text: str) -> list[Part]:
+    """Everything in `text` that carries words, in order: its units and what stands between them (see `Part`)."""
+    scanner = _Scanner(text)
+    front = _FRONT_MATTER.match(text)
+    scanner.scan(front.end() if front else 0)
+    return scanner.parts
+
+
+def sentences(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Spans of the sentences of one paragraph `text[start:end]`, trimmed; what lies between them is white space."""
+    begin = start
+    for found in _BREAK.finditer(text, start, end):
+        kind = found.lastgroup
+        if kind is None or (kind == "narrow" and not _ends_sentence(text, begin, found, end)):
+            continue
+        if span := _trimmed(text, begin, found.start() if kind == "hard" else found.end()):
+            yield span
+        begin = found.end()
+    if span := _trimmed(text, begin, end):
+        yield span
+
+
+def _ends_sentence(text: str, begin: int, found: re.Match[str], end: int) -> bool:
+    """Whether a Latin full stop, question or exclamation mark before white space ends a sentence."""
+    following = _NEXT.match(text, found.end(), end)
+    if following and following[1].isascii() and following[1].islower():
+        return False
+    if text[found.start()] != ".":
+        return True
+    word = _LAST_WORD.search(text, max(begin, found.start() - 12), found.start())
+    if word is None:
+        return not text[begin : found.start()].strip(_EDGE).isdigit()  # "1." in front of a step
+    return word[0].lower() not in _ABBREVIATIONS and not (len(word[0]) == 1 and word[0].isupper() and word[0] != "I")
+
+
+def _trimmed(text: str, start: int, end: int) -> tuple[int, int] | None:
+    piece = text[start:end]
+    left = len(piece) - len(piece.lstrip(_EDGE))
+    length = len(piece.rstrip())
+    return (start + left, start + length) if left < length else None
+
+
+class _Scanner:
+    """One pass over the lines. `open` is the paragraph or list item being read; a fence or a comment swallows lines."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.parts: list[Part] = []
+        self.open: UnitKind | None = None
+        self.start = self.end = 0
+
+    def scan(self, position: int) -> None:
+        lines = list(_LINE.finditer(self.text, position))
+        index = self._cut_code(lines)
+        after_blank, in_list, table = True, False, False
+        while index < len(lines):
+            line = lines[index]
+            kind = line.lastgroup
+            index += 1
+            if kind == "blank":
+                self._flush()
+                after_blank, table = True, False
+                continue
+            if kind == "text":
+                indent = line["indent"]
+                if table and "|" in line[0]:
+                    self._add(UnitKind.ROW, *line.span())
+                elif self.open is not None and not (line["quote"] and self.text[self.start] != ">" and after_blank):
+                    self.end = line.end()
+                elif len(indent.expandtabs(4)) >= 4 and after_blank and not in_list:
+                    index = self._indented(lines, index)
+                else:
+                    in_list = in_list and indent != ""
+                    self._begin(UnitKind.SENTENCE, line)
+            elif kind == "item":
+                self._flush()
+                self._begin(UnitKind.ITEM, line)
+                in_list = True
+            elif kind == "row":
+                self._flush()
+                self._add(UnitKind.ROW, *line.span())
+            elif kind == "delimiter":
+                self._header()
+                table = True
+            elif kind == "fence":
+                self._flush()
+                index = self._fenced(lines, index)
+            elif kind == "rule":
+                self._rule(line)
+            elif kind == "comment":
+                self._flush()
+                index = self._comment(lines, index)
+            else:
+                self._flush()
+                if kind == "atx":
+                    self._add(UnitKind.HEADING, *line.span())
+                    in_list = False
+                elif kind == "image":
+                    self._add(None, *line.span())
+            after_blank = False
+        self._flush()
+
+    def _begin(self, kind: UnitKind, line: re.Match[str]) -> None:
+        self.open, self.start, self.end = kind, line.end("indent"), line.end()
+
+    def _flush(self) -> None:
+        if self.open is UnitKind.SENTENCE:
+            self.parts.extend(Part(UnitKind.SENTENCE, *span) for span in sentences(self.text, self.start, self.end))
+        elif self.open is not None:
+            self._add(self.open, self.start, self.end)
+        self.open = None
+
+    def _add(self, kind: UnitKind | None, start: int, end: int) -> None:
+        if span := _trimmed(self.text, start, end):
+            self.parts.append(Part(kind, *span))
+
+    def _rule(self, line: re.Match[str]) -> None:
+        """A line of dashes or equals signs makes a heading of the paragraph above it; alone it is a thematic break."""
+        if self.open is UnitKind.SENTENCE and self.text[line.end("indent")] in "=-":
+            self._add(UnitKind.HEADING, self.start, self.end)
+            self.open = None
+        self._flush()
+
+    def _header(self) -> None:
+        """The line above a delimiter row is the table's header: words to search, nothing to quote."""
+        if self.open is UnitKind.SENTENCE:
+            start = max(self.start, self.text.rfind("\n", 0, self.end) + 1)
+            end, self.end = self.end, start
+            self._flush() if start > self.start else setattr(self, "open", None)
+            self._add(None, start, end)
+        elif self.parts and self.parts[-1].kind is UnitKind.ROW:
+            self.parts[-1] = self.parts[-1]._replace(kind=None)
+
+    def _fenced(self, lines: list[re.Match[str]], index: int) -> int:
+        opening = lines[index - 1]
+        fence = opening["fence"]
+        last = opening
+        while index < len(lines):
+            last = lines[index]
+            index += 1
+            if _closes(last, fence):
+                break
+        self._add(UnitKind.CODE, opening.end("indent"), last.end())
+        return index
+
+    def _indented(self, lines: list[re.Match[str]], index: int) -> int:
+        first = last = lines[index - 1]
+        while index < len(lines) and (lines[index].lastgroup == "blank" or lines[index]["indent"].expandtabs(4)[3:4]):
+            if lines[index].lastgroup != "blank":
+                last = lines[index]
+            index += 1
+        self._add(UnitKind.CODE, first.start(), last.end())
+        return index
+
+    def _comment(self, lines: list[re.Match[str]], index: int) -> int:
+        close = self.text.find("-->", lines[index - 1].start())
+        while index < len(lines) and (close < 0 or lines[index].start() < close):
+            index += 1
+        return index
+
+    def _cut_code(self, lines: list[re.Match[str]]) -> int:
+        """Takes in code whose opening fence was cut away; returns the index of the first line after it."""
+        fences = [index for index, line in enumerate(lines) if line.lastgroup == "fence"]
+        if not fences or not _unbalanced(lines, fences):
+            return 0
+        first = fences[0]
+        if first == 0 or lines[first - 1].lastgroup == "blank" or not _closes(lines[first], lines[first]["fence"]):
+            return 0
+        self._add(UnitKind.CODE, lines[0].start(), lines[first].end())
+        return first + 1
+
+
+def _closes(line: re.Match[str], fence: str) -> bool:
+    return line.lastgroup == "fence" and line["fence"].startswith(fence) and line[0].rstrip().endswith(line["fence"])
+
+
+def _unbalanced(lines: list[re.Match[str]], fences: list[int]) -> bool:
+    fence: str | None = None
+    for index in fences:
+        if fence is None:
+            fence = lines[index]["fence"]
+        elif _closes(lines[index], fence):
+            fence = None
+    return fence is not None
+
+
+# --- words without markup ---------------------------------------------------------------------------------------------
+
+_FENCED = re.compile(r"\A[ \t>]*(`{3,}|~{3,})[^\n]*\n?")
+_CLOSING = re.compile(r"(?:\A|\n)[ \t>]*(?:`{3,}|~{3,})[ \t]*\Z")
+_PREFIX = re.compile(r"^(?:[ ]{0,3}>[ ]?)*[ \t]*(?:\#{1,6}(?:[ \t]+|$)|[-*+](?:[ \t]+(?:\[[ xX]\][ \t]+)?|$))?", re.M)
+_USELESS = re.compile(
+    r"^[ \t]*(?:" + MARK + r"|\[[^\]\n]+\]:[ \t]*\S.*$|(?=[^|\n]*\|)(?=[^-\n]*-)[|:\ \t-]+$|(?:=+|-{2,})[ \t]*$)",
+    re.M | re.X,
+)
+_INLINE = re.compile(
+    r"""``(?P<code2>(?:[^`]|`(?!`))+)`` | `(?P<code>[^`]+)`
+    | !\[(?P<image>[^\[\]]*)\]\([^()\n]*\)
+    | \[(?P<link>[^\[\]]*)\](?:\([^()\n]*(?:\([^()\n]*\)[^()\n]*)?\)|\[[^\[\]\n]*\])
+    | <(?P<url>https?://[^\s<>]+)>
+    | (?P<gone><!--.*?(?:-->|\Z)|</?[A-Za-z][\w.:-]*(?:\s(?:[^<>]|(?<==)>)*)?/?>|\{%.*?%\}|\{\{[<%].*?[>%]\}\}|[ \t]*\{[ ]*[#.][\w.\ #-]+\})
+    | \\(?P<escaped>[!-/:-@\[-`{-~])""",
+    re.VERBOSE | re.DOTALL,
+)
+_EMPHASIS = re.compile(r"(\*{1,3}|~~)(?=\S)([^*~\n]+)(?<=\S)\1|(?<!\w)(_{1,3})(?=\S)([^_\n]+)(?<=\S)\3(?!\w)")
+_MARKUP = re.compile(r"[\\`*_~\[<&#|{>!:/=-]")
+_CELL = re.compile(r"(?<!\\)\|")
+
+
+def plain(text: str) -> str:
+    """A unit's text without Markdown markup: for display in an answer, for matching words and for search.
+
+    Code keeps its every character but loses its fences; table cells are joined with " | ".
+    """
+    if not _MARKUP.search(text):
+        return text.strip()
+    fenced = _FENCED.match(text)
+    if fenced:
+        return _CLOSING.sub("", text[fenced.end() :])
+    return "\n".join(filter(None, (_plain_line(line) for line in _without_markup(text).split("\n"))))
+
+
+def _without_markup(text: str) -> str:
+    """Block marks and inline markup taken away; line breaks and table pipes stay."""
+    text = _PREFIX.sub("", _USELESS.sub("", text))
+    text = _INLINE.sub(_words, text)
+    if "](" in text:  # an image inside a link
+        text = _INLINE.sub(_words, text)
+    text = _EMPHASIS.sub(_emphasised, _EMPHASIS.sub(_emphasised, text))
+    return html.unescape(text) if "&" in text else text
+
+
+def _words(found: re.Match[str]) -> str:
+    group = found.lastgroup
+    if group is None or group == "gone":
+        return " " if found[0][:3].lower() == "<br" else ""
+    return found[group]
+
+
+def _emphasised(found: re.Match[str]) -> str:
+    return found[2] or found[4]
+
+
+def _plain_line(line: str) -> str:
+    line = line.strip()
+    if line.startswith("|"):
+        cells = (cell.strip().replace("\\|", "|") for cell in _CELL.split(line.strip("|")))
+        return " | ".join(cell for cell in cells if cell)
+    return line
