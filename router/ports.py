@@ -59,7 +59,10 @@ class Generator(Protocol):
 class Store(Protocol):
     """What must survive `kill -9`. Every write is durable when its call returns."""
 
-    async def record(self, trace: Trace, review: ReviewItem | None) -> None: ...
+    async def record(self, trace: Trace, review: ReviewItem | None) -> str | None:
+        """The id of the review item that now holds the trace: `review`'s own, or that of an open one that asks
+        the same; None without `review`."""
+        ...
 
     async def add_feedback(self, trace_id: str, rating: str, comment: str) -> None:
         """Raises `NotFound` for an unknown trace."""

@@ -1,0 +1,66 @@
+"""Traces to JSON text and back, exactly.
+
+Numbers that JSON cannot hold (NaN, infinities) are written as null and read back as NaN where the record
+says float: a broken diagnostic must not keep an answer from being sent.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from router.errors import InvalidInput
+from router.types import Answer, Citation, Question, Route, Trace, Turn
+
+
+def dumps(value: object) -> str:
+    """JSON text; records and numpy scalars included. Raises `InvalidInput` for what JSON cannot hold."""
+    try:
+        return orjson.dumps(value, default=_plain, option=orjson.OPT_SERIALIZE_NUMPY).decode()
+    except TypeError as exc:  # orjson's error for wrong types, lone surrogates and numbers over 64 bits
+        raise InvalidInput(f"a value cannot be stored as JSON: {exc}") from exc
+
+
+def loads(text: str) -> Any:
+    return orjson.loads(text)
+
+
+def encode_trace(trace: Trace) -> str:
+    """Raises `InvalidInput` when `candidates`, `features` or `timings_ms` hold what JSON cannot."""
+    return dumps(trace)
+
+
+def decode_trace(text: str) -> Trace:
+    raw = loads(text)
+    question, answer = raw["question"], raw["answer"]
+    question["history"] = tuple(Turn(**turn) for turn in question["history"])
+    answer["route"] = Route(answer["route"])
+    answer["confidence"] = _number(answer["confidence"])
+    answer["citations"] = _citations(answer["citations"])
+    answer["maybe_useful"] = _citations(answer["maybe_useful"])
+    raw["question"], raw["answer"] = Question(**question), Answer(**answer)
+    raw["candidates"], raw["guards"] = tuple(raw["candidates"]), tuple(raw["guards"])
+    raw["features"], raw["timings_ms"] = _numbers(raw["features"]), _numbers(raw["timings_ms"])
+    return Trace(**raw)
+
+
+def _citations(raw: list[dict[str, Any]]) -> tuple[Citation, ...]:
+    return tuple(Citation(**{**citation, "aliases": tuple(citation["aliases"])}) for citation in raw)
+
+
+def _numbers(raw: Mapping[str, float | None]) -> dict[str, float]:
+    return {name: _number(value) for name, value in raw.items()}
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def _plain(value: object) -> object:
+    """What orjson does not know by itself: read-only mappings."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} is not JSON-ready")

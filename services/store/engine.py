@@ -1,0 +1,105 @@
+"""Engines for the two databases, and their errors in our words."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
+
+from router.errors import AnswerloopError, Conflict, Misconfigured, Unavailable
+
+IMMEDIATE = "answerloop_immediate"
+"""Execution option: the transaction will write, so take SQLite's write lock at once instead of failing half way."""
+
+FOREIGN_ERRORS = (SQLAlchemyError, sqlite3.Error)
+
+_BUSY_MS = 10_000  # how long to wait for another process's transaction
+_CHECKPOINT_PAGES = 4_000  # copy the log into the file every 16 MB or so: fewer pauses than SQLite's 4 MB
+
+
+def make_engine(url: str) -> Engine:
+    """Raises `Misconfigured` for a URL that names no usable database."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError as exc:
+        raise Misconfigured(f"the store URL {url!r} cannot be read; {_EXPECTED}") from exc
+    if parsed.drivername in ("sqlite", "sqlite+pysqlite"):
+        return _sqlite(parsed)
+    if parsed.drivername == "postgresql+psycopg":
+        return _postgres(parsed)
+    raise Misconfigured(f"the store cannot use {parsed.drivername!r}; {_EXPECTED}")
+
+
+_EXPECTED = "use sqlite:////absolute/path/to/file or postgresql+psycopg://user:password@host/database"
+
+
+def translate(error: Exception) -> Exception:
+    """A database's error in our words; every other error as it is."""
+    if isinstance(error, AnswerloopError) or not isinstance(error, FOREIGN_ERRORS):
+        return error
+    reason = str(getattr(error, "orig", None) or error).strip()
+    if isinstance(error, IntegrityError):
+        ours: AnswerloopError = Conflict(f"the store refused the change: {reason}")
+    else:
+        ours = Unavailable(f"the store cannot do this now: {reason}")
+    ours.__cause__ = error
+    return ours
+
+
+def _postgres(url: URL) -> Engine:
+    try:
+        # pre_ping: the server may have restarted since the connection was last used.
+        return create_engine(url, pool_pre_ping=True, pool_size=8, max_overflow=0)
+    except ModuleNotFoundError as exc:
+        raise Misconfigured("PostgreSQL needs psycopg: pip install 'answerloop[postgres]'") from exc
+
+
+def _sqlite(url: URL) -> Engine:
+    if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
+        raise Misconfigured(f"the store must be a file that survives a restart; {_EXPECTED}")
+    _create_private(Path(url.database))
+    engine = create_engine(url, pool_size=8, max_overflow=0)
+    event.listen(engine, "connect", _prepare)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _create_private(path: Path) -> None:
+    """Questions and key hashes are nobody else's business; SQLite gives its log files the same mode."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as exc:
+        raise Misconfigured(f"the store file {path} cannot be opened for writing: {exc.strerror}") from exc
+
+
+def _prepare(connection: sqlite3.Connection, _record: Any) -> None:
+    connection.isolation_level = None  # we send BEGIN ourselves: the driver's own starts too late for savepoints
+    connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
+    _use_wal(connection)
+    connection.execute("PRAGMA synchronous = FULL")  # a commit returns after the disk has it
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """The mode stays in the file, but two processes that set it at once collide without waiting."""
+    deadline = time.monotonic() + _BUSY_MS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.005)
+
+
+def _begin(connection: Connection) -> None:
+    writes = connection.get_execution_options().get(IMMEDIATE, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

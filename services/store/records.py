@@ -1,0 +1,121 @@
+"""What the store hands out, beyond the records of `router.types`. Times are UTC, ISO 8601."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from router.types import ReviewItem
+
+
+def now() -> str:
+    """Microseconds and "Z", always the same width: text order is time order."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+class Role(StrEnum):
+    """What a key may do; each role may do everything the one before it may."""
+
+    ASKER = "asker"
+    REVIEWER = "reviewer"
+    ADMIN = "admin"
+
+    def allows(self, needed: Role) -> bool:
+        ranks = list(Role)
+        return ranks.index(self) >= ranks.index(needed)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyInfo:
+    """prefix: the first characters of the key, enough for a person to recognise it."""
+
+    id: str
+    name: str
+    role: Role
+    prefix: str
+    created: str
+    revoked: str | None = None
+
+
+class JobState(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+    @property
+    def final(self) -> bool:
+        return self in (JobState.DONE, JobState.FAILED, JobState.INTERRUPTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Long work. done, total: units of the stage. pid: the process that does it, on `host`."""
+
+    id: str
+    kind: str
+    state: JobState
+    stage: str
+    done: int
+    total: int
+    message: str
+    params: dict[str, Any]
+    result: dict[str, Any] | None
+    host: str
+    pid: int
+    created: str
+    updated: str
+    started: str | None
+    finished: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TraceSummary:
+    """One line of a list of traces. seq: order of arrival, the cursor for the next page."""
+
+    seq: int
+    id: str
+    created: str
+    question: str
+    language: str
+    route: str
+    confidence: float
+    release_id: str
+    session_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedItem:
+    """A review item with how many traces ask it (at least 1) and when it last changed."""
+
+    item: ReviewItem
+    asks: int
+    updated: str
+
+
+@dataclass(frozen=True, slots=True)
+class Activation:
+    release_id: str
+    created: str
+    who: str
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    id: str
+    created: str
+    payload: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """before, after: JSON-ready, or None where there is nothing to compare."""
+
+    created: str
+    who: str
+    what: str
+    before: Any
+    after: Any

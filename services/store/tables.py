@@ -1,0 +1,169 @@
+"""The tables, as SQLAlchemy Core. A change here needs a migration; a test compares the two.
+
+Times are ISO 8601 text in UTC with microseconds, so that text order is time order on every database.
+`seq` columns give the order of arrival; `id` columns are what the outside world sees.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    text,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# SQLite gives numbers by itself only to a column declared exactly INTEGER PRIMARY KEY.
+Sequence = BigInteger().with_variant(Integer, "sqlite")
+
+UNDECIDED = text("state <> 'decided'")
+"""A question has one open review item at most. Literal text, so that both databases recognise the index by it."""
+
+traces = Table(
+    "traces",
+    metadata,
+    Column("seq", Sequence, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("created", Text, nullable=False),
+    Column("question", Text, nullable=False),
+    Column("language", Text, nullable=False),
+    Column("route", Text, nullable=False),
+    Column("confidence", Float, nullable=False),
+    Column("release_id", Text, nullable=False),
+    Column("session_id", Text),
+    Column("payload", Text, nullable=False),
+)
+
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("seq", Sequence, primary_key=True),
+    Column("trace_id", Text, ForeignKey("traces.id"), nullable=False, index=True),
+    Column("rating", Text, nullable=False),
+    Column("comment", Text, nullable=False),
+    Column("created", Text, nullable=False),
+)
+
+review_items = Table(
+    "review_items",
+    metadata,
+    Column("seq", Sequence, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("trace_id", Text, ForeignKey("traces.id"), nullable=False),
+    Column("question", Text, nullable=False),
+    Column("question_key", Text, nullable=False),
+    Column("language", Text, nullable=False),
+    Column("cause", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("asks", Integer, nullable=False),
+    Column("created", Text, nullable=False),
+    Column("updated", Text, nullable=False),
+    Index("ix_review_items_state_asks", "state", "asks"),
+    Index(
+        "uq_review_items_open_question",
+        "question_key",
+        unique=True,
+        sqlite_where=UNDECIDED,
+        postgresql_where=UNDECIDED,
+    ),
+)
+
+review_traces = Table(
+    "review_traces",
+    metadata,
+    Column("item_id", Text, ForeignKey("review_items.id"), primary_key=True),
+    Column("trace_id", Text, ForeignKey("traces.id"), primary_key=True),
+    Column("added", Text, nullable=False),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("hash", Text, nullable=False, unique=True),
+    Column("prefix", Text, nullable=False),
+    Column("created", Text, nullable=False),
+    Column("revoked", Text),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("seq", Sequence, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("kind", Text, nullable=False),
+    Column("state", Text, nullable=False, index=True),
+    Column("stage", Text, nullable=False),
+    Column("done", BigInteger, nullable=False),
+    Column("total", BigInteger, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("params", Text, nullable=False),
+    Column("result", Text),
+    Column("host", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("pid_started", Text, nullable=False),
+    Column("created", Text, nullable=False),
+    Column("updated", Text, nullable=False),
+    Column("started", Text),
+    Column("finished", Text),
+)
+
+releases = Table(
+    "releases",
+    metadata,
+    Column("seq", Sequence, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("created", Text, nullable=False),
+    Column("index_version", Text, nullable=False),
+    Column("curated_revision", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("prompt_hash", Text, nullable=False),
+    Column("calibration", Text, nullable=False),
+    Column("note", Text, nullable=False),
+)
+
+activations = Table(
+    "activations",
+    metadata,
+    Column("seq", Sequence, primary_key=True),
+    Column("release_id", Text, ForeignKey("releases.id"), nullable=False),
+    Column("created", Text, nullable=False),
+    Column("who", Text, nullable=False),
+)
+
+calibrations = Table(
+    "calibrations",
+    metadata,
+    Column("seq", Sequence, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("created", Text, nullable=False),
+    Column("payload", Text, nullable=False),
+)
+
+audit_log = Table(
+    "audit_log",
+    metadata,
+    Column("seq", Sequence, primary_key=True),
+    Column("created", Text, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("what", Text, nullable=False),
+    Column("before", Text),
+    Column("after", Text),
+)

@@ -1,0 +1,62 @@
+"""Traces and what people thought of them. Functions here take an open transaction."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, insert, select
+
+from router.errors import InvalidInput, NotFound
+from router.types import Trace
+from services.store.codec import decode_trace, encode_trace
+from services.store.records import TraceSummary, now
+from services.store.tables import feedback, traces
+
+INSERT = insert(traces)
+
+RATINGS = ("up", "down")
+
+
+def as_row(trace: Trace) -> dict[str, Any]:
+    """Raises `InvalidInput` when the trace cannot be written as JSON."""
+    return {
+        "id": trace.id,
+        "created": trace.created,
+        "question": storable(trace.question.text),
+        "language": trace.language,
+        "route": trace.answer.route.value,
+        "confidence": float(trace.answer.confidence),
+        "release_id": trace.release,
+        "session_id": None if trace.question.session_id is None else storable(trace.question.session_id),
+        "payload": encode_trace(trace),
+    }
+
+
+def storable(text: str) -> str:
+    """PostgreSQL's text cannot hold NUL; the payload, being JSON, keeps the original."""
+    return text.replace("\x00", "\ufffd")
+
+
+def get(connection: Connection, trace_id: str) -> Trace:
+    payload = connection.execute(select(traces.c.payload).where(traces.c.id == trace_id)).scalar_one_or_none()
+    if payload is None:
+        raise NotFound(f"no trace {trace_id!r}")
+    return decode_trace(payload)
+
+
+def newest(connection: Connection, limit: int, before: int | None, route: str | None) -> list[TraceSummary]:
+    columns = [traces.c[name] for name in TraceSummary.__slots__]
+    query = select(*columns).order_by(traces.c.seq.desc()).limit(limit)
+    if before is not None:
+        query = query.where(traces.c.seq < before)
+    if route is not None:
+        query = query.where(traces.c.route == route)
+    return [TraceSummary(**row._mapping) for row in connection.execute(query)]
+
+
+def add_feedback(connection: Connection, trace_id: str, rating: str, comment: str) -> None:
+    if rating not in RATINGS:
+        raise InvalidInput(f"rating {rating!r} is neither 'up' nor 'down'")
+    connection.execute(
+        insert(feedback).values(trace_id=trace_id, rating=rating, comment=storable(comment), created=now())
+    )
