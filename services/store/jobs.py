@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, insert, select, update
 from router.errors import NotFound
 from services.store import processes
 from services.store.codec import dumps, loads
-from services.store.records import Job, JobState, now
+from services.store.records import Job, JobState, now, stamp
 from services.store.tables import jobs
 
 _OPEN = (JobState.QUEUED, JobState.RUNNING)
@@ -88,23 +88,26 @@ def newest(connection: Connection, limit: int, kind: str | None) -> list[Job]:
     return [_job(row) for row in connection.execute(query)]
 
 
-def interrupt_dead(connection: Connection, silent_after: float) -> list[Job]:
-    """Open jobs whose process is gone become interrupted. A process on another machine cannot be looked at: there,
-    no word for `silent_after` seconds counts as gone. (A SQLite file is never shared between machines.)"""
-    limit = (datetime.now(UTC) - timedelta(seconds=silent_after)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+def dead(connection: Connection, silent_after: float) -> list[str]:
+    """Ids of open jobs whose process is gone. A process on another machine cannot be looked at: there, no word for
+    `silent_after` seconds counts as gone. (A SQLite file is never shared between machines.)"""
+    limit = stamp(datetime.now(UTC) - timedelta(seconds=silent_after))
     shared = connection.dialect.name != "sqlite"
-    open_jobs = connection.execute(select(jobs).where(jobs.c.state.in_(_OPEN)).with_for_update()).all()
-    dead = []
-    for row in open_jobs:
-        elsewhere = shared and row.host != socket.gethostname()
-        if row.updated < limit if elsewhere else not processes.alive(row.pid, row.pid_started):
-            dead.append(_interrupt(connection, row.id))
-    return dead
+
+    def gone(row: Row[Any]) -> bool:
+        if shared and row.host != socket.gethostname():
+            return bool(row.updated < limit)
+        return not processes.alive(row.pid, row.pid_started)
+
+    return [row.id for row in connection.execute(select(jobs).where(jobs.c.state.in_(_OPEN))) if gone(row)]
 
 
-def _interrupt(connection: Connection, job_id: str) -> Job:
+def interrupt_dead(connection: Connection, silent_after: float) -> list[Job]:
     message = "the process that did this work is gone; start it again"
-    return change(connection, job_id, JobState.INTERRUPTED, None, None, None, message, None, None)
+    return [
+        change(connection, job_id, JobState.INTERRUPTED, None, None, None, message, None, None)
+        for job_id in dead(connection, silent_after)
+    ]
 
 
 def _owner(pid: int) -> dict[str, Any]:

@@ -11,8 +11,12 @@ from router.types import ReviewItem
 
 
 def now() -> str:
-    """Microseconds and "Z", always the same width: text order is time order."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return stamp(datetime.now(UTC))
+
+
+def stamp(moment: datetime) -> str:
+    """Microseconds and "Z", always the same width: text order is time order. moment: in UTC."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 class Role(StrEnum):

@@ -164,7 +164,7 @@ class SqlStore:
 
     # API keys
 
-    async def create_key(self, name: str, role: str, *, who: str = "system") -> tuple[str, str]:
+    async def create_key(self, name: str, role: str, who: str = "system") -> tuple[str, str]:
         """(key id, the key). The key is not stored: show it now or never. Raises `InvalidInput`."""
         return await self.write(lambda c: keys.create(c, name, role, who))
 
@@ -187,7 +187,7 @@ class SqlStore:
     async def count_live_keys(self) -> int:
         return await self.read(keys.count_live)
 
-    async def revoke_key(self, key_id: str, *, who: str = "system") -> None:
+    async def revoke_key(self, key_id: str, who: str = "system") -> None:
         """Raises `NotFound`."""
         await self.write(lambda c: keys.revoke(c, key_id, who))
         self._keys.clear()
@@ -226,10 +226,12 @@ class SqlStore:
         return await self.read(lambda c: jobs.newest(c, limit, kind))
 
     async def interrupt_dead_jobs(self, *, silent_after: float = _SILENT_SECONDS) -> list[Job]:
-        """Marks open jobs whose process is gone as interrupted, and returns those. Call it at start.
+        """Marks open jobs whose process is gone as interrupted, and returns those. Cheap where there are none.
 
         silent_after: seconds without an `update_job` after which a job on another machine counts as gone.
         """
+        if not await self.read(lambda c: jobs.dead(c, silent_after)):
+            return []
         return await self.write(lambda c: jobs.interrupt_dead(c, silent_after))
 
     # Releases and calibrations
