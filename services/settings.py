@@ -112,7 +112,7 @@ class Settings:
     port: int = _setting(8080, _whole(0, 65535), "Port to listen on; 0 takes a free one.")
     database_url: str = _setting(
         "",
-        _url("sqlite", "postgresql", "postgresql+psycopg"),
+        _url("sqlite", "postgresql+psycopg"),
         "SQLAlchemy URL; empty: SQLite in the home.",
         secret=True,
     )

@@ -1,0 +1,96 @@
+"""For admins: reindex and its jobs, releases, keys."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Body, Depends, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from router.errors import Conflict
+from services.api.auth import AdminCaller, Requires
+from services.api.state import json_response, shared
+from services.api.wire import (
+    JobOut,
+    JobsReply,
+    JobStarted,
+    KeyCreated,
+    KeyRequest,
+    KeysReply,
+    ReindexRequest,
+    ReleaseOut,
+    ReleasesReply,
+    job_link,
+    job_out,
+    key_out,
+    release_out,
+)
+from services.store.records import Role
+
+router = APIRouter(prefix="/admin", tags=["admin"], dependencies=[Depends(Requires(Role.ADMIN))])
+
+Limit = Annotated[int, Query(ge=1, le=500)]
+
+
+@router.post("/reindex", status_code=202, responses={202: {"model": JobStarted}}, response_class=Response)
+async def reindex(
+    request: Request, caller: AdminCaller, body: Annotated[ReindexRequest | None, Body()] = None
+) -> Response:
+    """Builds a new index version beside the served one, in another process. 409 while one is being built."""
+    job = await shared(request).jobs.start(full=body.full if body else False, who=caller.name)
+    reply = json_response(job_link(job), 202)
+    reply.headers["Location"] = f"/admin/jobs/{job.id}"
+    return reply
+
+
+@router.get("/jobs", responses={200: {"model": JobsReply}}, response_class=Response)
+async def jobs(request: Request, limit: Limit = 50) -> Response:
+    """Newest first."""
+    found = await shared(request).jobs.list(limit)
+    return json_response({"jobs": [job_out(job) for job in found]})
+
+
+@router.get("/jobs/{id}", responses={200: {"model": JobOut}}, response_class=Response)
+async def job(request: Request, id: str) -> Response:
+    return json_response(job_out(await shared(request).jobs.get(id)))
+
+
+@router.get("/releases", responses={200: {"model": ReleasesReply}}, response_class=Response)
+async def releases(request: Request, limit: Limit = 50) -> Response:
+    """Newest first."""
+    store = shared(request).system.store
+    active = await store.active_release()
+    found = await store.list_releases(limit=limit)
+    return json_response({"releases": [release_out(release, active.id if active else None) for release in found]})
+
+
+@router.post("/releases/{id}/activate", responses={200: {"model": ReleaseOut}}, response_class=Response)
+async def activate(request: Request, caller: AdminCaller, id: str) -> Response:
+    """Serves that release from now on: rolls back, or forward again."""
+    release = await shared(request).system.activate(id, caller.name)
+    return json_response(release_out(release, release.id))
+
+
+@router.get("/keys", responses={200: {"model": KeysReply}}, response_class=Response)
+async def keys(request: Request, state: Literal["active", "all"] = "active") -> Response:
+    found = await shared(request).system.store.list_keys()
+    return json_response({"keys": [key_out(key) for key in found if state == "all" or key.revoked is None]})
+
+
+@router.post("/keys", status_code=201, responses={201: {"model": KeyCreated}}, response_class=Response)
+async def create_key(request: Request, caller: AdminCaller, body: KeyRequest) -> Response:
+    """The key itself is in this reply and nowhere else. The first key ends open access, so it must be an admin's."""
+    keyring = request.app.state.keyring
+    if not keyring.any_keys and body.role != "admin":
+        raise Conflict("The first key must be an admin's: it ends open access, and nobody else could make more.")
+    id, key = await shared(request).system.store.create_key(body.name, body.role, who=caller.name)
+    await keyring.refresh()
+    return json_response({"id": id, "name": body.name, "role": body.role, "key": key}, 201)
+
+
+@router.delete("/keys/{id}", status_code=204, response_class=Response)
+async def revoke_key(request: Request, caller: AdminCaller, id: str) -> Response:
+    await shared(request).system.store.revoke_key(id, who=caller.name)
+    await request.app.state.keyring.refresh()
+    return Response(status_code=204)

@@ -1,0 +1,101 @@
+"""The HTTP application: routes, limits, error handler and the life of the system behind them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+
+from router.errors import AnswerloopError
+from services.api import admin, ask, documents, errors, feedback, openai, ops, review
+from services.api.auth import Keyring
+from services.api.limits import Admission, BodyLimit
+from services.api.metrics import Metrics, Observe
+from services.api.state import Shared
+from services.api.wire import Problem
+from services.jobs import Jobs
+from services.settings import Settings
+from services.version import own_version
+
+if TYPE_CHECKING:
+    from services.compose import System
+
+REFRESH_S = 1.0
+FORM_OVERHEAD = 16_384  # what a multipart form adds to the bytes of its file
+
+log = logging.getLogger("answerloop.api")
+
+_PROBLEM = {"model": Problem, "content": {"application/problem+json": {}}, "description": "A problem document"}
+PROBLEMS: dict[int | str, dict[str, Any]] = dict.fromkeys((400, 401, 403, 404, 409, 413, 422, 429, 503), _PROBLEM)
+
+
+def create_app(settings: Settings, open_system: Callable[[], System]) -> FastAPI:
+    """open_system: called once, on a thread, when the application starts; what it raises ends the start."""
+    metrics = Metrics()
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        system = await asyncio.to_thread(open_system)
+        admission = Admission(settings.max_in_flight, settings.max_queued, settings.ask_timeout_s)
+        jobs = Jobs(settings, system.store)
+        app.state.shared = Shared(settings, system, jobs, admission, metrics)
+        app.state.keyring = Keyring(system.store)
+        await app.state.keyring.refresh()
+        await system.store.interrupt_dead_jobs()
+        refreshing = asyncio.create_task(_refresh(system, app.state.keyring))
+        try:
+            yield
+        finally:
+            refreshing.cancel()
+            await asyncio.gather(refreshing, return_exceptions=True)
+            await jobs.close()
+            await system.close()
+
+    app = FastAPI(
+        title="Answerloop",
+        version=own_version(),
+        summary="Answers from your own documents, with citations, and says when it does not know.",
+        lifespan=lifespan,
+        openapi_url=None,  # served by a route of our own that declares its role like every other
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        responses=PROBLEMS,
+        generate_unique_id_function=_name_of,
+    )
+    for router in (
+        ask.router,
+        feedback.router,
+        openai.router,
+        review.router,
+        admin.router,
+        documents.router,
+        ops.public,
+        ops.inside,
+    ):
+        app.include_router(router)
+    errors.install(app)
+    uploads = {"/admin/documents": settings.max_upload_bytes + FORM_OVERHEAD}
+    app.add_middleware(BodyLimit, limit=settings.max_body_bytes, larger=uploads)
+    app.add_middleware(Observe, metrics=metrics)
+    return app
+
+
+def _name_of(route: APIRoute) -> str:
+    return route.name
+
+
+async def _refresh(system: System, keyring: Keyring) -> None:
+    """Notices, about once a second, what other processes changed: a release activated, a key made or revoked."""
+    while True:
+        await asyncio.sleep(REFRESH_S)
+        try:
+            await system.refresh()
+            await keyring.refresh()
+        except AnswerloopError as exc:
+            log.warning("cannot look for changes: %s", exc)

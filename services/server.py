@@ -1,0 +1,121 @@
+"""`answerloop serve`: one process that owns the index and answers over HTTP until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import orjson
+import uvicorn
+
+from router.errors import Conflict, Misconfigured
+from services.api.app import create_app
+from services.api.auth import is_loopback
+from services.settings import Settings
+from services.store import processes
+from services.store.sql import SqlStore
+
+if TYPE_CHECKING:
+    from services.compose import System
+
+SERVER_FILE = "server.json"
+
+
+@dataclass(frozen=True, slots=True)
+class RunningServer:
+    """started: tells this process from a later one with the same id."""
+
+    pid: int
+    url: str
+    started: str
+
+
+def serve(settings: Settings, open_system: Callable[[], System]) -> None:
+    """Blocks until SIGTERM or Ctrl-C; questions in flight are answered first.
+
+    Raises `Misconfigured` for an open address without a key, `Conflict` when this home is being served already.
+    """
+    settings.home.mkdir(parents=True, exist_ok=True)
+    _refuse_open_door(settings)
+    if (running := running_server(settings.home)) is not None:
+        raise Conflict(f"A server (process {running.pid}) serves this home already, at {running.url}.")
+    _log_to_stderr(settings.log_level)
+    server = _Server(_config(settings, open_system), settings)
+    server.run()
+    if not server.started:
+        raise Misconfigured(f"The server could not start on {settings.host}:{settings.port}; the log above says why.")
+
+
+def running_server(home: Path) -> RunningServer | None:
+    """The live server of this home. A file that a killed server left behind does not count."""
+    try:
+        known = RunningServer(**orjson.loads((home / SERVER_FILE).read_bytes()))
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
+    return known if processes.alive(known.pid, known.started) else None
+
+
+def _config(settings: Settings, open_system: Callable[[], System]) -> uvicorn.Config:
+    return uvicorn.Config(
+        create_app(settings, open_system),
+        host=settings.host,
+        port=settings.port,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=settings.access_log,
+        proxy_headers=False,  # who the client is must not be something the client can write
+        server_header=False,
+        timeout_graceful_shutdown=max(1, round(settings.stop_timeout_s)),
+    )
+
+
+class _Server(uvicorn.Server):
+    """Says in the home where it can be reached, as soon as it can be."""
+
+    def __init__(self, config: uvicorn.Config, settings: Settings) -> None:
+        super().__init__(config)
+        self._settings = settings
+
+    async def main_loop(self) -> None:
+        host = "127.0.0.1" if self._settings.host in {"0.0.0.0", "::"} else self._settings.host
+        port = self.servers[0].sockets[0].getsockname()[1]
+        with _announced(self._settings.home, f"http://{f'[{host}]' if ':' in host else host}:{port}"):
+            await super().main_loop()
+
+
+@contextlib.contextmanager
+def _announced(home: Path, url: str) -> Iterator[None]:
+    path, pid = home / SERVER_FILE, os.getpid()
+    unfinished = path.with_name(f".{SERVER_FILE}.{pid}")
+    unfinished.write_bytes(orjson.dumps(RunningServer(pid, url, processes.started(pid))))
+    unfinished.replace(path)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _log_to_stderr(level: str) -> None:
+    logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # one line per plugin at every start otherwise
+
+
+def _refuse_open_door(settings: Settings) -> None:
+    if is_loopback(settings.host):
+        return
+    with SqlStore.open(settings.store_url) as store:
+        keys = asyncio.run(store.count_live_keys())
+    if not keys:
+        raise Misconfigured(
+            f"Listening on {settings.host} opens this server to other machines, and it has no API key yet. "
+            "Make one first: answerloop keys create --role admin NAME"
+        )

@@ -1,0 +1,117 @@
+"""A tiny real system for tests of the outer floors: three passages, word overlap, quoting, the real store."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from uuid import uuid4
+
+from router.errors import IndexUnavailable
+from router.types import (
+    Answer,
+    Citation,
+    Hit,
+    Passage,
+    Question,
+    Release,
+    ReviewItem,
+    Route,
+    SearchResult,
+    Trace,
+)
+from services.settings import Settings
+from services.store.records import now
+from services.store.sql import SqlStore
+
+TEXTS = {
+    "docs/nodes.md": "Add a read-only node with the command add-node. It takes about two minutes.",
+    "docs/backup.md": "Backups are kept for seven days. Restore one with the command restore.",
+    "docs/zh.md": "初始化集群需要三个节点。完成后可以添加只读节点。",
+}
+PASSAGES = tuple(
+    Passage(f"{number:032x}", path, ("Manual", path), 0, len(text), text, "zh" if "zh" in path else "en")
+    for number, (path, text) in enumerate(TEXTS.items())
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    trace: Trace
+    review_item: ReviewItem | None
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    ready: bool
+    parts: Mapping[str, str]
+
+
+@dataclass(slots=True)
+class TinySystem:
+    """delay_s: how long an answer takes. broken: the index cannot be opened."""
+
+    settings: Settings
+    store: SqlStore
+    delay_s: float = 0.0
+    broken: bool = False
+    release: str = "r1"
+    record: bool = True
+    asked: list[Question] = field(default_factory=list)
+
+    async def ask(self, question: Question) -> Outcome:
+        if self.broken:
+            raise IndexUnavailable("No index version can be opened; run: answerloop index")
+        self.asked.append(question)
+        if self.delay_s:
+            await asyncio.sleep(self.delay_s)
+        trace = self._trace(question, _best(question.text))
+        item = None
+        if trace.answer.route is Route.ABSTAINED:
+            item = ReviewItem(uuid4().hex, trace.id, question.text, "en", "abstained", "pending", trace.created)
+        if self.record:
+            await self.store.record(trace, item)
+        return Outcome(trace, item)
+
+    async def search(self, question: str, limit: int, filters: Mapping[str, str]) -> SearchResult:
+        if self.broken:
+            raise IndexUnavailable("No index version can be opened; run: answerloop index")
+        hits = [Hit(passage, {"bm25": float(_overlap(question, passage))}, 0.0) for passage in PASSAGES]
+        wanted = [hit for hit in hits if filters.get("document", hit.passage.document) == hit.passage.document]
+        best = sorted(wanted, key=lambda hit: -hit.scores["bm25"])[:limit]
+        return SearchResult(tuple(best), {}, "en", "v1", {"retrieve": 0.1})
+
+    def readiness(self) -> Readiness:
+        return Readiness(not self.broken, {"index": "cannot be opened" if self.broken else "ok, version v1"})
+
+    async def activate(self, release_id: str, who: str) -> Release:
+        release = await self.store.activate_release(release_id, who)
+        self.release = release.id
+        return release
+
+    async def refresh(self) -> None:
+        active = await self.store.active_release()
+        self.release = active.id if active else self.release
+
+    async def close(self) -> None:
+        self.store.close()
+
+    def _trace(self, question: Question, passage: Passage | None) -> Trace:
+        answer = Answer("I do not know.", Route.ABSTAINED, 0.1, (), "Nothing fits.", "extractive")
+        if passage:
+            quote = passage.text
+            cited = Citation(passage.id, passage.document, " > ".join(passage.heading), quote, 0, len(quote), "r")
+            answer = Answer(quote, Route.GROUNDED, 0.9, (cited,), "A passage fits.", "extractive")
+        timings = {"retrieve": 0.1, "total": 0.2}
+        return Trace(uuid4().hex, now(), question, question.text, "en", answer, (), {}, (), self.release, timings)
+
+
+def _overlap(question: str, passage: Passage) -> int:
+    text = passage.text.lower()
+    words = [word for word in question.lower().split() if len(word) > 3]
+    return sum(word in text for word in words) + sum(char in text for char in question if "一" <= char <= "鿿")
+
+
+def _best(question: str) -> Passage | None:
+    best = max(PASSAGES, key=lambda passage: _overlap(question, passage))
+    return best if _overlap(question, best) >= 2 else None
