@@ -15,9 +15,14 @@ from services.store import audit
 from services.store.codec import dumps, loads
 from services.store.records import Activation, Calibration, now
 from services.store.tables import activations, calibrations, releases
-from services.store.upsert import insert_or
+from services.store.upsert import per_dialect
 
 _COLUMNS = [releases.c[name] for name in Release.__slots__]
+
+_PUT_CALIBRATION = per_dialect(
+    calibrations,
+    lambda put: put.on_conflict_do_update(index_elements=["id"], set_={"created": put.excluded.created}),
+)
 
 
 def add(connection: Connection, release: Release) -> None:
@@ -61,11 +66,7 @@ def put_calibration(connection: Connection, payload: dict[str, Any]) -> str:
     canonical = orjson.dumps(orjson.loads(text), option=orjson.OPT_SORT_KEYS)
     calibration_id = hashlib.sha256(canonical).hexdigest()[:16]
     values = {"id": calibration_id, "created": now(), "payload": text}
-    connection.execute(
-        insert_or(connection, calibrations)
-        .values(values)
-        .on_conflict_do_update(index_elements=["id"], set_={"created": values["created"]})
-    )
+    connection.execute(_PUT_CALIBRATION[connection.dialect.name], values)
     return calibration_id
 
 

@@ -5,16 +5,25 @@ from __future__ import annotations
 import hashlib
 from uuid import uuid4
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, func, select, update
 
 from router.errors import NotFound
 from router.types import ReviewItem, Trace
 from services.store.records import QueuedItem, now
 from services.store.tables import UNDECIDED, review_items, review_traces
 from services.store.traces import storable
-from services.store.upsert import insert_or
+from services.store.upsert import per_dialect
 
 STATES = ("pending", "claimed", "decided")
+
+_OPEN = per_dialect(
+    review_items,
+    lambda add: add.on_conflict_do_update(
+        index_elements=["question_key"], index_where=UNDECIDED, set_={"updated": add.excluded.updated}
+    ).returning(review_items.c.id),
+)
+_LINK = per_dialect(review_traces, lambda add: add.on_conflict_do_nothing())
+_COUNT = update(review_items).where(review_items.c.id == bindparam("wanted")).values(asks=review_items.c.asks + 1)
 
 
 def attach(connection: Connection, item: ReviewItem, normalised: str) -> str:
@@ -34,15 +43,11 @@ def attach(connection: Connection, item: ReviewItem, normalised: str) -> str:
         "created": item.created,
         "updated": now(),
     }
-    item_id: str = connection.execute(
-        insert_or(connection, review_items)
-        .values(values)
-        .on_conflict_do_update(
-            index_elements=["question_key"], index_where=UNDECIDED, set_={"updated": values["updated"]}
-        )
-        .returning(review_items.c.id)
-    ).scalar_one()
-    _link(connection, item_id, item.trace_id)
+    dialect = connection.dialect.name
+    item_id: str = connection.execute(_OPEN[dialect], values).scalar_one()
+    linked = connection.execute(_LINK[dialect], {"item_id": item_id, "trace_id": item.trace_id, "added": now()})
+    if linked.rowcount == 1:
+        connection.execute(_COUNT, {"wanted": item_id})
     return item_id
 
 
@@ -91,16 +96,6 @@ def trace_ids(connection: Connection, item_id: str, limit: int) -> list[str]:
         .limit(limit)
     )
     return list(connection.execute(query).scalars())
-
-
-def _link(connection: Connection, item_id: str, trace_id: str) -> None:
-    known = select(review_traces.c.item_id).where(
-        review_traces.c.item_id == item_id, review_traces.c.trace_id == trace_id
-    )
-    if connection.execute(known).first() is not None:
-        return
-    connection.execute(insert(review_traces).values(item_id=item_id, trace_id=trace_id, added=now()))
-    connection.execute(update(review_items).where(review_items.c.id == item_id).values(asks=review_items.c.asks + 1))
 
 
 def _question_key(normalised: str) -> str:
