@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from indexer.chunking_blocks import Block, blocks_of
 from router.types import Document, Passage, UnitKind
@@ -29,6 +29,8 @@ _HAN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 _KANA = re.compile(r"[\u3040-\u30ff]")
 _HANGUL = re.compile(r"[\uac00-\ud7af\u1100-\u11ff]")
 _LATIN = re.compile(r"[A-Za-zÀ-ɏ]")
+_FRAME = re.compile(r"^[ \t]*[-+|=:][-+|=: \t]{3,}$\n?", re.M)
+_RUN = re.compile(r"([-=+*#_~.─━═])\1{3,}")
 _ENGLISH = re.compile(r"\b(?:the|is|are|of|to|and|for|in|with|on|be|this|that|you|can|not|or)\b", re.I)
 
 
@@ -52,15 +54,20 @@ class _Section:
 
 @dataclass(slots=True)
 class _Atom:
-    """The smallest thing that packing moves. `tie`: what a cut in front of it costs, in pieces."""
+    """The smallest thing that packing moves.
+
+    tie: what a cut in front of it costs, in pieces. carried: tokens that a passage starting here repeats: the preamble,
+    and the words from `repeat_from` on. continues: it goes on in the paragraph of the atom before it.
+    """
 
     start: int
     end: int
     tokens: int
     tie: float
-    preamble: str = ""
-    carried: int = 0  # tokens that a passage starting here repeats
-    repeat_from: int = -1  # where such a passage starts when it overlaps the one before
+    preamble: str
+    continues: bool
+    carried: int = 0
+    repeat_from: int = 0
 
 
 @dataclass(slots=True)
@@ -71,7 +78,7 @@ class _Piece:
     tokens: int
     level: int
     preamble: str = ""
-    whole: bool = field(default=True)  # a whole section, not a part of one
+    whole: bool = True  # a whole section, not a part of one
 
 
 def chunk(document: Document, count_tokens: CountTokens, budget: int = BUDGET, overlap: int = OVERLAP) -> list[Passage]:
@@ -103,11 +110,11 @@ def index_spans(passage: Passage) -> tuple[str, list[tuple[int, int]]]:
     """
     path = heading_line(passage.heading)
     lines = [path] if path else []
-    lines += [plain(passage.text[0:0] + words) for words in _preamble_lines(passage.preamble)]
+    lines += [_searchable(words) for words in _preamble_lines(passage.preamble)]
     length = sum(len(line) + 1 for line in lines)
     spans: list[tuple[int, int]] = []
     for kind, start, end in parts(passage.text):
-        words = plain(passage.text[start:end])
+        words = _searchable(passage.text[start:end])
         at = path.rfind(words) if kind is UnitKind.HEADING and words in passage.heading else -1
         if at >= 0:
             spans.append((at, at + len(words)))
@@ -131,6 +138,15 @@ def heading_line(heading: Sequence[str]) -> str:
 def _preamble_lines(preamble: str) -> Iterator[str]:
     for _, start, end in parts(preamble):
         yield preamble[start:end]
+
+
+def _searchable(words: str) -> str:
+    return _undrawn(plain(words))
+
+
+def _undrawn(words: str) -> str:
+    """Drawn lines (the frames of tables in terminal output) say nothing and cost a token a character."""
+    return _RUN.sub(r"\1\1\1", _FRAME.sub("", words)) if _RUN.search(words) else words
 
 
 # --- sections ---------------------------------------------------------------------------------------------------------
@@ -202,14 +218,14 @@ def _count(
 
 
 def _joined(preamble: str) -> str:
-    return "\n".join(plain(line) for line in _preamble_lines(preamble))
+    return "\n".join(_searchable(line) for line in _preamble_lines(preamble))
 
 
 def _words(text: str, leaf: Block) -> str:
     words = text[leaf.start : leaf.end]
     if leaf.kind in ("front", "rule"):
         return ""
-    return words if leaf.kind == "line" else plain(words)
+    return _undrawn(words) if leaf.kind == "line" else _searchable(words)
 
 
 def _nodes(block: Block) -> Iterator[Block]:
@@ -233,65 +249,68 @@ def _sum_up(block: Block) -> int:
 
 def _cut(section: _Section, counts: dict[str, int], budget: int, overlap: int) -> list[_Piece]:
     room = max(budget - counts[heading_line(section.path)], budget // 2)
-    atoms = list(_atoms(section.blocks, room, 0.0))
-    if sum(atom.tokens for atom in atoms) <= room:
+    if section.tokens <= room:
         return [_Piece(section.path, section.start, section.end, section.tokens, section.level)]
+    atoms = list(_atoms(section.blocks, room, 0.0))
     for atom in atoms:
-        carried = counts[_joined(atom.preamble)] if atom.preamble else 0
-        atom.preamble, atom.carried = (atom.preamble, carried) if carried <= budget // 4 else ("", 0)
+        atom.carried = counts[_joined(atom.preamble)] if atom.preamble else 0
+        if atom.carried > budget // 4:
+            atom.preamble, atom.carried = "", 0
     _overlap(atoms, overlap)
     pieces = []
     for first, last in _packed(atoms, room):
-        start = atoms[first].repeat_from if first and atoms[first].repeat_from >= 0 else atoms[first].start
+        head = atoms[first]
+        start, preamble = (head.repeat_from, head.preamble) if first else (head.start, "")
         tokens = sum(atom.tokens for atom in atoms[first : last + 1])
-        preamble = atoms[first].preamble if first else ""
         pieces.append(_Piece(section.path, start, atoms[last].end, tokens, section.level, preamble, whole=False))
     return pieces
 
 
-def _atoms(blocks: Sequence[Block], room: int, tie: float) -> Iterator[_Atom]:
-    """Blocks that fit, and of those that do not the parts; the deeper a part, the dearer a cut in front of it."""
-    for index, block in enumerate(blocks):
-        own_tie = tie if index else 0.0
-        if index and blocks[index - 1].kind == "heading":
-            own_tie = 2.0
+_TIES = {  # what a cut between two parts of such a block costs, in pieces
+    "list": 0.2,
+    "quote": 0.2,
+    "table": 0.2,
+    "html": 0.2,
+    "code": 0.3,
+    "paragraph": 0.3,
+    "item": 0.4,
+    "stanza": 0.5,
+    "sentence": 1.0,
+    "line": 1.0,
+    "markup": 1.0,
+    "row": 1.0,
+    "group": 1.5,
+    "heading": 2.0,
+}
+
+
+def _atoms(
+    blocks: Sequence[Block], room: int, tie: float, preamble: str = "", running: bool = False
+) -> Iterator[_Atom]:
+    """The blocks that fit, and the parts of those that do not. running: the blocks are parts of one paragraph."""
+    for before, block in zip([None, *blocks[:-1]], blocks, strict=True):
+        own_tie = _TIES["heading"] if before and before.kind == "heading" else tie
+        own_preamble = block.preamble or preamble
         if block.tokens <= room or not block.children:
             tokens = 0 if block.kind == "heading" else block.tokens
-            yield _Atom(
-                block.start,
-                block.end,
-                tokens,
-                own_tie,
-                block.preamble,
-                repeat_from=-2 if block.kind == "sentence" else -1,
-            )
+            yield _Atom(block.start, block.end, tokens, own_tie, own_preamble, running and before is not None)
             continue
-        inner = {"group": 1.5, "sentence": 1.0, "line": 1.0, "row": 1.0}.get(block.kind, tie + 0.2)
-        for number, atom in enumerate(_atoms(block.children, room, inner)):
-            if number == 0:
-                atom.tie, atom.preamble = own_tie, atom.preamble if block.kind != "list" else block.preamble
-            elif not atom.preamble:
-                atom.preamble = block.preamble
+        parts_run = block.kind in ("paragraph", "sentence")
+        for atom in _atoms(block.children, room, _TIES[block.kind], own_preamble, parts_run):
+            if atom.start == block.start:
+                atom.tie, atom.continues = own_tie, running and before is not None
             yield atom
 
 
 def _overlap(atoms: Sequence[_Atom], overlap: int) -> None:
-    """A cut between two sentences of a paragraph repeats the last sentences before it, up to `overlap` tokens."""
-    for index in range(1, len(atoms)):
-        if atoms[index].repeat_from != -2:
-            continue
-        tokens, first = 0, index
-        while atoms[first - 1].repeat_from != -1 and first > 0 and tokens + atoms[first - 1].tokens <= overlap:
+    """A cut inside a paragraph repeats the last sentences before it, up to `overlap` tokens."""
+    for index, atom in enumerate(atoms):
+        first, tokens = index, 0
+        while atoms[first].continues and tokens + atoms[first - 1].tokens <= overlap:
             first -= 1
             tokens += atoms[first].tokens
-        atoms[index].carried += tokens
-    for index in range(len(atoms) - 1, 0, -1):
-        if atoms[index].repeat_from == -2:
-            tokens, first = 0, index
-            while first > 0 and atoms[first - 1].repeat_from != -1 and tokens + atoms[first - 1].tokens <= overlap:
-                first -= 1
-                tokens += atoms[first].tokens
-            atoms[index].repeat_from = atoms[first].start
+        atom.repeat_from = atoms[first].start
+        atom.carried += tokens
 
 
 def _packed(atoms: Sequence[_Atom], room: int) -> list[tuple[int, int]]:

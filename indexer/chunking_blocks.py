@@ -1,14 +1,14 @@
 """Markdown to a tree of blocks that covers every character of a document.
 
 markdown-it-py finds the blocks (line ranges only; inline markup is never parsed). Containers of the various dialects
-(`:::`, `///`, `{% hint %}`, `<SimpleTab>`) are blanked out before parsing, so that what they hold is plain Markdown, and
-come back as groups of blocks that belong together.
+(`:::`, `///`, `{% hint %}`, `<SimpleTab>`) are blanked out before parsing, so that what they hold is plain Markdown,
+and come back as groups of blocks that belong together.
 """
 
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -25,7 +25,9 @@ class Block:
     """`text[start:end]`, white space after it included; children, if any, cover it without gaps.
 
     kind: "paragraph", "table", "code", "html", "list", "item", "quote", "heading", "front", "rule"; "group" for blocks
-        that belong together; "line", "row", "sentence" and "word" for what blocks are cut into.
+        that belong together; "stanza" and "line" (code), "markup" (a line of HTML), "row", "sentence" and "word" for
+        what blocks are cut into.
+    core: the block itself, without what `start` and `end` take in around it (white space, container lines).
     level: 1 to 6 for a heading.
     preamble: what a passage must repeat that starts at this block inside its parent.
     tokens: length of the words in embedder tokens, filled in by the chunker.
@@ -35,12 +37,13 @@ class Block:
     start: int
     end: int
     children: list[Block] = field(default_factory=list)
+    core: tuple[int, int] = (0, 0)
     level: int = 0
     preamble: str = ""
     tokens: int = 0
 
 
-LONGEST_LEAF = 120
+LONGEST_LEAF = 100
 """Characters; a longer sentence or line can be cut at a word, should nothing else help."""
 
 _KINDS = {
@@ -63,13 +66,15 @@ _WRAPPERS = r"SimpleTab|Tabs?|TabItem|TabPane|CustomContent|div|section|details|
 _MARK = re.compile(MARK, re.X)
 _WRAPPER = re.compile(rf"(?:</?(?:{_WRAPPERS})\b[^<>]*>[ \t]*)+$")
 _OPENS = re.compile(
-    r"(?P<colons>:{3,})[ \t]*\w|(?P<slashes>/{3,})[ \t]*\w|\{%[ \t]*(?P<hint>hint|alert|tabs?|content-ref)\b|<(?P<tag>SimpleTab|div|details)\b"
+    r"""(?P<colons>:{3,})[ \t]*\w | (?P<slashes>/{3,})[ \t]*\w
+    | \{%[ \t]*(?P<hint>hint|alert|tabs?|content-ref)\b | <(?P<tag>SimpleTab|div|details)\b""",
+    re.VERBOSE,
 )
 _CLOSES = re.compile(r"(?P<colons>:{3,})$|(?P<slashes>/{3,})$|\{%[ \t]*(?:end|/)[ \t]*(?P<hint>\w+)|</(?P<tag>\w+)>")
 _FENCE = re.compile(r"(?:[ ]{0,3}>[ ]?)*[ \t]*(?:[-*+][ \t]+|\d+[.)][ \t]+)?(`{3,}(?=[^`]*$)|~{3,})")
 _LEAD_IN = re.compile(r"[:：][*_\s]*$")
 _LABEL = re.compile(r"\s*(\*\*|__)[^*_\n]+\1\s*$")
-_WORD = re.compile(r"[^\s，、,]{0,80}[\s，、,]*", re.S)
+_WORD = re.compile(r"[^\s，、,]{0,40}[\s，、,]*", re.S)
 
 
 def blocks_of(text: str) -> list[Block]:
@@ -85,7 +90,7 @@ class _Reader:
         for line in self.lines:
             self.offsets.append(self.offsets[-1] + len(line) + 1)
         self.offsets[-1] = len(text)
-        self.openers: list[int] = []  # line numbers where a container begins
+        self.openers: list[int] = []  # offsets where a container begins
         self.containers: list[tuple[int, int]] = []  # outermost ones, offsets
 
     def read(self) -> list[Block]:
@@ -116,19 +121,18 @@ class _Reader:
         return "\n".join(masked)
 
     def _container(self, number: int, bare: str, opened: list[tuple[str, str, int]]) -> None:
-        if found := _OPENS.match(bare):
-            kind = found.lastgroup or ""
-            self.openers.append(number)
-            if kind != "tag" or f"</{found[kind]}>" not in bare:
-                opened.append((kind, found[kind], number))
-        elif found := _CLOSES.match(bare):
-            kind = found.lastgroup or ""
-            for depth in range(len(opened) - 1, -1, -1):
-                if opened[depth][:2] == (kind, found[kind]):
-                    if depth == 0:
-                        self.containers.append((self.offsets[opened[0][2]], self.offsets[number + 1]))
-                    del opened[depth:]
-                    break
+        found = _CLOSES.match(bare)
+        if found is None:
+            self.openers.append(self.offsets[number])
+            if (found := _OPENS.match(bare)) and f"</{found[found.lastgroup or 0]}>" not in bare:
+                opened.append((found.lastgroup or "", found[found.lastgroup or 0], number))
+            return
+        for depth in range(len(opened) - 1, -1, -1):
+            if opened[depth][:2] == (found.lastgroup, found[found.lastgroup or 0]):
+                if depth == 0:
+                    self.containers.append((self.offsets[opened[0][2]], self.offsets[number + 1]))
+                del opened[depth:]
+                break
 
     def _tree(self, tokens: Sequence[Token]) -> list[Block]:
         root: list[Block] = []
@@ -141,7 +145,8 @@ class _Reader:
             if token.map is None:
                 continue
             first, last = token.map
-            block = Block(_KINDS[token.type], self.offsets[first], self.offsets[min(last, len(self.lines))])
+            start, end = self.offsets[first], self.offsets[min(last, len(self.lines))]
+            block = Block(_KINDS[token.type], start, end, core=(start, end))
             if block.kind == "heading":
                 block.level = int(token.tag[1])
             stack[-1].append(block)
@@ -157,24 +162,18 @@ class _Reader:
             one.end = other.start = border
         blocks[-1].end = end
         for block in blocks:
-            block.children = [child for child in block.children if child.start < block.end]
             if block.kind in ("list", "item", "quote") and block.children:
                 self._cover(block.children, block.start, block.end)
                 block.children = self._grouped(block.children)
-                if block.kind == "list":
-                    _introduce(block.children, block.preamble)
             else:
                 block.children = self._pieces(block)
 
     def _border(self, end: int, start: int) -> int:
-        """What stands between two blocks belongs to the first, from the first opening container line on to the second."""
+        """What stands between two blocks goes with the first, but from an opening container line on with the second."""
         if end >= start:
             return start
-        at = bisect_right(self.openers, bisect_right(self.offsets, end - 1) - 1)
-        for opener in self.openers[at:]:
-            if self.offsets[opener] >= end:
-                return min(self.offsets[opener], start)
-        return start
+        at = bisect_left(self.openers, end)
+        return min(self.openers[at], start) if at < len(self.openers) else start
 
     def _grouped(self, blocks: list[Block]) -> list[Block]:
         """Joins a lead-in with what it introduces, then the blocks of one container."""
@@ -196,81 +195,84 @@ class _Reader:
     def _leads_in(self, paragraph: Block, block: Block) -> bool:
         if block.kind in ("heading", "rule"):
             return False
-        words = self.text[paragraph.start : paragraph.end]
+        words = self.text[slice(*paragraph.core)]
         return block.kind in ("list", "table", "code") or bool(_LEAD_IN.search(words) or _LABEL.match(words))
 
     def _hand_down(self, paragraph: Block, block: Block) -> None:
         """A list or code that will be cut repeats the sentence that introduces it."""
-        last = list(sentences(self.text, paragraph.start, paragraph.end))[-1:]
+        last = list(sentences(self.text, *paragraph.core))[-1:]
         lead = plain(self.text[slice(*last[0])]) if last else ""
+        block.preamble = lead
         if block.kind == "list":
-            _introduce(block.children, lead)
+            for item in block.children:
+                item.preamble = lead
         elif block.kind == "code":
-            for child in block.children:
-                for part in [child, *child.children]:
-                    part.preamble = f"{lead}\n\n{part.preamble}" if part.preamble else lead
+            for part in _stanzas_and_lines(block.children):
+                part.preamble = f"{lead}\n\n{part.preamble}" if part.preamble else lead
 
     def _pieces(self, block: Block) -> list[Block]:
         if block.kind == "paragraph":
-            return self._leaves("sentence", self._sentence_starts(block), block.end)
+            starts = [start for start, _ in sentences(self.text, *block.core)]
+            return self._leaves("sentence", [block.start, *starts[1:]], block.end)
         if block.kind == "table" and block.children:
             return self._rows(block)
         if block.kind in ("code", "html"):
             return self._stanzas(block)
         return []
 
-    def _sentence_starts(self, block: Block) -> list[int]:
-        return [start for start, _ in sentences(self.text, block.start, block.end)]
-
     def _rows(self, table: Block) -> list[Block]:
+        """The header and delimiter rows stay with the first row of the body; the other rows repeat them."""
         starts = [row.start for row in table.children]
-        body = starts[2:] if len(starts) > 1 else []
-        rows = self._leaves("row", [table.start, *body], table.end)
-        header = self.text[starts[0] : starts[1]].rstrip() if body else ""
+        rows = self._leaves("row", [table.start, *starts[2:]], table.end)
         for row in rows[1:]:
-            row.preamble = header
+            row.preamble = self.text[starts[0] : starts[1]].rstrip()
         return rows
 
     def _stanzas(self, block: Block) -> list[Block]:
-        """Runs of lines between blank lines; the fences stay with the line next to them."""
-        first = bisect_right(self.offsets, block.start) - 1
-        lines = [at for at in self.offsets[first : bisect_right(self.offsets, block.end - 1)] if at >= block.start]
-        lines = lines[:1] + lines[2:] if block.kind == "code" and len(lines) > 3 else lines
-        opening = self.text[block.start : self.offsets[first + 1]].strip() if block.kind == "code" else ""
-        starts = [lines[0]] + [b for a, b in pairwise(lines) if not self.text[a:b].strip()]
-        stanzas = []
-        for start, end in pairwise([*starts, block.end]):
-            stanza = Block("stanza", start, end)
-            stanza.children = self._leaves("line", [at for at in lines if start <= at < end], end)
-            stanzas.append(stanza)
-        if _FENCE.match(opening):
-            for stanza in stanzas:
-                for part in [stanza, *stanza.children]:
-                    part.preamble = opening
+        """Runs of lines between blank lines. A fence stays with the line next to it and is repeated by the others."""
+        first, last = self._line_of(block.core[0]), self._line_of(block.core[1] - 1)
+        lines = self.offsets[first : last + 1]
+        opening = self.lines[first].strip() if _FENCE.match(self.lines[first]) and block.kind == "code" else ""
+        if opening and len(lines) > 2:
+            lines = [lines[0], *lines[2:-1]]
+        lines[0] = block.start
+        starts = [lines[0], *(b for a, b in pairwise(lines) if a != lines[0] and not self.text[a:b].strip())]
+        stanzas = self._leaves("stanza", starts, block.end)
+        for stanza in stanzas:
+            stanza.children = self._leaves(
+                "line" if block.kind == "code" else "markup",
+                [at for at in lines if stanza.start <= at < stanza.end],
+                stanza.end,
+            )
+        for part in _stanzas_and_lines(stanzas):
+            part.preamble = opening if part.start > block.start else ""
         return stanzas
+
+    def _line_of(self, offset: int) -> int:
+        return bisect_right(self.offsets, offset) - 1
 
     def _leaves(self, kind: str, starts: Sequence[int], end: int) -> list[Block]:
         """Blocks that begin at `starts` and run to `end`; too long ones get words as children."""
-        leaves = [Block(kind, a, b) for a, b in pairwise([*starts, end]) if a < b]
+        leaves = [Block(kind, a, b, core=(a, b)) for a, b in pairwise([*starts, end]) if a < b]
         for leaf in leaves:
-            if leaf.end - leaf.start > LONGEST_LEAF:
-                leaf.children = list(self._words(leaf.start, leaf.end))
+            if leaf.end - leaf.start > LONGEST_LEAF and kind != "stanza":
+                leaf.children = list(self._words(leaf))
         return leaves
 
-    def _words(self, start: int, end: int) -> Iterator[Block]:
-        begin = at = start
-        while at < end:
-            found = _WORD.match(self.text, at, end)
+    def _words(self, leaf: Block) -> Iterator[Block]:
+        begin = at = leaf.start
+        while at < leaf.end:
+            found = _WORD.match(self.text, at, leaf.end)
             at = found.end() if found and found.end() > at else at + 1
-            if at - begin >= LONGEST_LEAF // 3 or at == end:
-                yield Block("word", begin, at)
+            if at - begin >= LONGEST_LEAF // 3 or at == leaf.end:
+                yield Block("line" if leaf.kind == "line" else "word", begin, at, core=(begin, at))
                 begin = at
 
 
-def _introduce(items: Sequence[Block], lead: str) -> None:
-    for item in items:
-        if not item.preamble:
-            item.preamble = lead
+def _stanzas_and_lines(stanzas: Sequence[Block]) -> Iterator[Block]:
+    for stanza in stanzas:
+        yield stanza
+        yield from stanza.children
 
 
 def _parser() -> MarkdownIt:

@@ -18,7 +18,8 @@ from router.types import Unit, UnitKind
 
 class Part(NamedTuple):
     """A span that carries words: a unit, or, where `kind` is None, words that are searched but never quoted on their
-    own (a table's header row, the caption of an image). Offsets are relative to the text that was split."""
+    own (a table's header row, the caption of an image, the title of a container). Offsets are relative to the text
+    that was split."""
 
     kind: UnitKind | None
     start: int
@@ -53,6 +54,12 @@ _LINE = re.compile(
     )""",
     re.VERBOSE | re.MULTILINE,
 )
+_TITLE = re.compile(
+    r""":{3,}[ \t]*[\w-]+[ \t]+(?P<colons>\S.*)
+    | /{3,}+[^|\n]*+\|(?P<slashes>.*)
+    | <\w[^<>]*?[ ]label="(?P<label>[^"\n]+)\"""",
+    re.VERBOSE,
+)
 _FRONT_MATTER = re.compile(
     r"\A(?:---[ \t]*\n(?:[\w-]+[ \t]*:|\#).*?^(?:---|\.\.\.)|\+\+\+[ \t]*\n.*?^\+\+\+)[ \t]*$", re.M | re.S
 )
@@ -73,7 +80,8 @@ _LAST_WORD = re.compile(r"[A-Za-z.]+\Z")
 _NEXT = re.compile(r"[\s>*_`\"'(\[“]*(\w?)")
 _EDGE = " \t\n\r>"
 _ABBREVIATIONS = frozenset(
-    "e.g i.e eg ie etc vs cf al no fig eq sec ch vol pp approx resp incl mr mrs ms dr prof st inc ltd co corp dept est".split()
+    {"e.g", "i.e", "eg", "ie", "etc", "vs", "cf", "al", "fig", "eq", "sec", "vol", "pp", "approx", "resp", "incl"}
+    | {"mr", "mrs", "ms", "dr", "prof", "st", "inc", "ltd", "corp"}
 )
 
 
@@ -125,63 +133,31 @@ def _trimmed(text: str, start: int, end: int) -> tuple[int, int] | None:
 
 
 class _Scanner:
-    """One pass over the lines. `open` is the paragraph or list item being read; a fence or a comment swallows lines."""
+    """One pass over the lines: each kind of line has its method, which may take further lines along.
+
+    open: what is being read (a paragraph's sentences or a list item) from `start` to `end`, or None.
+    """
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.parts: list[Part] = []
+        self.lines: list[re.Match[str]] = []
+        self.next = 0
         self.open: UnitKind | None = None
         self.start = self.end = 0
+        self.after_blank, self.in_list, self.in_table = True, False, False
 
     def scan(self, position: int) -> None:
-        lines = list(_LINE.finditer(self.text, position))
-        index = self._cut_code(lines)
-        after_blank, in_list, table = True, False, False
-        while index < len(lines):
-            line = lines[index]
-            kind = line.lastgroup
-            index += 1
-            if kind == "blank":
+        self.lines = list(_LINE.finditer(self.text, position))
+        self._cut_code()
+        while self.next < len(self.lines):
+            line = self.lines[self.next]
+            self.next += 1
+            kind = line.lastgroup or "blank"
+            if kind not in _CONTINUING:
                 self._flush()
-                after_blank, table = True, False
-                continue
-            if kind == "text":
-                indent = line["indent"]
-                if table and "|" in line[0]:
-                    self._add(UnitKind.ROW, *line.span())
-                elif self.open is not None and not (line["quote"] and self.text[self.start] != ">" and after_blank):
-                    self.end = line.end()
-                elif len(indent.expandtabs(4)) >= 4 and after_blank and not in_list:
-                    index = self._indented(lines, index)
-                else:
-                    in_list = in_list and indent != ""
-                    self._begin(UnitKind.SENTENCE, line)
-            elif kind == "item":
-                self._flush()
-                self._begin(UnitKind.ITEM, line)
-                in_list = True
-            elif kind == "row":
-                self._flush()
-                self._add(UnitKind.ROW, *line.span())
-            elif kind == "delimiter":
-                self._header()
-                table = True
-            elif kind == "fence":
-                self._flush()
-                index = self._fenced(lines, index)
-            elif kind == "rule":
-                self._rule(line)
-            elif kind == "comment":
-                self._flush()
-                index = self._comment(lines, index)
-            else:
-                self._flush()
-                if kind == "atx":
-                    self._add(UnitKind.HEADING, *line.span())
-                    in_list = False
-                elif kind == "image":
-                    self._add(None, *line.span())
-            after_blank = False
+            getattr(self, "_" + kind)(line)
+            self.after_blank = kind == "blank"
         self._flush()
 
     def _begin(self, kind: UnitKind, line: re.Match[str]) -> None:
@@ -198,60 +174,99 @@ class _Scanner:
         if span := _trimmed(self.text, start, end):
             self.parts.append(Part(kind, *span))
 
+    def _blank(self, _: re.Match[str]) -> None:
+        self.in_table = False
+
+    def _text(self, line: re.Match[str]) -> None:
+        indent = line["indent"]
+        if self.in_table and "|" in line[0]:
+            self._flush()
+            self._row(line)
+        elif self.open is not None:
+            self.end = line.end()
+        elif len(indent.expandtabs(4)) >= 4 and self.after_blank and not self.in_list:
+            self._indented(line)
+        else:
+            self.in_list = self.in_list and indent != ""
+            self._begin(UnitKind.SENTENCE, line)
+
+    def _item(self, line: re.Match[str]) -> None:
+        self._begin(UnitKind.ITEM, line)
+        self.in_list = True
+
+    def _row(self, line: re.Match[str]) -> None:
+        self._add(UnitKind.ROW, *line.span())
+
+    def _atx(self, line: re.Match[str]) -> None:
+        self._add(UnitKind.HEADING, *line.span())
+        self.in_list = False
+
+    def _image(self, line: re.Match[str]) -> None:
+        self._add(None, *line.span())
+
+    def _mark(self, line: re.Match[str]) -> None:
+        """Of a container only its title says something: "::: tip Title", "/// note | Title", `<div label="Title">`."""
+        if title := _TITLE.match(self.text, line.end("indent"), line.end()):
+            self._add(None, *title.span(title.lastgroup or 0))
+
+    def _definition(self, _: re.Match[str]) -> None:
+        """Where a link points to says nothing."""
+
     def _rule(self, line: re.Match[str]) -> None:
-        """A line of dashes or equals signs makes a heading of the paragraph above it; alone it is a thematic break."""
+        """Dashes or equals signs make a heading of the paragraph above them; alone they are a thematic break."""
         if self.open is UnitKind.SENTENCE and self.text[line.end("indent")] in "=-":
-            self._add(UnitKind.HEADING, self.start, self.end)
-            self.open = None
+            self.open = UnitKind.HEADING
         self._flush()
 
-    def _header(self) -> None:
+    def _delimiter(self, _: re.Match[str]) -> None:
         """The line above a delimiter row is the table's header: words to search, nothing to quote."""
+        self.in_table = True
         if self.open is UnitKind.SENTENCE:
-            start = max(self.start, self.text.rfind("\n", 0, self.end) + 1)
-            end, self.end = self.end, start
-            self._flush() if start > self.start else setattr(self, "open", None)
-            self._add(None, start, end)
-        elif self.parts and self.parts[-1].kind is UnitKind.ROW:
+            end = self.end
+            self.end = max(self.start, self.text.rfind("\n", 0, end) + 1)
+            header = self.end
+            self._flush()
+            self._add(None, header, end)
+        elif self.open is None and self.parts and self.parts[-1].kind is UnitKind.ROW:
             self.parts[-1] = self.parts[-1]._replace(kind=None)
 
-    def _fenced(self, lines: list[re.Match[str]], index: int) -> int:
-        opening = lines[index - 1]
-        fence = opening["fence"]
-        last = opening
-        while index < len(lines):
-            last = lines[index]
-            index += 1
-            if _closes(last, fence):
+    def _fence(self, line: re.Match[str]) -> None:
+        last = line
+        while self.next < len(self.lines):
+            last = self.lines[self.next]
+            self.next += 1
+            if _closes(last, line["fence"]):
                 break
-        self._add(UnitKind.CODE, opening.end("indent"), last.end())
-        return index
+        self._add(UnitKind.CODE, line.end("indent"), last.end())
 
-    def _indented(self, lines: list[re.Match[str]], index: int) -> int:
-        first = last = lines[index - 1]
-        while index < len(lines) and (lines[index].lastgroup == "blank" or lines[index]["indent"].expandtabs(4)[3:4]):
-            if lines[index].lastgroup != "blank":
-                last = lines[index]
-            index += 1
-        self._add(UnitKind.CODE, first.start(), last.end())
-        return index
+    def _indented(self, line: re.Match[str]) -> None:
+        last = line
+        for index in range(self.next, len(self.lines)):
+            following = self.lines[index]
+            if following.lastgroup != "blank":
+                if len(following["indent"].expandtabs(4)) < 4:
+                    break
+                last, self.next = following, index + 1
+        self._add(UnitKind.CODE, line.start(), last.end())
 
-    def _comment(self, lines: list[re.Match[str]], index: int) -> int:
-        close = self.text.find("-->", lines[index - 1].start())
-        while index < len(lines) and (close < 0 or lines[index].start() < close):
-            index += 1
-        return index
+    def _comment(self, line: re.Match[str]) -> None:
+        close = self.text.find("-->", line.start())
+        while self.next < len(self.lines) and (close < 0 or self.lines[self.next].start() < close):
+            self.next += 1
 
-    def _cut_code(self, lines: list[re.Match[str]]) -> int:
-        """Takes in code whose opening fence was cut away; returns the index of the first line after it."""
-        fences = [index for index, line in enumerate(lines) if line.lastgroup == "fence"]
-        if not fences or not _unbalanced(lines, fences):
-            return 0
+    def _cut_code(self) -> None:
+        """Takes in code at the very top whose opening fence was cut away."""
+        fences = [index for index, line in enumerate(self.lines) if line.lastgroup == "fence"]
+        if not fences or not _unbalanced(self.lines, fences):
+            return
         first = fences[0]
-        if first == 0 or lines[first - 1].lastgroup == "blank" or not _closes(lines[first], lines[first]["fence"]):
-            return 0
-        self._add(UnitKind.CODE, lines[0].start(), lines[first].end())
-        return first + 1
+        line = self.lines[first]
+        if first > 0 and self.lines[first - 1].lastgroup != "blank" and _closes(line, line["fence"]):
+            self._add(UnitKind.CODE, self.lines[0].start(), line.end())
+            self.next = first + 1
+
+
+_CONTINUING = frozenset({"text", "rule", "delimiter"})  # lines that belong to what is open, if anything is
 
 
 def _closes(line: re.Match[str], fence: str) -> bool:
@@ -282,7 +297,8 @@ _INLINE = re.compile(
     | !\[(?P<image>[^\[\]]*)\]\([^()\n]*\)
     | \[(?P<link>[^\[\]]*)\](?:\([^()\n]*(?:\([^()\n]*\)[^()\n]*)?\)|\[[^\[\]\n]*\])
     | <(?P<url>https?://[^\s<>]+)>
-    | (?P<gone><!--.*?(?:-->|\Z)|</?[A-Za-z][\w.:-]*(?:\s(?:[^<>]|(?<==)>)*)?/?>|\{%.*?%\}|\{\{[<%].*?[>%]\}\}|[ \t]*\{[ ]*[#.][\w.\ #-]+\})
+    | (?P<gone><!--.*?(?:-->|\Z) | </?[A-Za-z][\w.:-]*(?:\s(?:[^<>]|(?<==)>)*)?/?>
+      | \{%[^{}]*%\} | \{\{[<%][^{}]*[>%]\}\} | [ \t]*\{[ ]*[#.][\w.\ #-]+\})
     | \\(?P<escaped>[!-/:-@\[-`{-~])""",
     re.VERBOSE | re.DOTALL,
 )
