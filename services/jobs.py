@@ -11,16 +11,22 @@ import asyncio
 import contextlib
 import logging
 import os
+import signal
 import sys
 from asyncio.subprocess import Process
+from collections.abc import Sequence
+from time import monotonic
+from typing import Any
 
-from router.errors import Conflict
+from router.errors import AnswerloopError, Conflict
+from router.ports import Progress
 from services.settings import Settings
 from services.store.records import Job, JobState
 from services.store.sql import SqlStore
 
 KIND = "reindex"
 GRACE_S = 5.0
+REPORT_S = 0.5
 
 log = logging.getLogger("answerloop.jobs")
 
@@ -63,18 +69,27 @@ class Jobs:
         """Ends a running child: its version is not visible yet, and nothing that is served depends on it."""
         if self._child is None or self._watch is None:
             return
-        with contextlib.suppress(ProcessLookupError):
-            self._child.terminate()
+        self._signal(signal.SIGTERM)
         done, _ = await asyncio.wait({self._watch}, timeout=GRACE_S)
         if not done:
-            self._child.kill()
+            self._signal(signal.SIGKILL)
         await self._watch
+
+    def _signal(self, number: signal.Signals) -> None:
+        """To the child and to whatever it started: it leads a process group of its own."""
+        if self._child is not None and self._child.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._child.pid, number)
 
     async def _spawn(self, job_id: str, full: bool) -> Process:
         command = [sys.executable, "-m", "services.cli", "index", "--job", job_id, *(["--full"] if full else [])]
         env = os.environ | self._settings.to_env()
         return await asyncio.create_subprocess_exec(
-            *command, env=env, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL
+            *command,
+            env=env,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            start_new_session=True,
         )
 
     async def _settle(self, child: Process, job_id: str) -> None:
@@ -92,3 +107,47 @@ async def refuse_second(store: SqlStore) -> None:
     for job in await store.list_jobs(20, kind=KIND):
         if not job.state.final:
             raise Conflict(f"Job {job.id} is already building an index; wait for it (answerloop jobs).")
+
+
+def build_index(
+    settings: Settings, sources: Sequence[str] | None, full: bool, who: str, show: Progress, job_id: str | None = None
+) -> dict[str, Any]:
+    """Builds and activates a new index version in this process, as a job that everybody can follow; its report.
+
+    sources: "NAME=PATH_OR_GIT_URL" each; None: those of the current version. job_id: a job that waits for its worker;
+    None makes one. Raises `Conflict` while another job is under way, and what the build raises.
+    """
+    from services.indexing import run_index  # loads the engine and the embedder
+
+    with SqlStore.open(settings.store_url) as store:
+        job = job_id or asyncio.run(_own_job(store, full, who))
+        asyncio.run(store.update_job(job, state=JobState.RUNNING, pid=os.getpid()))
+        try:
+            report = run_index(settings, sources, who, _reported(store, job, show), full=full).to_json()
+        except AnswerloopError as exc:
+            asyncio.run(store.update_job(job, state=JobState.FAILED, message=str(exc)))
+            raise
+        except KeyboardInterrupt:
+            asyncio.run(store.update_job(job, state=JobState.INTERRUPTED, message="Stopped from the keyboard."))
+            raise
+        asyncio.run(store.update_job(job, state=JobState.DONE, result=report))
+        return report
+
+
+async def _own_job(store: SqlStore, full: bool, who: str) -> str:
+    await refuse_second(store)
+    return (await store.create_job(KIND, {"full": full, "who": who})).id
+
+
+def _reported(store: SqlStore, job: str, show: Progress) -> Progress:
+    """Shows progress here and, twice a second at most, tells the store."""
+    told_stage, told_at = "", 0.0
+
+    def report(stage: str, done: int, total: int) -> None:
+        nonlocal told_stage, told_at
+        show(stage, done, total)
+        if stage != told_stage or monotonic() - told_at > REPORT_S or done == total:
+            told_stage, told_at = stage, monotonic()
+            asyncio.run(store.update_job(job, stage=stage, done=done, total=total))
+
+    return report

@@ -3,37 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import orjson
 import uvicorn
 
 from router.errors import Conflict, Misconfigured
 from services.api.app import create_app
 from services.api.auth import is_loopback
+from services.running import announced, running_server
 from services.settings import Settings
-from services.store import processes
 from services.store.sql import SqlStore
 
 if TYPE_CHECKING:
     from services.compose import System
-
-SERVER_FILE = "server.json"
-
-
-@dataclass(frozen=True, slots=True)
-class RunningServer:
-    """started: tells this process from a later one with the same id."""
-
-    pid: int
-    url: str
-    started: str
 
 
 def serve(settings: Settings, open_system: Callable[[], System]) -> None:
@@ -50,15 +34,6 @@ def serve(settings: Settings, open_system: Callable[[], System]) -> None:
     server.run()
     if not server.started:
         raise Misconfigured(f"The server could not start on {settings.host}:{settings.port}; the log above says why.")
-
-
-def running_server(home: Path) -> RunningServer | None:
-    """The live server of this home. A file that a killed server left behind does not count."""
-    try:
-        known = RunningServer(**orjson.loads((home / SERVER_FILE).read_bytes()))
-    except (FileNotFoundError, ValueError, TypeError):
-        return None
-    return known if processes.alive(known.pid, known.started) else None
 
 
 def _config(settings: Settings, open_system: Callable[[], System]) -> uvicorn.Config:
@@ -88,20 +63,8 @@ class _Server(uvicorn.Server):
     async def main_loop(self) -> None:
         host = "127.0.0.1" if self._settings.host in {"0.0.0.0", "::"} else self._settings.host
         port = self.servers[0].sockets[0].getsockname()[1]
-        with _announced(self._settings.home, f"http://{f'[{host}]' if ':' in host else host}:{port}"):
+        with announced(self._settings.home, f"http://{f'[{host}]' if ':' in host else host}:{port}"):
             await super().main_loop()
-
-
-@contextlib.contextmanager
-def _announced(home: Path, url: str) -> Iterator[None]:
-    path, pid = home / SERVER_FILE, os.getpid()
-    unfinished = path.with_name(f".{SERVER_FILE}.{pid}")
-    unfinished.write_bytes(orjson.dumps(RunningServer(pid, url, processes.started(pid))))
-    unfinished.replace(path)
-    try:
-        yield
-    finally:
-        path.unlink(missing_ok=True)
 
 
 def _log_to_stderr(level: str) -> None:

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
+from indexer.parsing import format_of
 from router.errors import InvalidInput, NotFound
 
-SUFFIXES = frozenset({".md", ".markdown", ".mdx", ".txt", ".rst", ".adoc", ".html", ".htm", ".xhtml", ".sgml", ".xml"})
 MOST_PARTS = 12
 LONGEST_PART = 200  # bytes; file systems take 255 and the temporary name needs some
 
@@ -92,8 +92,8 @@ def safe_name(name: str) -> PurePosixPath:
         if reason := _objection(part):
             raise InvalidInput(f"{name[:200]!r} cannot be a document's path: {reason}.")
     path = PurePosixPath(*parts)
-    if path.suffix.lower() not in SUFFIXES:
-        raise InvalidInput(f"{name[:200]!r} is not a kind of document that is read: {', '.join(sorted(SUFFIXES))}.")
+    if format_of(str(path)) is None:
+        raise InvalidInput(f"{name[:200]!r} has no file extension of a document format.")
     return path
 
 

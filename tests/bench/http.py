@@ -20,7 +20,8 @@ from pathlib import Path
 import orjson
 import uvloop
 
-from services.server import running_server, serve
+from services.running import running_server
+from services.server import serve
 from services.settings import Settings
 from services.store.sql import SqlStore
 from tests.tiny_system import Outcome, TinySystem

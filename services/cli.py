@@ -1,0 +1,138 @@
+"""The command line. Heavy parts are imported by the command that needs them, so `--help` is instant."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import Annotated, TypeVar
+
+import typer
+
+from router.errors import AnswerloopError
+from services import cli_answers, cli_output
+from services.cli_manage import jobs, keys, releases, rollback
+from services.settings import Settings
+
+T = TypeVar("T")
+
+app = typer.Typer(
+    name="answerloop",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="""Answers product questions from your own documents, cites them, and says when it does not know.
+
+A first run:
+
+    answerloop index --source manual=./docs
+    answerloop ask "How do I add a read-only node?"
+    answerloop serve
+
+Settings are environment variables; `answerloop doctor --settings` lists them.
+Everything is kept in the folder ANSWERLOOP_HOME (./var unless set).
+""",
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout and nothing else.")]
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port.", show_default="8080")] = None,
+) -> None:
+    """Answer over HTTP until told to stop.
+
+    On 127.0.0.1 no key is needed until one exists. To serve other machines, make a key first:
+
+        answerloop keys create --role admin me
+        answerloop serve --host 0.0.0.0
+    """
+    from services.compose import open_system
+    from services.server import serve as run
+
+    settings = Settings.from_env()
+    settings = replace(settings, host=host or settings.host, port=settings.port if port is None else port)
+    run(settings, lambda: open_system(settings))
+
+
+@app.command()
+def index(
+    source: Annotated[
+        list[str] | None,
+        typer.Option("--source", "-s", metavar="NAME=PATH_OR_GIT_URL", help="A folder or a git URL. May be repeated."),
+    ] = None,
+    full: Annotated[bool, typer.Option("--full", help="Read and embed everything again.")] = False,
+    job: Annotated[str | None, typer.Option("--job", hidden=True)] = None,
+    json: Json = False,
+) -> None:
+    """Build a new index version from the sources and serve it from then on.
+
+    Without `--source`, those of the current version are read again, and only what changed is embedded.
+    The version that is served stays untouched until the new one is whole.
+
+        answerloop index --source manual=./docs --source faq=https://example.org/faq.git
+        answerloop index
+    """
+    from services.jobs import build_index
+
+    if job:
+        os.nice(5)  # a background job leaves the processor to those who ask
+    settings = Settings.from_env()
+    settings.home.mkdir(parents=True, exist_ok=True)
+    with cli_output.progress_bar() as show:
+        report = build_index(settings, source or None, full, "command line", show, job)
+    if json:
+        cli_output.print_json(report)
+    else:
+        cli_output.print_report(report, "index")
+
+
+app.command()(cli_answers.ask)
+app.command()(cli_answers.search)
+app.command()(cli_answers.evaluate)
+app.command()(cli_answers.calibrate)
+app.add_typer(keys, name="keys")
+app.add_typer(releases, name="releases")
+app.command()(rollback)
+app.command()(jobs)
+
+
+@app.command()
+def doctor(
+    settings: Annotated[bool, typer.Option("--settings", help="Also list every setting with its value.")] = False,
+    json: Json = False,
+) -> None:
+    """Check that everything needed is there, and say how to get what is missing.
+
+    Exit code 1 when something needed is missing.
+    """
+    from services.doctor import examine
+
+    report = examine()
+    if json:
+        cli_output.print_json(report.to_json())
+    else:
+        rows = [(cli_output.state(check.state), check.name, check.detail, check.fix) for check in report.checks]
+        cli_output.table("", ("", "what", "found", "to do"), rows)
+    if settings and not json:
+        rows_of = [(row.variable, row.type, row.default, row.value, row.about) for row in report.settings]
+        cli_output.table("settings", ("variable", "type", "default", "now", "what it does"), rows_of)
+    raise typer.Exit(0 if report.healthy else 1)
+
+
+def main() -> None:
+    """Exit codes: 0 fine, 1 an error (one sentence on stderr), 2 wrong usage, 130 stopped from the keyboard."""
+    try:
+        app()
+    except AnswerloopError as exc:
+        cli_output.complain(str(exc))
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,158 @@
+"""answerloop ask | search | evaluate | calibrate"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from router.errors import InvalidInput, NotFound
+from services import cli_output
+from services.cli_output import plain
+from services.settings import Settings
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout and nothing else.")]
+Server = Annotated[
+    str | None, typer.Option(metavar="URL", help="Ask this server. Default: the one that runs on this home, if any.")
+]
+Key = Annotated[str | None, typer.Option(help="The server's API key (or ANSWERLOOP_API_KEY).")]
+Files = Annotated[list[Path], typer.Argument(metavar="FILE.jsonl", help="Question files, one JSON object per line.")]
+
+
+def ask(
+    question: Annotated[str, typer.Argument(help="In any language the documents are in.")],
+    server: Server = None,
+    key: Key = None,
+    json: Json = False,
+) -> None:
+    """Answer one question, with citations.
+
+    answerloop ask "How do I add a read-only node?"
+    answerloop ask "怎么添加只读节点？" --json
+    """
+    from services import client
+
+    reply = client.ask(_settings(server, key), question)
+    if json:
+        return cli_output.print_json(reply)
+    return _print_answer(reply)
+
+
+def search(
+    question: Annotated[str, typer.Argument()],
+    limit: Annotated[int, typer.Option(min=1, max=100)] = 5,
+    server: Server = None,
+    key: Key = None,
+    json: Json = False,
+) -> None:
+    """The best passages with each channel's score; no answer.
+
+    answerloop search "read-only node" --limit 3
+    """
+    from services import client
+
+    reply = client.search(_settings(server, key), question, limit)
+    if json:
+        return cli_output.print_json(reply)
+    return _print_hits(reply)
+
+
+def evaluate(files: Files, json: Json = False) -> None:
+    """Measure answers and retrieval on question files.
+
+    Each line: {"question": …, "answer_keys": […], "answerable": true, "doc_id": …, "history": […]}
+
+        answerloop evaluate questions.jsonl --json
+    """
+    from services.evaluation import run_evaluate
+
+    with cli_output.progress_bar() as show:
+        report = run_evaluate(Settings.from_env(), _existing(files), show)
+    if json:
+        return cli_output.print_json(report)
+    return cli_output.print_report(report, "evaluate")
+
+
+def calibrate(
+    files: Annotated[list[Path] | None, typer.Argument(metavar="[FILE.jsonl]", help="Labelled question files.")] = None,
+    show_current: Annotated[bool, typer.Option("--show", help="Show the calibration in use; change nothing.")] = False,
+    json: Json = False,
+) -> None:
+    """Fit confidence to labelled questions, and set the line below which no answer is sent.
+
+    answerloop calibrate labelled.jsonl
+    answerloop calibrate --show
+    """
+    report = _current_calibration() if show_current else _new_calibration(files or [])
+    if json:
+        return cli_output.print_json(report)
+    return cli_output.print_report(report, "calibration")
+
+
+def _new_calibration(files: list[Path]) -> dict[str, Any]:
+    if not files:
+        raise typer.BadParameter("Give at least one FILE.jsonl, or --show.")
+    from services.calibration import run_calibrate
+
+    with cli_output.progress_bar() as show:
+        return run_calibrate(Settings.from_env(), _existing(files), show)
+
+
+def _current_calibration() -> dict[str, Any]:
+    from services.store.sql import SqlStore
+
+    with SqlStore.open(Settings.from_env().store_url) as store:
+        current = asyncio.run(store.latest_calibration())
+    if current is None:
+        raise NotFound("No calibration yet; the built-in one is in use. Make one: answerloop calibrate FILE.jsonl")
+    return {"id": current.id, "created": current.created, **current.payload}
+
+
+def _settings(server: str | None, key: str | None) -> Settings:
+    settings = Settings.from_env()
+    return replace(settings, server=server or settings.server, api_key=key or settings.api_key)
+
+
+def _existing(files: list[Path]) -> list[Path]:
+    for path in files:
+        if not path.is_file():
+            raise InvalidInput(f"There is no file {path}.")
+    return files
+
+
+def _print_answer(reply: dict[str, Any]) -> None:
+    cli_output.out.print(plain(reply["answer"]))
+    cli_output.out.print()
+    route = cli_output.state(reply["route"])
+    cli_output.out.print(route, plain(f"confidence {reply['confidence']:.2f} · {reply['reason']}", "dim"))
+    _print_citations("", reply["citations"])
+    _print_citations("Maybe useful:", reply["maybe_useful"])
+
+
+def _print_citations(title: str, citations: list[dict[str, Any]]) -> None:
+    if citations and title:
+        cli_output.out.print(plain(title, "bold"))
+    for number, cited in enumerate(citations, 1):
+        place = Text(f"[{number}] ", style="bold cyan").append_text(plain(cited["source"], "cyan"))
+        if cited["heading"]:
+            place.append_text(plain(f" > {cited['heading']}", "dim"))
+        cli_output.out.print(place)
+
+
+def _print_hits(reply: dict[str, Any]) -> None:
+    for number, hit in enumerate(reply["hits"], 1):
+        place = Text(f"[{number}] ", style="bold cyan").append_text(plain(hit["document"], "cyan"))
+        cli_output.out.print(place.append_text(plain(f" > {hit['heading']}", "dim")))
+        scores = "  ".join(f"{name} {score:.3f}" for name, score in hit["scores"].items())
+        cli_output.out.print(plain(f"    {scores}  fused {hit['fused']:.3f}", "dim"))
+        cli_output.out.print(plain(_excerpt(hit["text"])))
+    cli_output.out.print(plain(f"index {reply['index_version']} · {reply['language']}", "dim"))
+
+
+def _excerpt(text: str, longest: int = 300) -> str:
+    flat = " ".join(text.split())
+    return f"    {flat[:longest]}{'…' if len(flat) > longest else ''}"

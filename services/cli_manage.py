@@ -1,0 +1,154 @@
+"""answerloop keys | releases | rollback | jobs"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from router.errors import NotFound
+from router.types import Release
+from services import cli_output
+from services.cli_output import when
+from services.settings import Settings
+from services.store.records import Role
+
+if TYPE_CHECKING:
+    from services.store.sql import SqlStore
+
+T = TypeVar("T")
+WHO = "command line"
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout and nothing else.")]
+
+keys = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys.")
+releases = typer.Typer(no_args_is_help=True, help="List releases and choose the one that is served.")
+
+
+def with_store(work: Callable[[SqlStore], Awaitable[T]]) -> T:
+    from services.store.sql import SqlStore  # SQLAlchemy; `--help` need not wait for it
+
+    settings = Settings.from_env()
+
+    async def run(store: SqlStore) -> T:
+        return await work(store)
+
+    with SqlStore.open(settings.store_url) as store:
+        return asyncio.run(run(store))
+
+
+@keys.command("create")
+def create_key(
+    name: Annotated[str, typer.Argument(help="Whose key it is, for the list and the audit log.")],
+    role: Annotated[Role, typer.Option(help="asker may ask; reviewer may also review; admin may do everything.")],
+    json: Json = False,
+) -> None:
+    """Make a key. It is printed once, to stdout, and kept nowhere.
+
+    answerloop keys create --role admin anna
+    """
+    key_id, key = with_store(lambda store: store.create_key(name, role, who=WHO))
+    if json:
+        return cli_output.print_json({"id": key_id, "name": name, "role": role, "key": key})
+    typer.echo(key)
+    return cli_output.say(f"Key {key_id} ({role}) for {name}. Keep it now: it cannot be shown again.")
+
+
+@keys.command("list")
+def list_keys(json: Json = False) -> None:
+    """All keys, revoked ones included; never the keys themselves."""
+    found = with_store(lambda store: store.list_keys())
+    if json:
+        return cli_output.print_json([asdict(key) for key in found])
+    rows = [(key.id, key.name, key.role, f"{key.prefix}…", when(key.created), when(key.revoked)) for key in found]
+    return cli_output.table("", ("id", "name", "role", "key", "created", "revoked"), rows)
+
+
+@keys.command("revoke")
+def revoke_key(key_id: Annotated[str, typer.Argument(metavar="ID")]) -> None:
+    """Revoke a key. A running server stops taking it within a few seconds."""
+    with_store(lambda store: store.revoke_key(key_id, who=WHO))
+    cli_output.say(f"Key {key_id} is revoked.")
+
+
+@releases.command("list")
+def list_releases(limit: Annotated[int, typer.Option(min=1, max=500)] = 20, json: Json = False) -> None:
+    """Newest first."""
+
+    async def look(store: SqlStore) -> list[dict[str, Any]]:
+        active = await store.active_release()
+        found = await store.list_releases(limit)
+        return [{**asdict(release), "active": active is not None and release.id == active.id} for release in found]
+
+    found = with_store(look)
+    if json:
+        return cli_output.print_json(found)
+    shown = ("id", "created", "index_version", "model", "calibration", "note")
+    rows = [(cli_output.state("ok") if row["active"] else "", *(row[name] for name in shown)) for row in found]
+    return cli_output.table("", ("active", *shown), rows)
+
+
+@releases.command("activate")
+def activate(release_id: Annotated[str, typer.Argument(metavar="ID")]) -> None:
+    """Serve this release from now on. A running server follows within seconds."""
+    _serve_release(release_id)
+
+
+def rollback() -> None:
+    """Go back to the release made before the active one. Again goes back one more.
+
+    Index, calibration, curated answers and model go back together.
+    """
+
+    async def before(store: SqlStore) -> Release:
+        active = await store.active_release()
+        found = await store.list_releases(500)
+        older = [release for release in found if active and release.created < active.created]
+        if not older:
+            raise NotFound("There is no release before the active one (answerloop releases list).")
+        return older[0]
+
+    _serve_release(with_store(before).id)
+
+
+def _serve_release(release_id: str) -> None:
+    release = with_store(lambda store: store.activate_release(release_id, WHO))
+    cli_output.say(f"Release {release.id} (index {release.index_version}) is active.")
+
+
+def jobs(
+    job_id: Annotated[str | None, typer.Argument(metavar="[ID]", help="One job in full.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=500)] = 20,
+    json: Json = False,
+) -> None:
+    """Index jobs, newest first, or one of them with its result."""
+
+    async def look(store: SqlStore) -> list[dict[str, Any]]:
+        await store.interrupt_dead_jobs()
+        found = [await store.get_job(job_id)] if job_id else await store.list_jobs(limit)
+        return [asdict(job) for job in found]
+
+    found = with_store(look)
+    if json:
+        return cli_output.print_json(found[0] if job_id else found)
+    if job_id:
+        return cli_output.print_report(found[0], "job")
+    rows = [
+        (
+            row["id"],
+            cli_output.state(row["state"]),
+            _how_far(row),
+            row["created"],
+            row["finished"] or "",
+            row["message"],
+        )
+        for row in found
+    ]
+    return cli_output.table("", ("id", "state", "progress", "created", "finished", "message"), rows)
+
+
+def _how_far(job: dict[str, Any]) -> str:
+    return f"{job['stage']} {job['done']}/{job['total']}" if job["stage"] else ""
