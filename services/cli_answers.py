@@ -99,7 +99,8 @@ def _new_calibration(files: list[Path]) -> dict[str, Any]:
     from services.calibration import run_calibrate
 
     with cli_output.progress_bar() as show:
-        return run_calibrate(Settings.from_env(), _existing(files), show)
+        report: dict[str, Any] = run_calibrate(Settings.from_env(), _existing(files), show)
+    return report
 
 
 def _current_calibration() -> dict[str, Any]:

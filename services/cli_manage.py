@@ -136,18 +136,12 @@ def jobs(
         return cli_output.print_json(found[0] if job_id else found)
     if job_id:
         return cli_output.print_report(found[0], "job")
-    rows = [
-        (
-            row["id"],
-            cli_output.state(row["state"]),
-            _how_far(row),
-            row["created"],
-            row["finished"] or "",
-            row["message"],
-        )
-        for row in found
-    ]
-    return cli_output.table("", ("id", "state", "progress", "created", "finished", "message"), rows)
+    return cli_output.table("", ("id", "state", "progress", "created", "finished", "message"), map(_job_row, found))
+
+
+def _job_row(job: dict[str, Any]) -> tuple[object, ...]:
+    state = cli_output.state(job["state"])
+    return job["id"], state, _how_far(job), when(job["created"]), when(job["finished"]), job["message"]
 
 
 def _how_far(job: dict[str, Any]) -> str:

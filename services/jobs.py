@@ -123,7 +123,7 @@ def build_index(
         job = job_id or asyncio.run(_own_job(store, full, who))
         asyncio.run(store.update_job(job, state=JobState.RUNNING, pid=os.getpid()))
         try:
-            report = run_index(settings, sources, who, _reported(store, job, show), full=full).to_json()
+            report: dict[str, Any] = run_index(settings, sources, who, _reported(store, job, show), full=full).to_json()
         except AnswerloopError as exc:
             asyncio.run(store.update_job(job, state=JobState.FAILED, message=str(exc)))
             raise

