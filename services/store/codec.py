@@ -34,13 +34,14 @@ def encode_trace(trace: Trace) -> str:
 
 
 def decode_trace(text: str) -> Trace:
+    """Fields that have a default may be missing: the text may be older than they are."""
     raw = loads(text)
     question, answer = raw["question"], raw["answer"]
-    question["history"] = tuple(Turn(**turn) for turn in question["history"])
+    question["history"] = tuple(Turn(**turn) for turn in question.get("history", ()))
     answer["route"] = Route(answer["route"])
     answer["confidence"] = _number(answer["confidence"])
     answer["citations"] = _citations(answer["citations"])
-    answer["maybe_useful"] = _citations(answer["maybe_useful"])
+    answer["maybe_useful"] = _citations(answer.get("maybe_useful", []))
     raw["question"], raw["answer"] = Question(**question), Answer(**answer)
     raw["candidates"], raw["guards"] = tuple(raw["candidates"]), tuple(raw["guards"])
     raw["features"], raw["timings_ms"] = _numbers(raw["features"]), _numbers(raw["timings_ms"])
@@ -48,7 +49,7 @@ def decode_trace(text: str) -> Trace:
 
 
 def _citations(raw: list[dict[str, Any]]) -> tuple[Citation, ...]:
-    return tuple(Citation(**{**citation, "aliases": tuple(citation["aliases"])}) for citation in raw)
+    return tuple(Citation(**{**citation, "aliases": tuple(citation.get("aliases", ()))}) for citation in raw)
 
 
 def _numbers(raw: Mapping[str, float | None]) -> dict[str, float]:

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 
 from router.errors import AnswerloopError, Conflict, Misconfigured, Unavailable
@@ -19,6 +19,8 @@ IMMEDIATE = "answerloop_immediate"
 FOREIGN_ERRORS = (SQLAlchemyError, sqlite3.Error)
 
 _BUSY_MS = 10_000  # how long to wait for another process's transaction
+_WRITE_LOCK = 0x616E7377  # an advisory lock's number; any that no other program on the same database uses: "answ"
+_TAKE_LOCK = text("SELECT pg_advisory_xact_lock(:number)")
 _CHECKPOINT_PAGES = 4_000  # copy the log into the file every 16 MB or so: fewer pauses than SQLite's 4 MB
 
 
@@ -26,8 +28,9 @@ def make_engine(url: str) -> Engine:
     """Raises `Misconfigured` for a URL that names no usable database."""
     try:
         parsed = make_url(url)
-    except ArgumentError as exc:
-        raise Misconfigured(f"the store URL {url!r} cannot be read; {_EXPECTED}") from exc
+    except ArgumentError:
+        # `from None` and no URL in the text: it may hold a password.
+        raise Misconfigured(f"the store URL cannot be read; {_EXPECTED}") from None
     if parsed.drivername in ("sqlite", "sqlite+pysqlite"):
         return _sqlite(parsed)
     if parsed.drivername == "postgresql+psycopg":
@@ -54,9 +57,29 @@ def translate(error: Exception) -> Exception:
 def _postgres(url: URL) -> Engine:
     try:
         # pre_ping: the server may have restarted since the connection was last used.
-        return create_engine(url, pool_pre_ping=True, pool_size=8, max_overflow=0)
+        engine = create_engine(url, pool_pre_ping=True, pool_size=8, max_overflow=0)
     except ModuleNotFoundError as exc:
         raise Misconfigured("PostgreSQL needs psycopg: pip install 'answerloop[postgres]'") from exc
+    event.listen(engine, "connect", _bound_waiting)
+    return engine
+
+
+def _bound_waiting(connection: Any, _record: Any) -> None:
+    """A replica that hangs or is cut off while it holds a lock must not stop the others for ever."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET lock_timeout = {_BUSY_MS}")
+        cursor.execute(f"SET idle_in_transaction_session_timeout = {2 * _BUSY_MS}")
+    connection.commit()
+
+
+def take_write_lock(connection: Connection) -> None:
+    """One writing transaction at a time, over all processes: SQLite's rule (see `IMMEDIATE`), kept on PostgreSQL too.
+
+    Group commits touch many rows in the order of arrival; without it two replicas deadlock on the same questions.
+    Inserting plain traces needs no lock. Released by commit or rollback.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(_TAKE_LOCK, {"number": _WRITE_LOCK})
 
 
 def _sqlite(url: URL) -> Engine:

@@ -22,7 +22,7 @@ _OPEN = per_dialect(
         index_elements=["question_key"], index_where=UNDECIDED, set_={"updated": add.excluded.updated}
     ).returning(review_items.c.id),
 )
-_LINK = per_dialect(review_traces, lambda add: add.on_conflict_do_nothing())
+_LINK = per_dialect(review_traces, lambda add: add.on_conflict_do_nothing().returning(review_traces.c.trace_id))
 _COUNT = update(review_items).where(review_items.c.id == bindparam("wanted")).values(asks=review_items.c.asks + 1)
 
 
@@ -46,7 +46,7 @@ def attach(connection: Connection, item: ReviewItem, normalised: str) -> str:
     dialect = connection.dialect.name
     item_id: str = connection.execute(_OPEN[dialect], values).scalar_one()
     linked = connection.execute(_LINK[dialect], {"item_id": item_id, "trace_id": item.trace_id, "added": now()})
-    if linked.rowcount == 1:
+    if linked.first() is not None:
         connection.execute(_COUNT, {"wanted": item_id})
     return item_id
 

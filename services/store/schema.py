@@ -7,11 +7,10 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, inspect, text
 
 from router.errors import Misconfigured
-from services.store.engine import IMMEDIATE
+from services.store.engine import IMMEDIATE, take_write_lock
 from services.store.migrations import HEAD
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
-_LOCK = 0x616E7377  # any number that no other program on the same database uses: "answ"
 
 
 def bring_to_head(engine: Engine) -> None:
@@ -20,8 +19,7 @@ def bring_to_head(engine: Engine) -> None:
         if _version(connection) == HEAD:
             return
     with engine.execution_options(**{IMMEDIATE: True}).begin() as connection:
-        if connection.dialect.name == "postgresql":
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+        take_write_lock(connection)
         if _version(connection) != HEAD:  # nobody was faster while we waited for the lock
             _upgrade(connection)
 

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, Insert
 
 from router.errors import Overloaded, Unavailable
-from services.store.engine import FOREIGN_ERRORS, IMMEDIATE, translate
+from services.store.engine import FOREIGN_ERRORS, IMMEDIATE, take_write_lock, translate
 
 T = TypeVar("T")
 Row = dict[str, Any]
@@ -61,8 +61,8 @@ class GroupWriter:
         await self._submit(row=row)
 
     async def run(self, call: Callable[[Connection], T]) -> T:
-        """The call's result, once it is durable. It runs on the writer thread and may run twice: keep it free of
-        side effects outside the connection. Raises what it raises, and `Conflict`, `Unavailable`, `Overloaded`."""
+        """The call's result, once it is durable. It runs on the writer thread, alone among all writers of all
+        processes. Raises what it raises, and `Conflict`, `Unavailable`, `Overloaded`."""
         result: T = await self._submit(call=call)
         return result
 
@@ -110,9 +110,11 @@ class GroupWriter:
         return group, True
 
     def _commit(self, group: Sequence[_Pending]) -> list[_Pending]:
-        """Sets every result or error; returns those that the database refused in company and that shall try alone."""
+        """Sets every result or error; returns the rows that shall try again alone, since one of them is bad."""
         try:
             with self._engine.begin() as connection:
+                if any(pending.call is not None for pending in group):
+                    take_write_lock(connection)
                 if len(group) == 1:
                     self._apply(connection, group[0])
                     return []
@@ -130,34 +132,34 @@ class GroupWriter:
 
     def _apply_all(self, connection: Connection, group: Sequence[_Pending]) -> list[_Pending]:
         """Rows first and in one statement: a call may speak of a row that came with it."""
-        again: list[_Pending] = []
-        rows = [pending.row for pending in group if pending.row is not None]
-        try:
-            with connection.begin_nested():
-                if rows:
-                    connection.execute(self._insert, rows)
-        except FOREIGN_ERRORS:
-            _still_open(connection)
-            again.extend(pending for pending in group if pending.row is not None)  # one is bad: alone, each finds out
+        rows = [pending for pending in group if pending.call is None]
+        again = [] if self._insert_together(connection, rows) else rows
         for pending in group:
-            if pending.call is not None and not self._apply_in_savepoint(connection, pending):
-                again.append(pending)
+            if pending.call is not None:
+                self._apply_in_savepoint(connection, pending)
         return again
 
-    def _apply_in_savepoint(self, connection: Connection, pending: _Pending) -> bool:
-        """False: the database refused, perhaps only because of the company (a deadlock between two writers)."""
+    def _insert_together(self, connection: Connection, rows: Sequence[_Pending]) -> bool:
+        if not rows:
+            return True
+        try:
+            with connection.begin_nested():
+                connection.execute(self._insert, [pending.row for pending in rows if pending.row is not None])
+        except FOREIGN_ERRORS:
+            _check_open(connection)
+            return False
+        return True
+
+    def _apply_in_savepoint(self, connection: Connection, pending: _Pending) -> None:
         try:
             with connection.begin_nested():
                 self._apply(connection, pending)
-        except FOREIGN_ERRORS:
-            _still_open(connection)
-            return False
         except Exception as exc:  # noqa: BLE001 - handed to the caller, whose error it is
-            pending.error = exc
-        return True
+            pending.error = translate(exc)
+            _check_open(connection)
 
 
-def _still_open(connection: Connection) -> None:
+def _check_open(connection: Connection) -> None:
     """A full disk makes SQLite drop the whole transaction: then nobody in the group may be told "done"."""
     if not getattr(connection.connection.dbapi_connection, "in_transaction", True):
         raise Unavailable("the database gave the transaction up; the disk may be full")
