@@ -7,8 +7,9 @@ import pwd
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,19 +23,42 @@ def binaries() -> Path | None:
     return folders[-1].parent if folders else None
 
 
+@dataclass(frozen=True, slots=True)
+class Server:
+    """url: of the database `postgres`."""
+
+    url: str
+    pg_ctl: tuple[str | Path, ...]
+    options: str
+    user: dict[str, Any]
+
+    def start(self) -> None:
+        _run([*self.pg_ctl, "-o", self.options, "start"], self.user)
+
+    def crash(self) -> None:
+        """Without a checkpoint and without a word to its clients, as when its machine goes down."""
+        _run([*self.pg_ctl, "-m", "immediate", "stop"], self.user)
+
+
 @contextmanager
-def running(folder: Path, *, fsync: bool) -> Iterator[str]:
-    """Yields the URL of the database `postgres`; `folder` is what `binaries` found. The server ends with the block."""
+def running(folder: Path, *, fsync: bool) -> Iterator[Server]:
+    """`folder` is what `binaries` found. The server ends with the block."""
     place = Path(tempfile.mkdtemp(prefix="pg-"))  # short: a socket's path has at most 107 bytes
-    user = _unprivileged(place)
-    data, log = place / "data", place / "log"
-    _run([folder / "initdb", "-D", data, "-A", "trust", "-U", "postgres", "-E", "UTF8", "--no-locale", "-N"], user)
-    options = f"-k {place} -c listen_addresses='' -c fsync={'on' if fsync else 'off'}"
+    user, data = _unprivileged(place), place / "data"
+    server = Server(
+        url=f"postgresql+psycopg://postgres@/postgres?host={place}",
+        pg_ctl=(folder / "pg_ctl", "-D", data, "-l", place / "log", "-w"),
+        options=f"-k {place} -c listen_addresses='' -c fsync={'on' if fsync else 'off'}",
+        user=user,
+    )
     try:
-        _run([folder / "pg_ctl", "-D", data, "-l", log, "-w", "-o", options, "start"], user)
-        yield f"postgresql+psycopg://postgres@/postgres?host={place}"
+        _run([folder / "initdb", "-D", data, "-A", "trust", "-U", "postgres", "-E", "UTF8", "--no-locale", "-N"], user)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.crash()
     finally:
-        subprocess.run([folder / "pg_ctl", "-D", data, "-m", "immediate", "-w", "stop"], check=False, **user)
         shutil.rmtree(place, ignore_errors=True)
 
 
@@ -50,5 +74,5 @@ def _unprivileged(place: Path) -> dict[str, Any]:
     return quiet | {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
 
 
-def _run(command: list[str | Path], user: dict[str, Any]) -> None:
+def _run(command: Sequence[str | Path], user: dict[str, Any]) -> None:
     subprocess.run(command, check=True, timeout=120, **user)

@@ -14,13 +14,18 @@ from tests.store import cluster
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
+def postgres_binaries() -> Path:
     pytest.importorskip("psycopg", reason="PostgreSQL's driver is not installed: pip install 'psycopg[binary]'")
     folder = cluster.binaries()
     if folder is None:
         pytest.skip("no PostgreSQL server here: install Debian's package postgresql (initdb and pg_ctl are needed)")
-    with cluster.running(folder, fsync=False) as url:
-        yield url
+    return folder
+
+
+@pytest.fixture(scope="session")
+def postgres(postgres_binaries: Path) -> Iterator[str]:
+    with cluster.running(postgres_binaries, fsync=False) as server:
+        yield server.url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -1,0 +1,141 @@
+"""What was acknowledged survives `kill -9`, of the program and of the database server."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from router.errors import Unavailable
+from services.store.sql import SqlStore
+from tests.store import cluster
+from tests.store.samples import TRACE, trace
+
+ROOT = Path(__file__).parents[2]
+
+CHILD = """
+import asyncio, os, sys
+from services.store.sql import SqlStore
+from tests.store.samples import review, trace
+
+async def write(store, kind):
+    while True:
+        one = trace(f"question {os.getpid() if kind else 0}")
+        await store.record(one, review(one) if kind else None)
+        done = "trace"
+        if kind == 2:
+            await store.add_feedback(one.id, "down", one.id)
+            done = "feedback"
+        os.write(1, f"{done} {one.id}\\n".encode())
+
+async def main(store):
+    await asyncio.gather(*(write(store, n % 3) for n in range(9)))
+
+asyncio.run(main(SqlStore.open(sys.argv[1])))
+"""
+
+
+def run_and_kill(url: str, seconds: float) -> list[list[str]]:
+    """What a busy child had been told is safe when it was killed, `seconds` after its first acknowledgement."""
+    with subprocess.Popen([sys.executable, "-c", CHILD, url], stdout=subprocess.PIPE, cwd=ROOT) as child:
+        assert child.stdout is not None
+        first = child.stdout.readline()
+        killer = subprocess.Popen([sys.executable, "-c", KILL, str(child.pid), str(seconds)])
+        rest = child.stdout.read()
+        assert killer.wait() == 0
+        assert child.wait() == -signal.SIGKILL
+    return [line.split() for line in (first + rest).decode().splitlines()]
+
+
+KILL = "import os, sys, time; time.sleep(float(sys.argv[2])); os.kill(int(sys.argv[1]), 9)"
+
+
+async def check(store: SqlStore, acknowledged: list[list[str]]) -> None:
+    for done, trace_id in acknowledged:
+        assert (await store.get_trace(trace_id)).answer == TRACE.answer
+        if done == "feedback":
+            found = await store.read(
+                lambda c, wanted=trace_id: c.exec_driver_sql(
+                    f"SELECT count(*) FROM feedback WHERE comment = '{wanted}'"
+                ).scalar_one()
+            )
+            assert found == 1
+    for item in await store.list_review_items(limit=1000):
+        linked = await store.list_review_traces(item.item.id, limit=1000)
+        assert len(linked) == min(item.asks, 1000)
+
+
+@pytest.mark.slow
+def test_twenty_kills_lose_nothing_acknowledged(url: str) -> None:
+    dice, acknowledged = random.Random(20), []
+    for _ in range(20):
+        acknowledged += run_and_kill(url, dice.uniform(0, 0.25))
+        with SqlStore.open(url) as store:
+            asyncio.run(check(store, acknowledged[-300:]))
+    with SqlStore.open(url) as store:
+        asyncio.run(check(store, acknowledged))
+    assert len(acknowledged) > 200
+
+
+def test_sqlite_waits_for_the_disk(tmp_path: Path) -> None:
+    """A kill cannot show this, only a power cut could: the commit itself must force the log to the disk."""
+
+    async def scenario(store: SqlStore) -> None:
+        for ask in (store.write, store.read):
+            assert await ask(lambda c: c.exec_driver_sql("PRAGMA synchronous").scalar_one()) == 2
+            assert await ask(lambda c: c.exec_driver_sql("PRAGMA journal_mode").scalar_one()) == "wal"
+            assert await ask(lambda c: c.exec_driver_sql("PRAGMA foreign_keys").scalar_one()) == 1
+
+    with SqlStore.open(f"sqlite:///{tmp_path}/store.db") as store:
+        asyncio.run(scenario(store))
+
+
+@pytest.mark.slow
+def test_a_crashed_server_loses_nothing_acknowledged_and_is_found_again(postgres_binaries: Path) -> None:
+    acknowledged: list[list[str]] = []
+
+    async def write(store: SqlStore, until: asyncio.Event) -> None:
+        while not until.is_set():
+            one = trace()
+            with contextlib.suppress(Unavailable):
+                await store.record(one, None)
+                acknowledged.append(["trace", one.id])
+            await asyncio.sleep(0.001)
+
+    async def scenario(store: SqlStore, server: cluster.Server) -> None:
+        until = asyncio.Event()
+        writers = [asyncio.create_task(write(store, until)) for _ in range(4)]
+        for _ in range(3):
+            await asyncio.sleep(0.2)
+            await asyncio.to_thread(server.crash)
+            with pytest.raises(Unavailable):
+                await store.record(trace(), None)
+            with pytest.raises(Unavailable):
+                await store.list_traces()
+            await asyncio.to_thread(server.start)
+            await store.record(trace(), None)  # the very next write finds the server again
+        until.set()
+        await asyncio.gather(*writers)
+        await check(store, acknowledged)
+
+    with cluster.running(postgres_binaries, fsync=True) as server, SqlStore.open(server.url) as store:
+        asyncio.run(scenario(store, server))
+    assert len(acknowledged) > 50
+
+
+def test_a_second_process_that_holds_the_lock_is_waited_for(url: str) -> None:
+    async def scenario(left: SqlStore, right: SqlStore) -> None:
+        slow = asyncio.create_task(left.write(lambda _c: time.sleep(0.3)))
+        await asyncio.sleep(0.05)
+        await right.audit("anna", "waited")
+        assert slow.done() or await asyncio.wait_for(slow, 0.05) is None
+
+    with SqlStore.open(url) as left, SqlStore.open(url) as right:
+        asyncio.run(scenario(left, right))

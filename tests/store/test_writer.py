@@ -1,0 +1,218 @@
+"""Group commit: what is shared, what is not, and what happens when the commit itself fails."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, text
+
+from router.errors import Conflict, NotFound, Overloaded, Unavailable
+from services.store.sql import SqlStore
+from tests.store.samples import review, trace
+
+
+@asynccontextmanager
+async def held(store: SqlStore) -> AsyncIterator[None]:
+    """Keeps the writer busy inside the block: what is written meanwhile becomes one group."""
+    began, go_on = threading.Event(), threading.Event()
+
+    def wait(_connection: Connection) -> None:
+        began.set()
+        assert go_on.wait(20)
+
+    busy = asyncio.create_task(store.write(wait))
+    await asyncio.to_thread(began.wait, 10)
+    try:
+        yield
+    finally:
+        go_on.set()
+        await busy
+
+
+def sql(statement: str) -> object:
+    return lambda connection: connection.execute(text(statement)).close()
+
+
+async def count(store: SqlStore) -> int:
+    return await store.read(lambda c: c.execute(text("SELECT count(*) FROM traces")).scalar_one())
+
+
+def test_a_failing_write_fails_alone(store: SqlStore) -> None:
+    async def scenario() -> None:
+        good, asked, twin = trace("good"), trace("asked"), trace("twin")
+        await store.record(twin, None)
+        async with held(store):
+            writes = asyncio.gather(
+                store.record(good, None),
+                store.record(twin, None),  # the id is taken
+                store.record(asked, review(asked)),
+                store.write(sql("INSERT INTO nowhere VALUES (1)")),
+                store.add_feedback("nobody", "up", ""),
+                store.write(lambda _c: 1 // 0),
+                store.write(lambda _c: "a result"),
+                return_exceptions=True,
+            )
+            await asyncio.sleep(0)
+        outcomes = await writes
+        assert [type(outcome) for outcome in outcomes] == [
+            type(None), Conflict, str, Unavailable, NotFound, ZeroDivisionError, str,
+        ]  # fmt: skip
+        assert await store.get_trace(good.id) == good
+        assert await count(store) == 3
+
+    asyncio.run(scenario())
+
+
+def test_a_failed_call_leaves_nothing_behind(store: SqlStore) -> None:
+    def half(connection: Connection) -> None:
+        connection.execute(text("UPDATE traces SET language = 'xx'"))
+        raise NotFound("changed my mind")
+
+    async def scenario() -> None:
+        one = trace()
+        await store.record(one, None)
+        async with held(store):
+            writes = asyncio.gather(store.write(half), store.record(trace(), None), return_exceptions=True)
+            await asyncio.sleep(0)
+        assert isinstance((await writes)[0], NotFound)
+        with pytest.raises(NotFound):
+            await store.write(half)  # and alone, without a savepoint
+        assert {line.language for line in await store.list_traces()} == {"zh"}
+
+    asyncio.run(scenario())
+
+
+def test_a_failed_commit_fails_everyone_and_keeps_nothing(store: SqlStore) -> None:
+    """The foreign key is checked at COMMIT: every statement of the group succeeds, the commit does not."""
+
+    async def scenario() -> None:
+        await store.write(sql("CREATE TABLE parent (id INTEGER PRIMARY KEY)"))
+        await store.write(
+            sql("CREATE TABLE child (parent INTEGER REFERENCES parent (id) DEFERRABLE INITIALLY DEFERRED)")
+        )
+        one, two = trace(), trace()
+        async with held(store):
+            writes = asyncio.gather(
+                store.record(one, None),
+                store.write(sql("INSERT INTO child VALUES (7)")),
+                store.record(two, review(two)),
+                return_exceptions=True,
+            )
+            await asyncio.sleep(0)
+        # PostgreSQL and SQLite spoil the writer's whole group, the call that held it up is in a group of its own
+        assert [type(outcome) for outcome in await writes] == [Conflict] * 3
+        assert await count(store) == 0
+        await store.record(one, None)  # the writer lives on
+        assert await count(store) == 1
+
+    asyncio.run(scenario())
+
+
+def test_a_full_disk_acknowledges_nothing_that_is_lost(tmp_path: Path) -> None:
+    async def scenario(store: SqlStore) -> None:
+        pages = await store.write(lambda c: c.exec_driver_sql("PRAGMA page_count").scalar_one())
+        await store.write(lambda c: c.exec_driver_sql(f"PRAGMA max_page_count = {pages + 40}").scalar_one())
+        sent = [trace("x" * 40 * size) for size in range(0, 400, 10)]
+        async with held(store):
+            writes = asyncio.gather(
+                *(store.record(one, review(one) if n % 2 else None) for n, one in enumerate(sent)),
+                return_exceptions=True,
+            )
+            await asyncio.sleep(0)
+        outcomes = await writes
+        failed = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+        assert failed
+        assert all(isinstance(error, Unavailable) for error in failed)
+        for one, outcome in zip(sent, outcomes, strict=True):
+            if not isinstance(outcome, Exception):
+                assert await store.get_trace(one.id) == one
+
+    with SqlStore.open(f"sqlite:///{tmp_path}/store.db") as store:
+        asyncio.run(scenario(store))
+
+
+def test_too_many_waiting_writes_are_refused_at_once(url: str) -> None:
+    async def scenario(store: SqlStore) -> None:
+        async with held(store):
+            writes = asyncio.gather(*(store.record(trace(), None) for _ in range(8)), return_exceptions=True)
+            await asyncio.sleep(0)
+            with pytest.raises(Overloaded):
+                await store.audit("anna", "one too many")
+        outcomes = await writes
+        assert [type(outcome) for outcome in outcomes] == [type(None)] * 5 + [Overloaded] * 3
+        assert await count(store) == 5
+
+    with SqlStore.open(url, max_waiting=5) as store:
+        asyncio.run(scenario(store))
+
+
+def test_a_busy_disk_does_not_stop_the_event_loop(store: SqlStore) -> None:
+    async def scenario() -> None:
+        await store.record(trace(), None)
+        async with held(store):
+            waiting = asyncio.create_task(store.record(trace(), None))
+            ticks, began = 0, time.perf_counter()
+            while time.perf_counter() - began < 0.1:
+                await asyncio.sleep(0.001)
+                ticks += 1
+            assert ticks > 20
+            assert not waiting.done()
+            assert await count(store) == 1  # readers go on as well
+        await waiting
+
+    asyncio.run(scenario())
+
+
+def test_a_caller_who_leaves_disturbs_nobody(store: SqlStore) -> None:
+    async def scenario() -> None:
+        async with held(store):
+            leaving = asyncio.create_task(store.record(trace("leaving"), None))
+            staying = asyncio.create_task(store.record(trace("staying"), None))
+            await asyncio.sleep(0)
+            leaving.cancel()
+            await asyncio.sleep(0)
+        await staying
+        with pytest.raises(asyncio.CancelledError):
+            await leaving
+        await store.record(trace("later"), None)
+
+    asyncio.run(scenario())
+
+
+def test_an_event_loop_that_ended_disturbs_nobody(store: SqlStore) -> None:
+    go_on = threading.Event()
+
+    async def leave() -> None:
+        waiting = asyncio.create_task(store.write(lambda _c: go_on.wait(10)))
+        await asyncio.sleep(0.01)
+        waiting.cancel()
+
+    asyncio.run(leave())
+    go_on.set()
+    asyncio.run(store.record(trace(), None))
+
+
+def test_closing_writes_what_waits_and_refuses_the_rest(url: str) -> None:
+    store = SqlStore.open(url)
+
+    async def scenario() -> list[object]:
+        async with held(store):
+            writes = asyncio.gather(*(store.record(trace(), None) for _ in range(50)), return_exceptions=True)
+            await asyncio.sleep(0)
+            closing = asyncio.create_task(asyncio.to_thread(store.close))
+            await asyncio.sleep(0.05)
+            with pytest.raises(Unavailable, match="closed"):
+                await store.record(trace(), None)
+        await closing
+        return await writes
+
+    assert asyncio.run(scenario()) == [None] * 50
+    store.close()
+    with SqlStore.open(url) as again:
+        assert asyncio.run(count(again)) == 50
