@@ -1,0 +1,152 @@
+"""The forward pass by ONNX Runtime: no torch in the process, ready in a fraction of a second.
+
+The graph is written from the weights file once, with ONNX Runtime's fused transformer operators: nothing is left for
+its optimiser to find, and no exporter has to understand the Python of a model library.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from indexer.backends.sentence_transformer import checkpoint as checkpoints
+from indexer.backends.sentence_transformer.checkpoint import Checkpoint
+from indexer.backends.sentence_transformer.vectors import Vectors
+
+if TYPE_CHECKING:
+    import onnx
+
+_FUSED = "com.microsoft"
+
+
+class OnnxEncoder:
+    """budget: tokens in one batch, padding included."""
+
+    budget = 2048
+
+    def __init__(self, checkpoint: Checkpoint, path: Path) -> None:
+        import onnxruntime  # type: ignore[import-untyped]
+
+        if not path.is_file():
+            _export(checkpoint, path)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = _threads()
+        # waiting threads must not burn the core that the search or the web server needs
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+    def states(self, batch: Sequence[Sequence[int]]) -> list[Vectors]:
+        """Token ids -> for each text its last hidden states [tokens, dimension]. Safe to call from many threads."""
+        lengths = np.array([len(ids) for ids in batch], dtype=np.int32)
+        padded = np.zeros((len(batch), int(lengths.max())), dtype=np.int32)
+        for row, ids in zip(padded, batch, strict=True):
+            row[: len(ids)] = ids
+        (out,) = self._session.run(None, {"ids": padded, "lengths": lengths})
+        return [row[:length] for row, length in zip(out, lengths, strict=True)]
+
+
+def _threads() -> int:
+    return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 4)
+
+
+def _export(checkpoint: Checkpoint, path: Path) -> None:
+    """Write the graph beside its final name, then rename: a reader sees all of it or none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = graph(checkpoint).SerializeToString()
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".encoder-")
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def graph(checkpoint: Checkpoint) -> onnx.ModelProto:
+    """int32 ids [batch, tokens], padded on the right, and lengths [batch] -> states [batch, tokens, dimension]."""
+    from onnx import TensorProto, helper
+
+    build = _Graph(checkpoint)
+    states = build.embeddings()
+    for number in range(checkpoint.layers):
+        states = build.layer(number, states)
+    inputs = [
+        helper.make_tensor_value_info("ids", TensorProto.INT32, ["batch", "tokens"]),
+        helper.make_tensor_value_info("lengths", TensorProto.INT32, ["batch"]),
+    ]
+    shape: list[str | int | None] = ["batch", "tokens", checkpoint.dimension]
+    outputs = [helper.make_tensor_value_info(states, TensorProto.FLOAT, shape)]
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid(_FUSED, 1)]
+    body = helper.make_graph(build.nodes, "encoder", inputs, outputs, build.constants)
+    return helper.make_model(body, opset_imports=opsets, ir_version=8)
+
+
+class _Graph:
+    """Nodes and constants as they are added; each method returns the name of its output."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+        self._checkpoint = checkpoint
+        self._weights = checkpoints.weights(checkpoint)
+
+    def embeddings(self) -> str:
+        table = self._weights["embeddings.position_embeddings.weight"][self._checkpoint.first_position :]
+        # one segment only: its embedding is a constant, added to every position's
+        table = table + self._weights["embeddings.token_type_embeddings.weight"][0]
+        words = self._constant("words", self._weights["embeddings.word_embeddings.weight"])
+        norm = self._norm("embeddings.LayerNorm")
+        inputs = ["ids", "", words, self._constant("positions", table), "", *norm]
+        return self._node("EmbedLayerNormalization", inputs, "embedded", epsilon=self._checkpoint.epsilon, spare=1)
+
+    def layer(self, number: int, states: str) -> str:
+        at = f"encoder.layer.{number}"
+        query_key_value = [f"{at}.attention.self.{part}" for part in ("query", "key", "value")]
+        weight = np.concatenate([self._weights[f"{name}.weight"] for name in query_key_value]).T
+        bias = np.concatenate([self._weights[f"{name}.bias"] for name in query_key_value])
+        inputs = [states, self._constant(f"{at}.qkv", weight), self._constant(f"{at}.qkv.bias", bias), "lengths"]
+        mixed = self._node("Attention", inputs, f"{at}.mixed", num_heads=self._checkpoint.heads)
+        states = self._close(f"{at}.attention.output", mixed, states)
+        wide = self._product(f"{at}.intermediate.dense", states)
+        bias_name = self._constant(f"{at}.intermediate.bias", self._weights[f"{at}.intermediate.dense.bias"])
+        wide = self._node("BiasGelu", [wide, bias_name], f"{at}.gelu")
+        return self._close(f"{at}.output", wide, states)
+
+    def _close(self, at: str, new: str, residual: str) -> str:
+        """LayerNorm(dense(new) + residual)."""
+        bias = self._constant(f"{at}.dense.bias", self._weights[f"{at}.dense.bias"])
+        inputs = [self._product(f"{at}.dense", new), residual, *self._norm(f"{at}.LayerNorm"), bias]
+        return self._node("SkipLayerNormalization", inputs, f"{at}.closed", epsilon=self._checkpoint.epsilon)
+
+    def _product(self, at: str, states: str) -> str:
+        weight = self._constant(f"{at}.weight", self._weights[f"{at}.weight"].T)
+        return self._node("MatMul", [states, weight], f"{at}.product", domain="")
+
+    def _norm(self, at: str) -> tuple[str, str]:
+        return (
+            self._constant(f"{at}.weight", self._weights[f"{at}.weight"]),
+            self._constant(f"{at}.bias", self._weights[f"{at}.bias"]),
+        )
+
+    def _constant(self, name: str, value: Vectors) -> str:
+        from onnx import numpy_helper
+
+        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
+        return name
+
+    def _node(
+        self, kind: str, inputs: list[str], output: str, domain: str = _FUSED, spare: int = 0, **attributes: Any
+    ) -> str:
+        from onnx import helper
+
+        outputs = [output, *(f"{output}.{i}" for i in range(spare))]
+        self.nodes.append(helper.make_node(kind, inputs, outputs, domain=domain, **attributes))
+        return output

@@ -1,0 +1,51 @@
+"""Token states to unit-length vectors. Pure numpy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Vectors = npt.NDArray[np.float32]
+Span = tuple[int, int]
+Units = Literal["late", "separate", "both"]
+
+
+def normalise(vectors: Vectors) -> Vectors:
+    """Rows scaled to length 1; a row of zeros stays zeros, never NaN."""
+    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    scaled: Vectors = vectors / np.maximum(lengths, np.float32(1e-12))
+    return scaled
+
+
+def membership(offsets: Sequence[Span], spans: Sequence[Span]) -> Vectors:
+    """[spans, tokens] of 0 and 1: which tokens touch which span. Special tokens have an empty offset and touch none;
+    a span that no token touches (white space, or beyond the model's last token) gets every token of the text."""
+    edges = np.asarray(offsets, dtype=np.int64).reshape(-1, 2)
+    wanted = np.asarray(spans, dtype=np.int64).reshape(-1, 2)
+    real = edges[:, 1] > edges[:, 0]
+    inside = real & (edges[:, 0] < wanted[:, 1:]) & (edges[:, 1] > wanted[:, :1])
+    inside[~inside.any(axis=1)] = True
+    return inside.astype(np.float32)
+
+
+def span_texts(texts: Sequence[str], spans: Sequence[Sequence[Span]]) -> list[tuple[int, int, str]]:
+    """(text number, span number, words) of every span that is not white space."""
+    cuts = ((i, j, texts[i][start:end]) for i, row in enumerate(spans) for j, (start, end) in enumerate(row))
+    return [cut for cut in cuts if cut[2].strip()]
+
+
+def by_tokens(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
+    """Indices in batches of at most `budget` tokens (one text at least), the longest texts first: neighbours are of
+    nearly equal length, and memory peaks at the start, not after an hour."""
+    batch: list[int] = []
+    for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        # the first of a batch is its longest, and padding makes every other one as long
+        if batch and (len(batch) + 1) * lengths[batch[0]] > budget:
+            yield batch
+            batch = []
+        batch.append(index)
+    if batch:
+        yield batch
