@@ -27,6 +27,7 @@ from services.store.sql import SqlStore
 KIND = "reindex"
 GRACE_S = 5.0
 REPORT_S = 0.5
+WORKER = (sys.executable, "-m", "services.cli")
 
 log = logging.getLogger("answerloop.jobs")
 
@@ -34,8 +35,8 @@ log = logging.getLogger("answerloop.jobs")
 class Jobs:
     """The server's side: starts children, one at a time, and settles their jobs when they end."""
 
-    def __init__(self, settings: Settings, store: SqlStore) -> None:
-        self._settings, self._store = settings, store
+    def __init__(self, settings: Settings, store: SqlStore, worker: Sequence[str] = WORKER) -> None:
+        self._settings, self._store, self._worker = settings, store, worker
         self._starting = asyncio.Lock()
         self._child: Process | None = None
         self._watch: asyncio.Task[None] | None = None
@@ -82,7 +83,7 @@ class Jobs:
                 os.killpg(self._child.pid, number)
 
     async def _spawn(self, job_id: str, full: bool) -> Process:
-        command = [sys.executable, "-m", "services.cli", "index", "--job", job_id, *(["--full"] if full else [])]
+        command = [*self._worker, "index", "--job", job_id, *(["--full"] if full else [])]
         env = os.environ | self._settings.to_env()
         return await asyncio.create_subprocess_exec(
             *command,

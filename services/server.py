@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import uvicorn
+from fastapi import FastAPI
 
 from router.errors import Conflict, Misconfigured
 from services.api.app import create_app
@@ -30,15 +31,15 @@ def serve(settings: Settings, open_system: Callable[[], System]) -> None:
     if (running := running_server(settings.home)) is not None:
         raise Conflict(f"A server (process {running.pid}) serves this home already, at {running.url}.")
     _log_to_stderr(settings.log_level)
-    server = _Server(_config(settings, open_system), settings)
+    server = make_server(settings, create_app(settings, open_system))
     server.run()
     if not server.started:
         raise Misconfigured(f"The server could not start on {settings.host}:{settings.port}; the log above says why.")
 
 
-def _config(settings: Settings, open_system: Callable[[], System]) -> uvicorn.Config:
-    return uvicorn.Config(
-        create_app(settings, open_system),
+def make_server(settings: Settings, app: FastAPI) -> uvicorn.Server:
+    config = uvicorn.Config(
+        app,
         host=settings.host,
         port=settings.port,
         loop="uvloop",
@@ -51,6 +52,7 @@ def _config(settings: Settings, open_system: Callable[[], System]) -> uvicorn.Co
         server_header=False,
         timeout_graceful_shutdown=max(1, round(settings.stop_timeout_s)),
     )
+    return _Server(config, settings)
 
 
 class _Server(uvicorn.Server):

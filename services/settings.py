@@ -121,7 +121,7 @@ class Settings:
     )
     threads: int = _setting(0, _whole(0, 1024), "CPU threads for the embedder; 0: as many as there are cores.")
     max_body_bytes: int = _setting(65_536, _whole(1_024, 16_777_216), "Largest request body, uploads excepted.")
-    max_upload_bytes: int = _setting(33_554_432, _whole(1_024, 1_073_741_824), "Largest uploaded document.")
+    max_upload_bytes: int = _setting(10_485_760, _whole(1_024, 1_073_741_824), "Largest uploaded document.")
     max_question_chars: int = _setting(2_000, _whole(1, 100_000), "Longest question.")
     max_history_turns: int = _setting(50, _whole(0, 1_000), "Most messages of history with a question.")
     max_history_chars: int = _setting(20_000, _whole(0, 1_000_000), "Longest history, all messages together.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
@@ -18,7 +18,7 @@ from services.api.limits import Admission, BodyLimit
 from services.api.metrics import Metrics, Observe
 from services.api.state import Shared
 from services.api.wire import Problem
-from services.jobs import Jobs
+from services.jobs import WORKER, Jobs
 from services.settings import Settings
 from services.version import own_version
 
@@ -34,15 +34,18 @@ _PROBLEM = {"model": Problem, "content": {"application/problem+json": {}}, "desc
 PROBLEMS: dict[int | str, dict[str, Any]] = dict.fromkeys((400, 401, 403, 404, 409, 413, 422, 429, 503), _PROBLEM)
 
 
-def create_app(settings: Settings, open_system: Callable[[], System]) -> FastAPI:
-    """open_system: called once, on a thread, when the application starts; what it raises ends the start."""
+def create_app(settings: Settings, open_system: Callable[[], System], worker: Sequence[str] = WORKER) -> FastAPI:
+    """open_system: called once, on a thread, when the application starts; what it raises ends the start.
+
+    worker: the command line that does background jobs.
+    """
     metrics = Metrics()
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         system = await asyncio.to_thread(open_system)
         admission = Admission(settings.max_in_flight, settings.max_queued, settings.ask_timeout_s)
-        jobs = Jobs(settings, system.store)
+        jobs = Jobs(settings, system.store, worker)
         app.state.shared = Shared(settings, system, jobs, admission, metrics)
         app.state.keyring = Keyring(system.store)
         await app.state.keyring.refresh()
@@ -79,9 +82,9 @@ def create_app(settings: Settings, open_system: Callable[[], System]) -> FastAPI
         ops.inside,
     ):
         app.include_router(router)
-    errors.install(app)
     uploads = {"/admin/documents": settings.max_upload_bytes + FORM_OVERHEAD}
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes, larger=uploads)
+    errors.install(app)
     app.add_middleware(Observe, metrics=metrics)
     return app
 

@@ -13,7 +13,7 @@ from starlette.responses import Response, StreamingResponse
 
 from router.types import Question
 from services.api.auth import Requires
-from services.api.errors import describe, dumps
+from services.api.errors import describe_in_stream, dumps
 from services.api.state import Shared, json_response, shared
 from services.api.wire import (
     AskReply,
@@ -91,7 +91,7 @@ def sse_events(work: asyncio.Task[Outcome]) -> list[bytes]:
     """The answer is checked as a whole before any of it is sent, so the deltas come together, sentence by sentence."""
     failure = work.exception()
     if isinstance(failure, Exception):
-        return [_event("error", describe(failure)[1])]
+        return [_event("error", describe_in_stream(failure)[1])]
     outcome = work.result()
     reply = ask_reply(outcome.trace, outcome.review_item)
     deltas = [_event("delta", {"text": piece}) for piece in pieces(reply["answer"])]

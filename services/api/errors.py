@@ -17,6 +17,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from router.errors import (
     AnswerloopError,
@@ -69,9 +70,16 @@ def describe(exc: Exception) -> tuple[int, dict[str, Any], dict[str, str]]:
         if status in {429, 503}:
             headers["Retry-After"] = str(getattr(exc, "retry_after", 1))
     else:
-        log.error("unexpected %s", type(exc).__name__, exc_info=exc)
         status, code, detail = 500, "internal", "Something went wrong inside the server; its log says what."
     return status, _document(status, code, detail) | extra, headers
+
+
+def describe_in_stream(exc: Exception) -> tuple[int, dict[str, Any]]:
+    """As `describe`. The server logs what escapes from a route, but nothing escapes from a stream that has begun."""
+    status, problem, _ = describe(exc)
+    if status == 500:
+        log.error("unexpected error in a stream", exc_info=exc)
+    return status, problem
 
 
 def _document(status: int, code: str, detail: str) -> dict[str, Any]:
@@ -129,5 +137,30 @@ def _speakable_tree(value: Any) -> Any:
 
 
 def install(app: FastAPI) -> None:
-    for kind in (AnswerloopError, HTTPException, RequestValidationError, Exception):
+    for kind in (AnswerloopError, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, respond)
+    app.add_middleware(LastResort)
+
+
+class LastResort:
+    """Pure ASGI. Answers what nobody foresaw with a plain 500 and keeps the connection, which Starlette's own handler
+    would let the server cut, and with it the client's next request."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def noted(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, noted)
+        except Exception as exc:
+            if started or scope["type"] != "http":
+                raise
+            log.exception("unexpected error in %s", scope["path"])
+            await respond(Request(scope), exc)(scope, receive, send)

@@ -19,7 +19,7 @@ from starlette.responses import Response
 from router.types import Question, Trace, Turn
 from services.api.ask import answer, event_stream, pieces
 from services.api.auth import Requires
-from services.api.errors import Refused, describe, dumps, openai_shape
+from services.api.errors import Refused, describe_in_stream, dumps, openai_shape
 from services.api.state import json_response, shared
 from services.api.wire import Text, ask_reply, check_history, check_question
 from services.settings import Settings
@@ -112,8 +112,7 @@ def completion(outcome: Outcome, prompt_tokens: int) -> dict[str, Any]:
 def _chunks(work: asyncio.Task[Outcome], prompt_tokens: int, with_usage: bool) -> list[bytes]:
     failure = work.exception()
     if isinstance(failure, Exception):
-        status, problem, _ = describe(failure)
-        return [_data(openai_shape(status, problem))]
+        return [_data(openai_shape(*describe_in_stream(failure)))]
     outcome = work.result()
     text = content(outcome.trace)
     frame = _frame(outcome.trace, "chat.completion.chunk")
