@@ -110,7 +110,7 @@ def index_spans(passage: Passage) -> tuple[str, list[tuple[int, int]]]:
     """
     path = heading_line(passage.heading)
     lines = [path] if path else []
-    lines += [_searchable(words) for words in _preamble_lines(passage.preamble)]
+    lines += filter(None, [_joined(passage.preamble)])
     length = sum(len(line) + 1 for line in lines)
     spans: list[tuple[int, int]] = []
     for kind, start, end in parts(passage.text):
@@ -133,11 +133,6 @@ def heading_line(heading: Sequence[str]) -> str:
     while len(titles) > 1 and len(" > ".join(titles)) > _HEADING_CHARS:
         del titles[1 if len(titles) > 2 else 0]
     return " > ".join(titles)
-
-
-def _preamble_lines(preamble: str) -> Iterator[str]:
-    for _, start, end in parts(preamble):
-        yield preamble[start:end]
 
 
 def _searchable(words: str) -> str:
@@ -204,7 +199,7 @@ def _count(
     """Fills in `tokens` of all blocks and sections with one call; returns the counts of paths and preambles."""
     leaves = [leaf for block in blocks for leaf in _leaves(block)]
     context = {heading_line(section.path) for section in sections}
-    context |= {_joined(leaf.preamble) for block in blocks for leaf in _nodes(block) if leaf.preamble}
+    context |= {_joined(preamble) for preamble in {node.preamble for block in blocks for node in _nodes(block)}}
     words = [_words(text, leaf) for leaf in leaves]
     names = sorted(context)
     counts = count_tokens([*words, *names]) if words else []
@@ -218,11 +213,12 @@ def _count(
 
 
 def _joined(preamble: str) -> str:
-    return "\n".join(_searchable(line) for line in _preamble_lines(preamble))
+    """A preamble as it is searched."""
+    return "\n".join(filter(None, (_searchable(preamble[start:end]) for _, start, end in parts(preamble))))
 
 
 def _words(text: str, leaf: Block) -> str:
-    words = text[leaf.start : leaf.end]
+    words = text[slice(*leaf.core)]
     if leaf.kind in ("front", "rule"):
         return ""
     return _undrawn(words) if leaf.kind == "line" else _searchable(words)
@@ -253,7 +249,7 @@ def _cut(section: _Section, counts: dict[str, int], budget: int, overlap: int) -
         return [_Piece(section.path, section.start, section.end, section.tokens, section.level)]
     atoms = list(_atoms(section.blocks, room, 0.0))
     for atom in atoms:
-        atom.carried = counts[_joined(atom.preamble)] if atom.preamble else 0
+        atom.carried = counts[_joined(atom.preamble)]
         if atom.carried > budget // 4:
             atom.preamble, atom.carried = "", 0
     _overlap(atoms, overlap)

@@ -1,8 +1,8 @@
 """Markdown to a tree of blocks that covers every character of a document.
 
 markdown-it-py finds the blocks (line ranges only; inline markup is never parsed). Containers of the various dialects
-(`:::`, `///`, `{% hint %}`, `<SimpleTab>`) are blanked out before parsing, so that what they hold is plain Markdown,
-and come back as groups of blocks that belong together.
+(`:::`, `///`, `{% hint %}`, `<SimpleTab>`) are hidden from it, so that what they hold is plain Markdown, and come back
+as groups of blocks that belong together.
 """
 
 from __future__ import annotations
@@ -65,6 +65,7 @@ _TRANSPARENT = frozenset({"thead_open", "tbody_open", "th_open", "td_open", "inl
 _WRAPPERS = r"SimpleTab|Tabs?|TabItem|TabPane|CustomContent|div|section|details|center|span|a|br|img|ArticleInfo"
 _MARK = re.compile(MARK, re.X)
 _WRAPPER = re.compile(rf"(?:</?(?:{_WRAPPERS})\b[^<>]*>[ \t]*)+$")
+_HOLE = "<!---->"  # stands where a container line was: unlike a blank line it ends the list or paragraph above
 _OPENS = re.compile(
     r"""(?P<colons>:{3,})[ \t]*\w | (?P<slashes>/{3,})[ \t]*\w
     | \{%[ \t]*(?P<hint>hint|alert|tabs?|content-ref)\b | <(?P<tag>SimpleTab|div|details)\b""",
@@ -74,7 +75,10 @@ _CLOSES = re.compile(r"(?P<colons>:{3,})$|(?P<slashes>/{3,})$|\{%[ \t]*(?:end|/)
 _FENCE = re.compile(r"(?:[ ]{0,3}>[ ]?)*[ \t]*(?:[-*+][ \t]+|\d+[.)][ \t]+)?(`{3,}(?=[^`]*$)|~{3,})")
 _LEAD_IN = re.compile(r"[:：][*_\s]*$")
 _LABEL = re.compile(r"\s*(\*\*|__)[^*_\n]+\1\s*$")
-_WORD = re.compile(r"[^\s，、,]{0,40}[\s，、,]*", re.S)
+_WORD = re.compile(
+    r"""(?: `[^`\n]{0,80}` | \[[^\[\]\n]{0,80}\]\([^()\n]*\) | [^\s，、,`\[]{1,40} | [`\[] )[\s，、,]* | \s+""",
+    re.VERBOSE,
+)
 
 
 def blocks_of(text: str) -> list[Block]:
@@ -102,7 +106,7 @@ class _Reader:
         return self._grouped(root)
 
     def _masked(self) -> str:
-        """The text with container lines blanked; same lines, so the parser's line numbers hold."""
+        """The text without container lines; as many lines as before, so the parser's line numbers hold."""
         masked, fence, opened = [], "", list[tuple[str, str, int]]()
         for number, line in enumerate(self.lines):
             line = line.replace("\r", " ")
@@ -116,16 +120,17 @@ class _Reader:
                 bare = line.strip()
                 if bare and bare[0] in ":/{<[" and (_WRAPPER.match(bare) if bare[0] == "<" else _MARK.match(bare)):
                     self._container(number, bare, opened)
-                    line = ""
+                    line = line[: len(line) - len(line.lstrip())] + _HOLE
             masked.append(line)
         return "\n".join(masked)
 
     def _container(self, number: int, bare: str, opened: list[tuple[str, str, int]]) -> None:
         found = _CLOSES.match(bare)
         if found is None:
-            self.openers.append(self.offsets[number])
-            if (found := _OPENS.match(bare)) and f"</{found[found.lastgroup or 0]}>" not in bare:
-                opened.append((found.lastgroup or "", found[found.lastgroup or 0], number))
+            if (found := _OPENS.match(bare)) and (kind := found.lastgroup):
+                self.openers.append(self.offsets[number])
+                if f"</{found[kind]}>" not in bare:
+                    opened.append((kind, found[kind], number))
             return
         for depth in range(len(opened) - 1, -1, -1):
             if opened[depth][:2] == (found.lastgroup, found[found.lastgroup or 0]):
@@ -142,7 +147,7 @@ class _Reader:
                 if token.nesting < 0 and token.type.replace("_close", "_open") in _KINDS:
                     stack.pop()
                 continue
-            if token.map is None:
+            if token.map is None or (token.type == "html_block" and token.content.strip() == _HOLE):
                 continue
             first, last = token.map
             start, end = self.offsets[first], self.offsets[min(last, len(self.lines))]
@@ -213,7 +218,7 @@ class _Reader:
     def _pieces(self, block: Block) -> list[Block]:
         if block.kind == "paragraph":
             starts = [start for start, _ in sentences(self.text, *block.core)]
-            return self._leaves("sentence", [block.start, *starts[1:]], block.end)
+            return self._leaves("sentence", [block.start, *starts[1:]], block)
         if block.kind == "table" and block.children:
             return self._rows(block)
         if block.kind in ("code", "html"):
@@ -223,7 +228,7 @@ class _Reader:
     def _rows(self, table: Block) -> list[Block]:
         """The header and delimiter rows stay with the first row of the body; the other rows repeat them."""
         starts = [row.start for row in table.children]
-        rows = self._leaves("row", [table.start, *starts[2:]], table.end)
+        rows = self._leaves("row", [table.start, *starts[2:]], table)
         for row in rows[1:]:
             row.preamble = self.text[starts[0] : starts[1]].rstrip()
         return rows
@@ -237,13 +242,10 @@ class _Reader:
             lines = [lines[0], *lines[2:-1]]
         lines[0] = block.start
         starts = [lines[0], *(b for a, b in pairwise(lines) if a != lines[0] and not self.text[a:b].strip())]
-        stanzas = self._leaves("stanza", starts, block.end)
+        line = "line" if block.kind == "code" else "markup"
+        stanzas = self._leaves("stanza", starts, block)
         for stanza in stanzas:
-            stanza.children = self._leaves(
-                "line" if block.kind == "code" else "markup",
-                [at for at in lines if stanza.start <= at < stanza.end],
-                stanza.end,
-            )
+            stanza.children = self._leaves(line, [at for at in lines if stanza.start <= at < stanza.end], stanza)
         for part in _stanzas_and_lines(stanzas):
             part.preamble = opening if part.start > block.start else ""
         return stanzas
@@ -251,21 +253,26 @@ class _Reader:
     def _line_of(self, offset: int) -> int:
         return bisect_right(self.offsets, offset) - 1
 
-    def _leaves(self, kind: str, starts: Sequence[int], end: int) -> list[Block]:
-        """Blocks that begin at `starts` and run to `end`; too long ones get words as children."""
-        leaves = [Block(kind, a, b, core=(a, b)) for a, b in pairwise([*starts, end]) if a < b]
+    def _leaves(self, kind: str, starts: Sequence[int], block: Block) -> list[Block]:
+        """Blocks that begin at `starts` and run to the end of `block`; too long ones get words as children."""
+        low, high = block.core
+        leaves = [
+            Block(kind, a, b, core=(max(a, low), min(b, high))) for a, b in pairwise([*starts, block.end]) if a < b
+        ]
         for leaf in leaves:
-            if leaf.end - leaf.start > LONGEST_LEAF and kind != "stanza":
+            if leaf.core[1] - leaf.core[0] > LONGEST_LEAF and kind != "stanza":
                 leaf.children = list(self._words(leaf))
         return leaves
 
     def _words(self, leaf: Block) -> Iterator[Block]:
-        begin = at = leaf.start
-        while at < leaf.end:
-            found = _WORD.match(self.text, at, leaf.end)
-            at = found.end() if found and found.end() > at else at + 1
-            if at - begin >= LONGEST_LEAF // 3 or at == leaf.end:
-                yield Block("line" if leaf.kind == "line" else "word", begin, at, core=(begin, at))
+        kind = "line" if leaf.kind == "line" else "word"
+        begin, (at, stop) = leaf.start, leaf.core
+        while at < stop:
+            found = _WORD.match(self.text, at, stop)
+            at = found.end() if found else at + 1
+            if at - begin >= LONGEST_LEAF // 3 or at == stop:
+                end = leaf.end if at == stop else at
+                yield Block(kind, begin, end, core=(max(begin, leaf.core[0]), at))
                 begin = at
 
 

@@ -78,7 +78,7 @@ _BREAK = re.compile(
 )
 _LAST_WORD = re.compile(r"[A-Za-z.]+\Z")
 _NEXT = re.compile(r"[\s>*_`\"'(\[“]*(\w?)")
-_EDGE = " \t\n\r>"
+_LEADING = re.compile(r"[\s>]*")
 _ABBREVIATIONS = frozenset(
     {"e.g", "i.e", "eg", "ie", "etc", "vs", "cf", "al", "fig", "eq", "sec", "vol", "pp", "approx", "resp", "incl"}
     | {"mr", "mrs", "ms", "dr", "prof", "st", "inc", "ltd", "corp"}
@@ -121,15 +121,16 @@ def _ends_sentence(text: str, begin: int, found: re.Match[str], end: int) -> boo
         return True
     word = _LAST_WORD.search(text, max(begin, found.start() - 12), found.start())
     if word is None:
-        return not text[begin : found.start()].strip(_EDGE).isdigit()  # "1." in front of a step
+        return not text[begin : found.start()].strip(" \t\n>").isdigit()  # "1." in front of a step
     return word[0].lower() not in _ABBREVIATIONS and not (len(word[0]) == 1 and word[0].isupper() and word[0] != "I")
 
 
 def _trimmed(text: str, start: int, end: int) -> tuple[int, int] | None:
-    piece = text[start:end]
-    left = len(piece) - len(piece.lstrip(_EDGE))
-    length = len(piece.rstrip())
-    return (start + left, start + length) if left < length else None
+    """The span without white space around it and without the quotation marks in front."""
+    if (leading := _LEADING.match(text, start, end)) is not None:
+        start = leading.end()
+    end = start + len(text[start:end].rstrip())
+    return (start, end) if start < end else None
 
 
 class _Scanner:
@@ -295,29 +296,40 @@ _USELESS = re.compile(
 _INLINE = re.compile(
     r"""``(?P<code2>(?:[^`]|`(?!`))+)`` | `(?P<code>[^`]+)`
     | !\[(?P<image>[^\[\]]*)\]\([^()\n]*\)
-    | \[(?P<link>[^\[\]]*)\](?:\([^()\n]*(?:\([^()\n]*\)[^()\n]*)?\)|\[[^\[\]\n]*\])
+    | \[(?P<link>(?:[^\[\]]++|\[[^\[\]]*+\])*+)\](?:\([^()\n]*(?:\([^()\n]*\)[^()\n]*)?\)|\[[^\[\]\n]*\])
     | <(?P<url>https?://[^\s<>]+)>
     | (?P<gone><!--.*?(?:-->|\Z) | </?[A-Za-z][\w.:-]*(?:\s(?:[^<>]|(?<==)>)*)?/?>
-      | \{%[^{}]*%\} | \{\{[<%][^{}]*[>%]\}\} | [ \t]*\{[ ]*[#.][\w.\ #-]+\})
+      | \{%[^{}]*%\} | \{\{[<%][^{}]*[>%]\}\} | [ \t]*(?<!\{)\{[ ]*[#.][\w.\ #-]+\}(?!\}))
     | \\(?P<escaped>[!-/:-@\[-`{-~])""",
     re.VERBOSE | re.DOTALL,
 )
 _EMPHASIS = re.compile(r"(\*{1,3}|~~)(?=\S)([^*~\n]+)(?<=\S)\1|(?<!\w)(_{1,3})(?=\S)([^_\n]+)(?<=\S)\3(?!\w)")
-_MARKUP = re.compile(r"[\\`*_~\[<&#|{>!:/=-]")
+_MARKUP = re.compile(r"[\\`*_~\[<&#|{>!:/=+-]")
+_SOFT_BREAK = re.compile(r"\n")
+_WIDE = re.compile(r"[\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\uff01-\uff60]")
 _CELL = re.compile(r"(?<!\\)\|")
 
 
 def plain(text: str) -> str:
     """A unit's text without Markdown markup: for display in an answer, for matching words and for search.
 
-    Code keeps its every character but loses its fences; table cells are joined with " | ".
+    Code keeps its every character but loses its fences; the cells of a row are joined with " | "; the lines of
+    anything else become one.
     """
-    if not _MARKUP.search(text):
-        return text.strip()
-    fenced = _FENCED.match(text)
-    if fenced:
-        return _CLOSING.sub("", text[fenced.end() :])
-    return "\n".join(filter(None, (_plain_line(line) for line in _without_markup(text).split("\n"))))
+    text = text.strip("\n")
+    opening, closing = _FENCED.match(text), _CLOSING.search(text)
+    if opening or closing:
+        return text[opening.end() if opening else 0 : closing.start() if closing else None]
+    if _MARKUP.search(text):
+        text = _without_markup(text)
+    lines = (_plain_line(line) for line in text.split("\n"))
+    return _SOFT_BREAK.sub(_joint, "\n".join(filter(None, lines)))
+
+
+def _joint(found: re.Match[str]) -> str:
+    """Chinese and Japanese are written without spaces, so a line break between two such characters is none."""
+    text, start, end = found.string, found.start(), found.end()
+    return "" if _WIDE.match(text, start - 1) and _WIDE.match(text, end) else " "
 
 
 def _without_markup(text: str) -> str:
@@ -334,7 +346,7 @@ def _words(found: re.Match[str]) -> str:
     group = found.lastgroup
     if group is None or group == "gone":
         return " " if found[0][:3].lower() == "<br" else ""
-    return found[group]
+    return _INLINE.sub(_words, found[group]) if group == "link" else found[group]
 
 
 def _emphasised(found: re.Match[str]) -> str:
