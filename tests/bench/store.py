@@ -1,6 +1,6 @@
 """What a durable write costs. Prints JSON.
 
-`python -m tests.bench.store [URL]`; without a URL it is a temporary SQLite file.
+`python -m tests.bench.store`: a temporary SQLite file. `python -m tests.bench.store postgresql`: a temporary server.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from uuid import uuid4
 from router.types import Answer, Citation, Question, ReviewItem, Route, Trace
 from services.store.codec import decode_trace, encode_trace
 from services.store.sql import SqlStore
+from tests.store import cluster
 
 ALONE = 1_000
 TOGETHER = 20_000
@@ -139,23 +140,33 @@ def codec_us() -> dict[str, float]:
     }
 
 
+def report(url: str, folder: Path) -> dict[str, Any]:
+    began = time.perf_counter()
+    SqlStore.open(url).close()
+    created = time.perf_counter()
+    with SqlStore.open(url) as store:
+        opened = time.perf_counter()
+        return {
+            "open_new_ms": (created - began) * 1000,
+            "open_again_ms": (opened - created) * 1000,
+            "fsync_before_ms": fsync_ms(folder),
+            "codec": codec_us(),
+            **asyncio.run(measure(store)),
+            "fsync_after_ms": fsync_ms(folder),
+        }
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        url = sys.argv[1] if len(sys.argv) > 1 else f"sqlite:///{folder}/store.db"
-        began = time.perf_counter()
-        SqlStore.open(url).close()
-        created = time.perf_counter()
-        with SqlStore.open(url) as store:
-            opened = time.perf_counter()
-            report = {
-                "open_new_ms": (created - began) * 1000,
-                "open_again_ms": (opened - created) * 1000,
-                "fsync_ms": fsync_ms(folder),
-                "codec": codec_us(),
-                **asyncio.run(measure(store)),
-            }
-    print(json.dumps(report, indent=2))
+        if sys.argv[1:] != ["postgresql"]:
+            print(json.dumps(report(f"sqlite:///{folder}/store.db", folder), indent=2))
+            return
+        binaries = cluster.binaries()
+        if binaries is None:
+            sys.exit("no PostgreSQL server here: install Debian's package postgresql")
+        with cluster.running(binaries, fsync=True) as server:
+            print(json.dumps(report(server.url, folder), indent=2))
 
 
 if __name__ == "__main__":
