@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+from itertools import pairwise
 
 from indexer.parsing.page import ParseError, clean
 
@@ -98,7 +99,7 @@ def _plausibility(text: str) -> float:
     frequent = sum(char in _FREQUENT for char in marked) / len(marked)
     # Latin and Cyrillic: accented letters stand next to plain letters, not next to each other.
     letters = sum("À" <= char <= "ſ" or "а" <= char.lower() <= "я" for char in marked) / len(marked)
-    runs = sum(first > "\x7f" and second > "\x7f" for first, second in zip(text, text[1:], strict=False)) / len(marked)
+    runs = sum(first > "\x7f" and second > "\x7f" for first, second in pairwise(text)) / len(marked)
     cyrillic = sum("а" <= char.lower() <= "я" for char in marked) / len(marked)
     lower = sum(char.islower() for char in marked) / len(marked)
     latin = letters * (1 - runs) if cyrillic < 0.5 else cyrillic * lower * 0.6

@@ -10,7 +10,7 @@ from lxml import html as lxml_html
 
 from indexer.parsing.encoding import decode
 from indexer.parsing.page import Context, ParsedPage, ParseError, page
-from indexer.parsing.render import blocks
+from indexer.parsing.render import all_text, blocks
 
 _META_CHARSET = re.compile(
     rb"<meta[^<>]{0,200}?charset\s*=\s*[\"']?\s*([\w.:-]{2,40})|<\?xml[^<>]{0,100}encoding=[\"']([\w.:-]{2,40})", re.I
@@ -24,36 +24,10 @@ _MAIN = (
 )  # fmt: skip
 _FRAME_TAGS = ("nav", "footer", "script", "style", "noscript", "template", "svg", "iframe", "button", "form", "dialog")
 _FRAME_ROLES = frozenset({"navigation", "banner", "contentinfo", "search", "complementary", "menu", "menubar"})
-_FRAME_CLASSES = frozenset(
-    [
-        "headerlink",
-        "toc",
-        "table-of-contents",
-        "toctree-wrapper",
-        "sidebar",
-        "breadcrumb",
-        "breadcrumbs",
-        "pagination",
-        "page-nav",
-        "page-edit",
-        "edit-link",
-        "edit-this-page",
-        "skip-link",
-        "prev-next",
-        "navbar",
-        "navigation",
-        "site-header",
-        "site-footer",
-        "linenos",
-        "lineno",
-        "gutter",
-        "clipboard-copy",
-        "copybtn",
-        "sr-only",
-        "visually-hidden",
-        "footer-nav",
-    ]
-)
+_FRAME_CLASS_NAMES = """headerlink toc table-of-contents toctree-wrapper sidebar breadcrumb breadcrumbs pagination
+page-nav page-edit edit-link edit-this-page skip-link prev-next navbar navigation site-header site-footer linenos lineno
+gutter clipboard-copy copybtn sr-only visually-hidden footer-nav"""
+_FRAME_CLASSES = frozenset(_FRAME_CLASS_NAMES.split())
 _ADMONITIONS = (
     "admonition",
     "note",
@@ -110,6 +84,7 @@ def _tree(data: bytes) -> etree._Element:
 
 def _main(root: etree._Element) -> etree._Element:
     _drop_frames(root)
+    mark_admonitions(root)
     body = root.find("body")
     body = root if body is None else body
     enough = 0.2 * _weight(body)
@@ -118,6 +93,18 @@ def _main(root: etree._Element) -> etree._Element:
         if len(found) == 1 and _weight(found[0]) >= enough:
             return found[0]
     return body
+
+
+def mark_admonitions(root: etree._Element) -> None:
+    """Note and warning boxes become quotations with a bold title, as other formats show them."""
+    for box in root.iter("div", "aside", "section"):
+        if "admonition" in box.get("class", "").split():
+            box.tag = "blockquote"
+    for title in root.iter("p", "div"):
+        if "admonition-title" in title.get("class", "").split():
+            strong = etree.SubElement(title, "strong")
+            strong.text = f"{all_text(title).strip().rstrip(':')}:"
+            title[:], title.text, title.tag = [strong], None, "p"
 
 
 def _weight(element: etree._Element) -> int:

@@ -94,19 +94,30 @@ def resolve(page: str, text: str, read: Read) -> str:
 
 
 def _included(page: str, match: re.Match[str], read: Read, in_fence: bool) -> str | None:
-    path = match["path"]
-    data = find(page, path, read)
+    text = text_of(page, match, read)
+    if text is None:
+        return None
+    if not in_fence and not (match["path"].endswith((".md", ".markdown")) and "<<<" not in match[0]):
+        text = fenced(text, language_of(match["path"]))
+    indent = match[0][: len(match[0]) - len(match[0].lstrip())]
+    return "\n".join(indent + line if line else line for line in text.split("\n"))
+
+
+def text_of(page: str, match: re.Match[str], read: Read) -> str | None:
+    """The lines that a directive asks for; None when the file is absent, too large or not text."""
+    data = find(page, match["path"], read)
     if data is None or len(data) > LARGEST_INCLUDE:
         return None
     try:
-        text = _selected(decode(data), match["rest"]).strip("\n")
+        return _selected(decode(data), match["rest"]).strip("\n")
     except ParseError:
         return None
+
+
+def language_of(path: str) -> str:
+    """The name that code fences use for a file's language, by its extension."""
     suffix = PurePosixPath(path).suffix.lstrip(".").lower()
-    if not in_fence and not (suffix in ("md", "markdown") and "<<<" not in match[0]):
-        text = fenced(text, _LANGUAGES.get(suffix, suffix))
-    indent = match[0][: len(match[0]) - len(match[0].lstrip())]
-    return "\n".join(indent + line if line else line for line in text.split("\n"))
+    return _LANGUAGES.get(suffix, suffix)
 
 
 def _selected(text: str, options: str) -> str:

@@ -13,75 +13,15 @@ from lxml import etree
 
 from indexer.parsing.includes import fenced
 
+_WIDEST = 200  # columns, and rows that one cell may reach over
 DEEPEST = 60  # elements below this depth become plain text; real pages stay under 30
 
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
-_BLOCKS = frozenset(
-    [
-        "address",
-        "article",
-        "aside",
-        "blockquote",
-        "body",
-        "center",
-        "dd",
-        "details",
-        "dialog",
-        "div",
-        "dl",
-        "dt",
-        "fieldset",
-        "figcaption",
-        "figure",
-        "footer",
-        "form",
-        "h1",
-        "h2",
-        "h3",
-        "h4",
-        "h5",
-        "h6",
-        "header",
-        "hgroup",
-        "hr",
-        "html",
-        "li",
-        "main",
-        "menu",
-        "nav",
-        "ol",
-        "p",
-        "pre",
-        "section",
-        "summary",
-        "table",
-        "tbody",
-        "td",
-        "tfoot",
-        "th",
-        "thead",
-        "tr",
-        "ul",
-        "caption",
-    ]
-)
-_SILENT = frozenset(
-    [
-        "script",
-        "style",
-        "noscript",
-        "template",
-        "svg",
-        "math",
-        "iframe",
-        "object",
-        "head",
-        "button",
-        "input",
-        "select",
-        "textarea",
-    ]
-)
+_BLOCK_NAMES = """address article aside blockquote body center dd details dialog div dl dt fieldset figcaption
+figure footer form h1 h2 h3 h4 h5 h6 header hgroup hr html li main menu nav ol p pre section summary table tbody td
+tfoot th thead tr ul caption"""
+_SILENT_NAMES = "script style noscript template svg math iframe object head button input select textarea"
+_BLOCKS, _SILENT = frozenset(_BLOCK_NAMES.split()), frozenset(_SILENT_NAMES.split())
 _MARKS = {"strong": "**", "b": "**", "em": "*", "i": "*", "code": "`", "kbd": "`", "samp": "`", "tt": "`", "del": "~~"}
 _LANGUAGE = re.compile(r"(?:^|\s)(?:language|lang|highlight(?:-source)?|brush:?|sourceCode)[-\s:]+([\w+#.-]+)")
 _NOT_LANGUAGES = frozenset(
@@ -239,6 +179,8 @@ def _link(element: etree._Element, text: str) -> str:
         return ""
     if not target or target.startswith(("#", "javascript:", "data:")) or "\x00" in text:
         return text
+    if words == target and re.fullmatch(r"https?://[^\s<>]+", target):
+        return f"<{target}>"
     return f"[{words}]({_target(target)})"
 
 
@@ -328,7 +270,7 @@ def _definition_parts(element: etree._Element) -> Iterator[etree._Element]:
 
 
 def _definition(terms: list[str], inner: list[str]) -> str:
-    head = ", ".join(_bold(term) for term in terms if term)
+    head = ", ".join(_bold(term.rstrip(":")) for term in terms if term)
     if head and not re.match(r"(?:[-*+>|#]|\d+\.|`{3,})", inner[0]):
         inner = [f"{head}: {inner[0]}", *inner[1:]]
     elif head:
@@ -348,16 +290,45 @@ def _table(element: etree._Element, depth: int) -> list[str]:
     rows = list(_rows(element))
     if code and len(rows) == 1:
         return [block for pre in code for block in _code(pre)]  # code beside its line numbers
-    cells = [[_cell(cell, depth) for cell in row if _tag(cell) in ("td", "th")] for row in rows]
-    width = max((sum(span for _, span in row) for row in cells), default=0)
+    grid = _grid([[cell for cell in row if _tag(cell) in ("td", "th")] for row in rows], depth)
+    width = max(map(len, grid), default=0)
     caption = [_one_line(part, depth) for part in element if _tag(part) == "caption"]
     above = [f"**{caption[0]}**"] if caption and caption[0] else []
-    if width <= 1 or width > 200:
+    if width <= 1 or width > _WIDEST:
         return above + [block for row in rows for cell in row for block in blocks(cell, depth)]
-    lines = [_row(row, width) for row in cells if any(text for text, _ in row)]
-    if not lines:
-        return above
-    return [*above, "\n".join([lines[0], "|" + " --- |" * width, *lines[1:]])]
+    lines = ["| " + " | ".join(row + [""] * (width - len(row))) + " |" for row in grid if any(row)]
+    return [*above, "\n".join([lines[0], "|" + " --- |" * width, *lines[1:]])] if lines else above
+
+
+def _grid(rows: list[list[etree._Element]], depth: int) -> list[list[str]]:
+    """Cell texts by row and column. A cell over several rows is repeated in each, so that a row cut from the
+    table still says what it is about; one over several columns is followed by empty cells."""
+    below: dict[int, tuple[int, str]] = {}  # column -> (rows it still reaches into, text)
+    grid = []
+    for cells in rows:
+        row: list[str] = []
+        for cell in cells:
+            _fill_from_above(row, below)
+            text, high = _cell(cell, depth), _span(cell, "rowspan")
+            if high > 1:
+                below[len(row)] = (high - 1, text)
+            row += [text, *[""] * (_span(cell, "colspan") - 1)]
+        _fill_from_above(row, below)
+        grid.append(row)
+    return grid
+
+
+def _fill_from_above(row: list[str], below: dict[int, tuple[int, str]]) -> None:
+    while len(row) in below:
+        left, text = below.pop(len(row))
+        if left > 1:
+            below[len(row)] = (left - 1, text)
+        row.append(text)
+
+
+def _span(cell: etree._Element, name: str) -> int:
+    text = cell.get(name, "1")
+    return max(1, min(int(text), _WIDEST)) if text.isascii() and text.isdigit() and len(text) < 5 else 1
 
 
 def _rows(table: etree._Element) -> Iterator[etree._Element]:
@@ -369,27 +340,17 @@ def _rows(table: etree._Element) -> Iterator[etree._Element]:
             yield from (row for row in child if _tag(row) == "tr")
 
 
-def _cell(cell: etree._Element, depth: int) -> tuple[str, int]:
-    """(text in one line, columns it spans). Blocks inside are joined with <br>."""
+def _cell(cell: etree._Element, depth: int) -> str:
+    """The cell in one line; blocks and line breaks inside are joined with <br>."""
     if _holds_blocks(cell):
         parts = [_code_line(block) if block.startswith("```") else block for block in blocks(cell, depth)]
-        text = "<br>".join(line.strip() for part in parts for line in part.split("\n") if line.strip())
+        lines = [line for part in parts for line in part.split("\n")]
     else:
-        text = "<br>".join(
-            part for part in (_SPACE.sub(" ", line).strip() for line in _content(cell, depth).split("\x00")) if part
-        )
-    span = cell.get("colspan", "1")
-    return text.replace("|", "\\|"), min(int(span), 50) if span.isascii() and span.isdigit() and len(span) < 4 and int(
-        span
-    ) else 1
+        lines = _content(cell, depth).split("\x00")
+    texts = (_SPACE.sub(" ", line).strip() for line in lines)
+    return "<br>".join(text for text in texts if text).replace("|", "\\|")
 
 
 def _code_line(block: str) -> str:
     lines = [line for line in block.split("\n")[1:-1] if line.strip()]
     return "\n".join(f"`{line.strip()}`" if "`" not in line else line for line in lines)
-
-
-def _row(cells: list[tuple[str, int]], width: int) -> str:
-    texts = [part for text, span in cells for part in (text, *[""] * (span - 1))]
-    texts += [""] * (width - len(texts))
-    return "| " + " | ".join(texts[:width]) + " |"
