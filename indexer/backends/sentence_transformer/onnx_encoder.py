@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from indexer.backends.sentence_transformer import checkpoint as checkpoints
 from indexer.backends.sentence_transformer.checkpoint import Checkpoint
-from indexer.backends.sentence_transformer.vectors import Vectors
+from indexer.backends.sentence_transformer.vectors import Vectors, processors
 
 if TYPE_CHECKING:
     import onnx
 
+T = TypeVar("T")
 _FUSED = "com.microsoft"
 
 
@@ -49,9 +50,12 @@ class OnnxEncoder:
         (out,) = self._session.run(None, {"ids": padded, "lengths": lengths})
         return [row[:length] for row, length in zip(out, lengths, strict=True)]
 
+    def map(self, job: Callable[[list[int]], T], batches: Iterable[list[int]]) -> Iterable[T]:
+        return map(job, batches)  # the session spreads each batch over its own threads
+
 
 def _threads() -> int:
-    return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 4)
+    return min(processors(), 4)  # a question is too little work for more
 
 
 def _export(checkpoint: Checkpoint, path: Path) -> None:
