@@ -52,9 +52,10 @@ async def upload(
 
     201 for a new document, 200 for a new version of one; either way it is on disk for good.
     """
-    name, content = await _received(request, path)
-    saved, new = await asyncio.to_thread(_uploads(request).save, name, content)
     here = shared(request)
+    name, content = await _received(request, path)
+    _check(content, here.settings.max_upload_bytes)
+    saved, new = await asyncio.to_thread(_uploads(request).save, name, content)
     await here.system.store.audit(caller.name, "document.upload", None, {"path": saved.path, "size": saved.size})
     return json_response(_document(saved) | await _reindexed(here, caller.name, reindex), 201 if new else 200)
 
@@ -78,16 +79,17 @@ async def _received(request: Request, path: str | None) -> tuple[str, bytes]:
             if not isinstance(file, UploadFile):
                 raise Refused(422, "no_file", "The form has no file in the field `file`.")
             name = path or (named if isinstance(named, str) else "") or file.filename or ""
-            return name, _not_empty(await file.read())
+            return name, await file.read()
     if path is None:
         raise Refused(422, "no_path", "Raw bytes need a name: ?path=guide/setup.md")
-    return path, _not_empty(await request.body())
+    return path, await request.body()
 
 
-def _not_empty(content: bytes) -> bytes:
+def _check(content: bytes, largest: int) -> None:
+    if len(content) > largest:
+        raise Refused(413, "body_too_large", f"The document is larger than {largest} bytes.")
     if not content.strip():
         raise Refused(422, "empty_document", "The document is empty.")
-    return content
 
 
 async def _reindexed(here: Shared, who: str, wanted: bool) -> dict[str, Any]:

@@ -89,9 +89,7 @@ def test_who_hangs_up_frees_the_place(start: Start) -> None:
     assert here.ask().status_code == 200
 
 
-@pytest.mark.parametrize(
-    "text", ["", "One.", "One. Two!  Three", "一。二？三", "a\n\nb", "no end", "v1.2.3 is out. Ok"]
-)
+@pytest.mark.parametrize("text", ["", "One.", "One. Two!  Three", "一。二？三", "a\n\nb", "v1.2.3 is out. Ok"])
 def test_pieces_join_to_the_text(text: str) -> None:
     assert "".join(pieces(text)) == text
 
@@ -99,7 +97,7 @@ def test_pieces_join_to_the_text(text: str) -> None:
 def test_search_gives_every_score(shared_server: Live) -> None:
     reply = shared_server.client.post("/search", json={"question": "restore backups", "limit": 2})
     found = SearchReply.model_validate_json(reply.content, strict=True)
-    assert [hit.document for hit in found.hits][0] == "docs/backup.md"
+    assert found.hits[0].document == "docs/backup.md"
     assert len(found.hits) == 2
     assert found.hits[0].scores["bm25"] == 2.0
     only = {"question": "restore backups", "filters": {"document": "docs/zh.md"}}
