@@ -10,6 +10,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from indexer.chunking_blocks import Block, blocks_of
 from router.types import Document, Passage, UnitKind
@@ -115,9 +116,9 @@ def index_spans(passage: Passage) -> tuple[str, list[tuple[int, int]]]:
     spans: list[tuple[int, int]] = []
     for kind, start, end in parts(passage.text):
         words = _searchable(passage.text[start:end])
-        at = path.rfind(words) if kind is UnitKind.HEADING and words in passage.heading else -1
-        if at >= 0:
-            spans.append((at, at + len(words)))
+        if kind is UnitKind.HEADING and words in passage.heading:
+            at = path.rfind(words)
+            spans.append((at, at + len(words)) if at >= 0 else (0, len(path)))  # shortened in the path: all of it
             continue
         if kind is not None:
             spans.append((length, length + len(words)))
@@ -176,7 +177,7 @@ def _folded(sections: Sequence[_Section]) -> list[_Section]:
     """Sections without a word of their own join the child or sibling that follows, or else the one before."""
     folded: list[_Section] = []
     waiting: list[Block] = []
-    for section, following in zip(sections, [*sections[1:], None], strict=True):
+    for section, following in zip_longest(sections, sections[1:]):
         section.blocks = waiting + section.blocks
         waiting = []
         if section.tokens:
@@ -345,7 +346,7 @@ def _merged(pieces: Sequence[_Piece], counts: dict[str, int], budget: int) -> li
         if before is not None and before.whole and piece.whole and before.tokens <= tiny:
             common = _common(before.path, piece.path)
             child = common == before.path and len(piece.path) > len(common)
-            siblings = before.level == piece.level and len(common) == len(piece.path) - 1 and piece.tokens <= tiny
+            siblings = before.level == piece.level and 0 < len(common) == len(piece.path) - 1 and piece.tokens <= tiny
             total = before.tokens + piece.tokens + counts[heading_line(before.path)] + counts[heading_line(piece.path)]
             if (child or siblings) and total <= budget:
                 merged[-1] = _Piece(common, before.start, piece.end, before.tokens + piece.tokens, before.level)

@@ -146,7 +146,8 @@ class _Scanner:
         self.next = 0
         self.open: UnitKind | None = None
         self.start = self.end = 0
-        self.after_blank, self.in_list, self.in_table = True, False, False
+        self.after_blank, self.in_table = True, False
+        self.in_list = text[:1] in (" ", "\t")  # a passage that starts indented goes on in the middle of a list
 
     def scan(self, position: int) -> None:
         self.lines = list(_LINE.finditer(self.text, position))
@@ -199,7 +200,10 @@ class _Scanner:
         self._add(UnitKind.ROW, *line.span())
 
     def _atx(self, line: re.Match[str]) -> None:
-        self._add(UnitKind.HEADING, *line.span())
+        """Between two lines of text it is rather a comment in code whose fences were cut away."""
+        around = self.lines[max(0, self.next - 2) : self.next + 1]
+        crowded = len(around) == 3 and around[0].lastgroup == "text" and around[2].lastgroup in ("text", "atx")
+        self._add(UnitKind.SENTENCE if crowded else UnitKind.HEADING, *line.span())
         self.in_list = False
 
     def _image(self, line: re.Match[str]) -> None:
