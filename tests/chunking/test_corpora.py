@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -66,7 +67,7 @@ def test_a_manual_is_covered_and_fits_the_model(corpus: str, every: int, tokeniz
             assert passage.start <= at < passage.end
             at = passage.end
             units = split(passage.text)
-            assert all(one.end <= other.start for one, other in zip(units, units[1:], strict=False))
+            assert all(one.end <= other.start for one, other in pairwise(units))
         assert at == len(page.text), page.path
         lengths += count_tokens([index_text(passage) for passage in passages])
     assert max(lengths) <= MODEL_LIMIT
