@@ -21,6 +21,7 @@ from services.api.wire import (
     ReindexRequest,
     ReleaseOut,
     ReleasesReply,
+    ShortText,
     job_link,
     job_out,
     key_out,
@@ -52,7 +53,7 @@ async def jobs(request: Request, limit: Limit = 50) -> Response:
 
 
 @router.get("/jobs/{id}", responses={200: {"model": JobOut}}, response_class=Response)
-async def job(request: Request, id: str) -> Response:
+async def job(request: Request, id: ShortText) -> Response:
     return json_response(job_out(await shared(request).jobs.get(id)))
 
 
@@ -66,7 +67,7 @@ async def releases(request: Request, limit: Limit = 50) -> Response:
 
 
 @router.post("/releases/{id}/activate", responses={200: {"model": ReleaseOut}}, response_class=Response)
-async def activate(request: Request, caller: AdminCaller, id: str) -> Response:
+async def activate(request: Request, caller: AdminCaller, id: ShortText) -> Response:
     """Serves that release from now on: rolls back, or forward again."""
     release = await shared(request).system.activate(id, caller.name)
     return json_response(release_out(release, release.id))
@@ -90,7 +91,7 @@ async def create_key(request: Request, caller: AdminCaller, body: KeyRequest) ->
 
 
 @router.delete("/keys/{id}", status_code=204, response_class=Response)
-async def revoke_key(request: Request, caller: AdminCaller, id: str) -> Response:
+async def revoke_key(request: Request, caller: AdminCaller, id: ShortText) -> Response:
     await shared(request).system.store.revoke_key(id, who=caller.name)
     await request.app.state.keyring.refresh()
     return Response(status_code=204)

@@ -17,7 +17,7 @@ from services.api.auth import Keyring
 from services.api.limits import Admission, BodyLimit
 from services.api.metrics import Metrics, Observe
 from services.api.state import Shared
-from services.api.wire import Problem
+from services.api.wire import PROBLEMS, Problem
 from services.jobs import WORKER, Jobs
 from services.settings import Settings
 from services.version import own_version
@@ -30,8 +30,13 @@ FORM_OVERHEAD = 16_384  # what a multipart form adds to the bytes of its file
 
 log = logging.getLogger("answerloop.api")
 
-_PROBLEM = {"model": Problem, "content": {"application/problem+json": {}}, "description": "A problem document"}
-PROBLEMS: dict[int | str, dict[str, Any]] = dict.fromkeys((400, 401, 403, 404, 409, 413, 422, 429, 503), _PROBLEM)
+
+class Api(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        """FastAPI knows only models of JSON replies; problem documents have a media type of their own."""
+        if not self.openapi_schema:
+            super().openapi()["components"]["schemas"]["Problem"] = Problem.model_json_schema()
+        return super().openapi()
 
 
 def create_app(settings: Settings, open_system: Callable[[], System], worker: Sequence[str] = WORKER) -> FastAPI:
@@ -59,7 +64,7 @@ def create_app(settings: Settings, open_system: Callable[[], System], worker: Se
             await jobs.close()
             await system.close()
 
-    app = FastAPI(
+    app = Api(
         title="Answerloop",
         version=own_version(),
         summary="Answers from your own documents, with citations, and says when it does not know.",

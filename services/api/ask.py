@@ -37,12 +37,11 @@ _SENTENCES = re.compile(r".*?(?:[。！？!?…]+|[.;；](?=\s)|\n+|$)\s*", re.D
 
 router = APIRouter(tags=["ask"], dependencies=[Depends(Requires(Role.ASKER))])
 
-STREAM_DOC: dict[int | str, dict[str, Any]] = {
-    200: {"model": AskReply, "content": {"text/event-stream": {"schema": {"type": "string"}}}}
-}
+_EVENT = {"event": {"enum": ["delta", "done", "error"]}, "data": {"type": "string", "description": "JSON"}}
+_STREAM = {"text/event-stream": {"schema": {"type": "object", "properties": _EVENT, "required": ["event", "data"]}}}
 
 
-@router.post("/ask", responses=STREAM_DOC, response_class=Response)
+@router.post("/ask", responses={200: {"model": AskReply, "content": _STREAM}}, response_class=Response)
 async def ask(body: AskRequest, request: Request) -> Response:
     """Answers one question from the documents, with citations, or says that it does not know."""
     here = shared(request)

@@ -21,7 +21,7 @@ from services.api.ask import answer, event_stream, pieces
 from services.api.auth import Requires
 from services.api.errors import Refused, describe_in_stream, dumps, openai_shape
 from services.api.state import json_response, shared
-from services.api.wire import Text, ask_reply, check_history, check_question
+from services.api.wire import OPENAI_ERRORS, Text, ask_reply, check_history, check_question
 from services.settings import Settings
 from services.store.records import Role
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 MODEL = "answerloop"
 _TOKENS = re.compile(r"[⺀-鿿豈-﫿]|[^\s⺀-鿿豈-﫿]{1,4}")
 
-router = APIRouter(prefix="/v1", tags=["openai"], dependencies=[Depends(Requires(Role.ASKER))])
+router = APIRouter(prefix="/v1", tags=["openai"], dependencies=[Depends(Requires(Role.ASKER))], responses=OPENAI_ERRORS)
 
 
 class Part(BaseModel):

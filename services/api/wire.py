@@ -132,6 +132,29 @@ class Problem(BaseModel):
     errors: list[dict[str, str]] | None = None
 
 
+class OpenAIErrorBody(BaseModel):
+    message: str
+    type: str
+    param: str | None
+    code: str
+
+
+class OpenAIError(BaseModel):
+    """The shape that OpenAI's clients know."""
+
+    error: OpenAIErrorBody
+
+
+Responses = dict[int | str, dict[str, Any]]
+
+_REFUSALS = (400, 401, 403, 404, 409, 413, 422, 429, 503)
+_PROBLEM_SCHEMA = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+PROBLEMS: Responses = {
+    status: {"description": "A problem document", "content": _PROBLEM_SCHEMA} for status in _REFUSALS
+}
+OPENAI_ERRORS: Responses = {code: {"model": OpenAIError} for code in _REFUSALS}
+
+
 class ReviewItemOut(BaseModel):
     id: str
     trace_id: str
