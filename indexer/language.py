@@ -9,17 +9,21 @@ _SAMPLE = 20_000  # characters; a page's language does not change after that
 _FENCED = re.compile(r"^[ \t]*(`{3,}|~{3,}).*?(?:^[ \t]*\1[ \t]*$|\Z)", re.M | re.S)
 _NOISE = re.compile(r"`[^`\n]*`|<[^<>\n]*>|\]\([^()\n]*\)|https?://\S+")
 _WORD = re.compile(r"[^\W\d_]+")
-_HAN = re.compile(r"[㐀-䶿一-鿿豈-﫿\U00020000-\U0002fa1f]")
-_KANA = re.compile(r"[ぁ-ゖァ-ヺ]")
-_HANGUL = re.compile(r"[가-힣ᄀ-ᇿ]")
+_HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002fa1f]")
+_KANA = re.compile(r"[\u3041-\u3096\u30a1-\u30fa]")
+_HANGUL = re.compile(r"[\uac00-\ud7a3\u1100-\u11ff]")
 # Scripts that name their language, or the most spoken one of those that share it.
 _SCRIPTS = {
-    "ru": re.compile(r"[Ѐ-ӿ]"), "el": re.compile(r"[Ͱ-Ͽ]"), "ar": re.compile(r"[؀-ۿ]"), "he": re.compile(r"[֐-׿]"),
-    "th": re.compile(r"[฀-๿]"), "hi": re.compile(r"[ऀ-ॿ]"),
-}  # fmt: skip
+    "ru": re.compile(r"[\u0400-\u04ff]"),
+    "el": re.compile(r"[\u0370-\u03ff]"),
+    "ar": re.compile(r"[\u0600-\u06ff]"),
+    "he": re.compile(r"[\u0590-\u05ff]"),
+    "th": re.compile(r"[\u0e00-\u0e7f]"),
+    "hi": re.compile(r"[\u0900-\u097f]"),
+}
 # The most frequent short words of the languages that manuals are written in, those they share left in.
 _LITTLE_WORDS = {
-    "en": "the of and to a in is for that it with as on be this are by an or not you can from if when which will your",
+    "en": "the of and to a in is for that it with as on be this are by an or not you can from if when which will",
     "de": "der die und das ist nicht ein eine zu mit den von für auf sie im dem wird werden auch sich oder wenn kann als",
     "fr": "le la les de des et est un une pour dans que qui sur pas vous par avec ce il sont du au être ou cette plus",
     "es": "el la los las de que y en un una para con por es se del su al como más este esta no o puede si lo",
@@ -33,10 +37,10 @@ _LITTLE_WORDS = {
     "sv": "och att det som en på är av för med den till inte om har de ett kan från eller du när",
     "cs": "a se v na je že s z do o to jako pro by ale jsou nebo od může být které když",
 }
-_LANGUAGES_OF_WORD: dict[str, tuple[str, ...]] = {}
-for _language, _words in _LITTLE_WORDS.items():
-    for _word in _words.split():
-        _LANGUAGES_OF_WORD[_word] = (*_LANGUAGES_OF_WORD.get(_word, ()), _language)
+_LANGUAGES_OF_WORD = {
+    word: tuple(language for language, words in _LITTLE_WORDS.items() if word in words.split())
+    for word in " ".join(_LITTLE_WORDS.values()).split()
+}
 
 
 def detect(text: str) -> str:

@@ -85,7 +85,7 @@ class _Converter:
         if found := _MACRO_LINE.fullmatch(line):
             alt = found[3].split(",")[0].strip('" ')
             return [f"![{alt}]({self._filled(found[2])})"] if found[1] == "image" else [], at + 1
-        if depth < _DEEPEST and (_ITEM.fullmatch(line) or _TERM.fullmatch(line)):
+        if depth < _DEEPEST and _marker(line):
             return self._list(lines, at, depth)
         if line.strip() in ("'''", "<<<", "---", "***", "+") or line.startswith("[["):
             return [], at + 1

@@ -127,8 +127,10 @@ def _tokens(text: str) -> Iterator[tuple[str, str, str]]:
             at = _after_declaration(text, mark)
         elif tag := _TAG.match(text, mark):
             name = tag[2].rpartition(":")[2].lower()
-            if not tag[1] or re.fullmatch(r"[a-z_][\w.-]*", name) or not name:
-                yield "close" if tag[1] else "open", name or ("" if tag[1] else "x"), tag[3]
+            if re.fullmatch(r"[a-z_][a-z0-9_.-]*", name):
+                yield "close" if tag[1] else "open", name, tag[3]
+            elif not name:  # SGML's "</>" ends whatever is open
+                yield "close", "", ""
             at = tag.end()
         else:
             yield "literal", "", "<"

@@ -21,15 +21,17 @@ _MOST_PAGES = 5_000
 _MOST_CHARACTERS = 20_000_000
 _LARGER = 1.15  # times the size of the running text makes a heading
 _LONGEST_HEADING = 120
-_CJK = re.compile(r"[぀-ヿ㐀-鿿豈-﫿＀-￯、。]")
+_CJK = re.compile(r"[\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef]")
 _SENTENCE_END = re.compile(r"[.!?:;。！？：；…][\"'”’)）」』]?$")
 _ITEM = re.compile(r"(?:[•●▪◦‣∙·*–-]|\(?\d{1,3}[.)、]|[a-z][.)])\s*(?=\S)")
+_LEADER = re.compile(r"(?:\. ?){4,}\s*[\divxlc]*$")  # a line of a table of contents
+_PAGE_NUMBER = re.compile(r"[-–— ]*(?:\d{1,5}|[ivxlc]{1,8})[-–— ]*")
 _BULLET = re.compile(r"^[•●▪◦‣∙·–]\s*")
 
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """size: font size in points. code: set in a typewriter face. Both as the letter in the middle has it."""
+    """size: font size in points. code: set in a typewriter face. As letters inside the line have it."""
 
     text: str
     size: float
@@ -52,8 +54,8 @@ def parse(path: str, data: bytes, context: Context) -> ParsedPage:  # noqa: ARG0
         document.close()
     if not any(line.text for line in chain(*pages)):
         raise ParseError("the PDF holds no text, only images; run it through text recognition (OCR) first")
-    lines = list(chain(*_without_running_heads(pages)))
-    text = _markdown(lines, outline)
+    body = _body_size(pages)
+    text = _markdown(list(chain(*_without_running_heads(pages, body))), outline, body)
     # Titles in the metadata are often left over from a template: one that the first page shows is right.
     shown = _letters(" ".join(line.text for line in pages[0]))
     return page(path, text, title=title if _letters(title) in shown else "", modified=modified)
@@ -83,10 +85,13 @@ def _lines(text_page: pdfium.PdfTextPage) -> list[_Line]:
     text = bytes(buffer)[: 2 * max(0, written - 1)].decode("utf-16-le", errors="replace")
     lines, at = [], 0
     for line in re.split(r"\r\n|\n|\r", text):
-        words = clean(line.replace("\ufffe", "-").replace("\u00ad", "-").replace("\u00a0", " ")).strip()
-        middle = min(at + len(line) // 2, max(0, count - 1))
-        size = round(raw.FPDFText_GetFontSize(text_page.raw, middle) * 2) / 2
-        lines.append(_Line(words, size, bool(words) and _is_typewriter(text_page, middle)))
+        words = clean(line.replace("\ufffe", "").replace("\u00ad", "").replace("\u00a0", " ")).strip()
+        early, late = (min(at + len(line) * part // 4, max(0, count - 1)) for part in (1, 3))
+        size = round(raw.FPDFText_GetFontSize(text_page.raw, late) * 2) / 2
+        code = (
+            bool(words) and not _ITEM.match(words) and all(_is_typewriter(text_page, place) for place in (early, late))
+        )
+        lines.append(_Line(words, size, code))
         at += len(line) + 2
     return lines
 
@@ -94,7 +99,9 @@ def _lines(text_page: pdfium.PdfTextPage) -> list[_Line]:
 def _is_typewriter(text_page: pdfium.PdfTextPage, at: int) -> bool:
     name, flags = ctypes.create_string_buffer(128), ctypes.c_int(0)
     raw.FPDFText_GetFontInfo(text_page.raw, at, name, len(name), ctypes.byref(flags))
-    return bool(re.search(rb"courier|mono|consol|typewriter|menlo|cmtt", name.value.lower()))
+    return bool(
+        re.search(rb"courier|mono|nimbusmon|consol|typewriter|menlo|cmtt|source ?code|fira ?code", name.value.lower())
+    )
 
 
 def _outline(document: pdfium.PdfDocument) -> dict[str, int]:
@@ -118,27 +125,47 @@ def _letters(text: str) -> str:
     return re.sub(r"\W+", "", text).casefold()
 
 
-def _without_running_heads(pages: list[list[_Line]]) -> list[list[_Line]]:
-    """Drop lines at the top or bottom of pages that come back on many of them, page numbers aside."""
-    counts = Counter(key for lines in pages for key in {_running(line) for line in _edges(lines)})
+def _body_size(pages: list[list[_Line]]) -> float:
+    """The size in which most of the text is set."""
+    sizes: Counter[float] = Counter()
+    for line in chain(*pages):
+        sizes[line.size] += len(line.text)
+    return sizes.most_common(1)[0][0]
+
+
+def _without_running_heads(pages: list[list[_Line]], body: float) -> list[list[_Line]]:
+    """Drop lines at the top or bottom of pages that come back on many of them, page numbers aside.
+
+    Never lines larger than the running text: "Chapter 1", "Chapter 2" are headings.
+    """
+    keys = ({_running(line) for line in _edges(lines) if line.size < body * _LARGER} for lines in pages)
+    counts = Counter(chain(*keys))
     often = {key for key, count in counts.items() if count >= max(3, len(pages) * 0.3)}
-    return [[line for line in lines if not (_running(line) in often and line in _edges(lines))] for lines in pages]
+    return [
+        [
+            line
+            for line in lines
+            if not (_is_running(line, often) and line in _edges(lines)) and not _LEADER.search(line.text)
+        ]
+        for lines in pages
+    ]
+
+
+def _is_running(line: _Line, often: set[str]) -> bool:
+    return _running(line) in often or bool(_PAGE_NUMBER.fullmatch(line.text))
 
 
 def _edges(lines: list[_Line]) -> list[_Line]:
     written = [line for line in lines if line.text]
-    return written[:2] + written[-2:]
+    many = 2 if len(written) >= 10 else 1
+    return written[:many] + written[-many:]
 
 
 def _running(line: _Line) -> str:
     return re.sub(r"\d+|\b[ivxlc]+\b", "#", line.text)
 
 
-def _markdown(lines: list[_Line], outline: dict[str, int]) -> str:
-    sizes: Counter[float] = Counter()
-    for line in lines:
-        sizes[line.size] += len(line.text)
-    body = sizes.most_common(1)[0][0]
+def _markdown(lines: list[_Line], outline: dict[str, int], body: float) -> str:
     larger = sorted({line.size for line in lines if line.size >= body * _LARGER and line.text}, reverse=True)
     levels = {size: min(6, 1 + place) for place, size in enumerate(larger)}
     full = max(20, sorted(len(line.text) for line in lines)[int(len(lines) * 0.9)])
@@ -165,7 +192,7 @@ def _heading_level(line: _Line, outline: dict[str, int], levels: dict[float, int
     if not line.text or len(line.text) > _LONGEST_HEADING or not re.search(r"[^\W\d_]", line.text):
         return 0
     in_outline = outline.get(_letters(line.text))
-    if in_outline is not None and not re.search(r"(?:\. ?){3,}", line.text):
+    if in_outline is not None:
         return min(6, in_outline + 1)
     return levels.get(line.size, 0)
 
