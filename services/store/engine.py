@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DataError, IntegrityError, SQLAlchemyError
 
-from router.errors import AnswerloopError, Conflict, Misconfigured, Unavailable
+from router.errors import AnswerloopError, Conflict, InvalidInput, Misconfigured, Unavailable
 
 IMMEDIATE = "answerloop_immediate"
 """Execution option: the transaction will write, so take SQLite's write lock at once instead of failing half way."""
 
-FOREIGN_ERRORS = (SQLAlchemyError, sqlite3.Error)
+FOREIGN_ERRORS = (SQLAlchemyError, sqlite3.Error, UnicodeEncodeError)  # the last: lone surrogates
 
 _BUSY_MS = 10_000  # how long to wait for another process's transaction
 _WRITE_LOCK = 0x616E7377  # an advisory lock's number; any that no other program on the same database uses: "answ"
@@ -46,8 +46,11 @@ def translate(error: Exception) -> Exception:
     if isinstance(error, AnswerloopError) or not isinstance(error, FOREIGN_ERRORS):
         return error
     reason = str(getattr(error, "orig", None) or error).strip()
+    ours: AnswerloopError
     if isinstance(error, IntegrityError):
-        ours: AnswerloopError = Conflict(f"the store refused the change: {reason}")
+        ours = Conflict(f"the store refused the change: {reason}")
+    elif isinstance(error, DataError | UnicodeEncodeError):
+        ours = InvalidInput(f"the store cannot hold this text or number: {reason}")
     else:
         ours = Unavailable(f"the store cannot do this now: {reason}")
     ours.__cause__ = error

@@ -35,6 +35,7 @@ T = TypeVar("T")
 
 _READERS = 4
 _MAX_PAGE = 1_000
+_MAX_OFFSET = 2**53
 _KEY_SECONDS = 5.0  # how long a key that another process revoked may still work
 _SILENT_SECONDS = 900.0
 
@@ -42,8 +43,8 @@ _SILENT_SECONDS = 900.0
 class SqlStore:
     """Implements `router.ports.Store`. Safe to share between tasks and between event loops.
 
-    Any method may raise `Unavailable` when the database cannot be reached or the disk is full; any write
-    `Overloaded` when too many wait.
+    Any method may raise `Unavailable` when the database cannot be reached or the disk is full, and `InvalidInput` for
+    text that is not text (lone surrogates; on PostgreSQL NUL); any write `Overloaded` when too many wait.
     """
 
     def __init__(self, engine: Engine, max_waiting: int) -> None:
@@ -140,7 +141,7 @@ class SqlStore:
         self, limit: int = 50, *, before: int | None = None, route: str | None = None
     ) -> list[TraceSummary]:
         """Newest first. before: the `seq` of the last line of the page before."""
-        _check_page(limit)
+        _check_page(limit, before or 0)
         return await self.read(lambda c: traces.newest(c, limit, before, route))
 
     async def list_review_items(self, state: str = "pending", limit: int = 50, offset: int = 0) -> list[QueuedItem]:
@@ -285,8 +286,8 @@ class SqlStore:
 
 
 def _check_page(limit: int, offset: int = 0) -> None:
-    if not 1 <= limit <= _MAX_PAGE or offset < 0:
-        raise InvalidInput(f"limit must be 1 to {_MAX_PAGE} and offset 0 or more, not {limit} and {offset}")
+    if not (1 <= limit <= _MAX_PAGE and 0 <= offset <= _MAX_OFFSET):
+        raise InvalidInput(f"limit must be 1 to {_MAX_PAGE} and the offset 0 or more, not {limit} and {offset}")
 
 
 def _check_state(state: str) -> None:

@@ -69,6 +69,24 @@ def test_any_question_is_kept_as_it_was(store: SqlStore, text: str) -> None:
     asyncio.run(scenario())
 
 
+def test_text_that_is_no_text_is_refused_and_harms_nobody(store: SqlStore) -> None:
+    async def scenario() -> None:
+        one = trace()
+        await store.record(one, None)
+        for write in (
+            store.add_feedback(one.id, "up", "\ud800"),
+            store.audit("\ud800", "x"),
+            store.get_trace("\ud800"),
+        ):
+            with pytest.raises(InvalidInput):
+                await write
+        with pytest.raises((InvalidInput, NotFound)):
+            await store.get_trace("a\x00b")
+        assert await store.get_trace(one.id) == one
+
+    asyncio.run(scenario())
+
+
 def test_the_same_question_joins_the_open_item(store: SqlStore) -> None:
     async def scenario() -> None:
         first, second, other = trace("same"), trace("same"), trace("other")
@@ -326,5 +344,7 @@ def test_pages_are_bounded(store: SqlStore, limit: int) -> None:
             await store.list_review_items("lost")
         with pytest.raises(InvalidInput):
             await store.list_review_items("pending", 5, -1)
+        with pytest.raises(InvalidInput):
+            await store.list_traces(5, before=2**64)
 
     asyncio.run(scenario())
