@@ -187,6 +187,6 @@ def _refuse_unknown(env: Mapping[str, str]) -> None:
     unknown = sorted(name for name in env if name.startswith(PREFIX) and name not in known)
     if not unknown:
         return
-    near = get_close_matches(unknown[0], known, n=1)
-    hint = f"did you mean {near[0]}?" if near else "`answerloop doctor` lists the settings."
+    near = get_close_matches(unknown[0].removeprefix(PREFIX), [name.removeprefix(PREFIX) for name in known], n=1)
+    hint = f"did you mean {PREFIX}{near[0]}?" if near else "`answerloop doctor` lists the settings."
     raise Misconfigured(f"{unknown[0]} is not a setting of Answerloop, probably a typo: {hint}")
