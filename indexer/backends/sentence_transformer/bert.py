@@ -35,11 +35,16 @@ _SEPARATE_SHARE = 0.6  # in units="both"; measured on SQuAD paragraphs: 0.5-0.7 
 
 
 class _Encoder(Protocol):
-    """budget: tokens in one batch. map: like the built-in one, on as many threads as serve this encoder best."""
+    """One forward pass.
+
+    budget: tokens in one batch. pooled: token ids of each text, and for each text weights [rows, tokens]
+    -> for each text [rows, dimension], its last hidden states summed with those weights.
+    map: like the built-in one, on as many threads as serve this encoder best.
+    """
 
     budget: int
 
-    def states(self, batch: Sequence[Sequence[int]]) -> list[Vectors]: ...
+    def pooled(self, batch: Sequence[Sequence[int]], weights: Sequence[Vectors]) -> list[Vectors]: ...
 
     def map(self, job: Callable[[list[int]], T], batches: Iterable[list[int]]) -> Iterable[T]: ...
 
@@ -50,7 +55,7 @@ class BertEmbedder:
     def __init__(self, checkpoint: Checkpoint, cache_dir: Path, device: str, units: Units) -> None:
         self.dimension = checkpoint.dimension
         self.max_tokens = checkpoint.max_tokens
-        self.fingerprint = f"{checkpoint.name}-{checkpoint.sha256[:12]}-{checkpoint.max_tokens}-{units}"
+        self.fingerprint = f"{checkpoint.name}-{checkpoint.identity[:12]}-{units}"
         self._checkpoint = checkpoint
         self._device = device
         self._units = units
@@ -111,9 +116,9 @@ class BertEmbedder:
         """(number of the text, [1 + spans, dimension]) in the order of the batches; prompt: its length."""
 
         def job(batch: list[int]) -> list[tuple[int, Vectors]]:
-            states = encoder.states([encodings[i].ids for i in batch])
-            weights = (self._weights(encodings[i], [(a + prompt, z + prompt) for a, z in spans[i]]) for i in batch)
-            return [(i, normalise(w @ rows)) for i, w, rows in zip(batch, weights, states, strict=True)]
+            weights = [self._weights(encodings[i], [(a + prompt, z + prompt) for a, z in spans[i]]) for i in batch]
+            rows = encoder.pooled([encodings[i].ids for i in batch], weights)
+            return [(i, normalise(sums)) for i, sums in zip(batch, rows, strict=True)]
 
         batches = by_tokens([len(encoding.ids) for encoding in encodings], encoder.budget)
         for finished in encoder.map(job, batches):

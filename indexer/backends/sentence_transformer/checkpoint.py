@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +28,13 @@ Weights = dict[str, npt.NDArray[np.float32]]
 class Checkpoint:
     """A BERT-like model: token embeddings, post-norm layers with absolute positions, mean or first-token pooling.
 
-    sha256: of the weights file, hex. first_position: the position id of the first token.
+    identity: hash over the weights, the tokenizer and every setting below, hex. first_position: the position id of the first token.
     max_tokens: special tokens included. question_prompt, passage_prompt: text put in front, often "".
     """
 
     name: str
     folder: Path
-    sha256: str
+    identity: str
     layers: int
     heads: int
     dimension: int
@@ -113,20 +113,28 @@ def read(name: str, folder: Path) -> Checkpoint | None:
     first = 0 if config["model_type"] == "bert" else config.get("pad_token_id", 1) + 1
     longest = config["max_position_embeddings"] - first
     question, passage = _prompts(_json(folder / "config_sentence_transformers.json"))
-    return Checkpoint(
-        name=name,
-        folder=folder,
-        sha256=file_hash(folder / "model.safetensors"),
-        layers=config["num_hidden_layers"],
-        heads=config["num_attention_heads"],
-        dimension=config["hidden_size"],
-        epsilon=config.get("layer_norm_eps", 1e-12),
-        first_position=first,
-        max_tokens=min(sentence.get("max_seq_length") or longest, longest),
-        pooling=pooling,
-        question_prompt=question,
-        passage_prompt=passage,
+    return _identified(
+        Checkpoint(
+            name=name,
+            folder=folder,
+            identity="",
+            layers=config["num_hidden_layers"],
+            heads=config["num_attention_heads"],
+            dimension=config["hidden_size"],
+            epsilon=config.get("layer_norm_eps", 1e-12),
+            first_position=first,
+            max_tokens=min(sentence.get("max_seq_length") or longest, longest),
+            pooling=pooling,
+            question_prompt=question,
+            passage_prompt=passage,
+        )
     )
+
+
+def _identified(checkpoint: Checkpoint) -> Checkpoint:
+    settings = [str(value) for key, value in asdict(checkpoint).items() if key not in ("name", "folder")]
+    files = [file_hash(checkpoint.folder / file) for file in ("model.safetensors", "tokenizer.json")]
+    return replace(checkpoint, identity=hashlib.sha256("\0".join(files + settings).encode()).hexdigest())
 
 
 def _computable(config: dict[str, Any]) -> bool:
