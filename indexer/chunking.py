@@ -137,7 +137,7 @@ def heading_line(heading: Sequence[str]) -> str:
 
 
 def _searchable(words: str) -> str:
-    return _undrawn(plain(words))
+    return plain(_undrawn(words))
 
 
 def _undrawn(words: str) -> str:

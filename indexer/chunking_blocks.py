@@ -17,7 +17,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from mdit_py_plugins.front_matter import front_matter_plugin
 
-from router.units import MARK, plain, sentences
+from router.units import MARK, container_title, plain, sentences
 
 
 @dataclass(slots=True)
@@ -96,6 +96,7 @@ class _Reader:
         self.offsets[-1] = len(text)
         self.openers: list[int] = []  # offsets where a container begins
         self.containers: list[tuple[int, int]] = []  # outermost ones, offsets
+        self.titled: list[tuple[int, int, str]] = []  # containers with a title (tabs above all), inner before outer
 
     def read(self) -> list[Block]:
         tokens = _PARSER.parse(self._masked())
@@ -103,6 +104,8 @@ class _Reader:
         if not root:
             return [Block("paragraph", 0, len(self.text))]
         self._cover(root, 0, len(self.text))
+        for start, end, title in self.titled:
+            _entitle(root, start, end, title)
         return self._grouped(root)
 
     def _masked(self) -> str:
@@ -134,8 +137,12 @@ class _Reader:
             return
         for depth in range(len(opened) - 1, -1, -1):
             if opened[depth][:2] == (found.lastgroup, found[found.lastgroup or 0]):
+                first = opened[depth][2]
+                start, end = self.offsets[first], self.offsets[number + 1]
+                if title := container_title(self.lines[first]):
+                    self.titled.append((start, end, title))
                 if depth == 0:
-                    self.containers.append((self.offsets[opened[0][2]], self.offsets[number + 1]))
+                    self.containers.append((start, end))
                 del opened[depth:]
                 break
 
@@ -280,6 +287,15 @@ def _stanzas_and_lines(stanzas: Sequence[Block]) -> Iterator[Block]:
     for stanza in stanzas:
         yield stanza
         yield from stanza.children
+
+
+def _entitle(blocks: Sequence[Block], start: int, end: int, title: str) -> None:
+    """What a passage must repeat that starts inside the container [start, end) includes the container's title."""
+    for block in blocks:
+        if start < block.start < end:
+            block.preamble = f"{title}\n\n{block.preamble}" if block.preamble else title
+        if block.start < end and start < block.end:
+            _entitle(block.children, start, end, title)
 
 
 def _parser() -> MarkdownIt:

@@ -112,6 +112,12 @@ def sentences(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
         yield span
 
 
+def container_title(line: str) -> str:
+    """The title in a container's opening line ("::: tip Title", "/// note | Title", `<div label="Title">`) or ""."""
+    found = _TITLE.match(line.strip())
+    return found[found.lastgroup or 0].strip() if found else ""
+
+
 def _ends_sentence(text: str, begin: int, found: re.Match[str], end: int) -> bool:
     """Whether a Latin full stop, question or exclamation mark before white space ends a sentence."""
     following = _NEXT.match(text, found.end(), end)
@@ -210,7 +216,7 @@ class _Scanner:
         self._add(None, *line.span())
 
     def _mark(self, line: re.Match[str]) -> None:
-        """Of a container only its title says something: "::: tip Title", "/// note | Title", `<div label="Title">`."""
+        """Of a container only its title says something."""
         if title := _TITLE.match(self.text, line.end("indent"), line.end()):
             self._add(None, *title.span(title.lastgroup or 0))
 

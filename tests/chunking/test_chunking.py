@@ -91,9 +91,9 @@ def test_passages_rebuild_any_document(text: str, sizes: tuple[int, int], title:
     for passage in passages:
         searched, spans = index_spans(passage)
         for unit, (start, end) in zip(split(passage.text), spans, strict=True):
-            words = plain(passage.text[unit.start : unit.end])
-            if not DRAWN.search(words):
-                assert searched[start:end] == words or words in passage.heading
+            quote = passage.text[unit.start : unit.end]
+            if not DRAWN.search(quote):
+                assert searched[start:end] == plain(quote) or plain(quote) in passage.heading
 
 
 @given(st.lists(prose, min_size=1, max_size=60).map("\n\n".join))
@@ -224,6 +224,9 @@ def test_tabs_do_not_run_into_each_other() -> None:
     passages = cut(text)
     assert any(passage.text.startswith('<div label="Self-hosted">') for passage in passages)
     assert any("Self-hosted\n1. Step 1" in index_text(passage) for passage in passages)
+    half = len(text) // 2
+    assert all("Cloud" in index_text(passage) for passage in passages if passage.end < half)
+    assert all("Self-hosted" in index_text(passage) for passage in passages if passage.start > half)
 
 
 def test_ids_name_the_words_and_their_headings_only() -> None:
