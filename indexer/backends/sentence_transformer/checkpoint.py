@@ -28,7 +28,8 @@ Weights = dict[str, npt.NDArray[np.float32]]
 class Checkpoint:
     """A BERT-like model: token embeddings, post-norm layers with absolute positions, mean or first-token pooling.
 
-    identity: hash over the weights, the tokenizer and every setting below, hex. first_position: the position id of the first token.
+    identity: hash over the weights, the tokenizer and every setting below, hex.
+    first_position: the position id of the first token.
     max_tokens: special tokens included. question_prompt, passage_prompt: text put in front, often "".
     """
 
