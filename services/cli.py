@@ -81,7 +81,7 @@ def index(
     if job:
         os.nice(5)  # a background job leaves the processor to those who ask
     settings = Settings.from_env()
-    settings.home.mkdir(parents=True, exist_ok=True)
+    settings.make_home()
     with cli_output.progress_bar() as show:
         report = build_index(settings, source or None, full, "command line", show, job)
     if json:

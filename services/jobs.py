@@ -84,10 +84,9 @@ class Jobs:
 
     async def _spawn(self, job_id: str, full: bool) -> Process:
         command = [*self._worker, "index", "--job", job_id, *(["--full"] if full else [])]
-        env = os.environ | self._settings.to_env()
         return await asyncio.create_subprocess_exec(
             *command,
-            env=env,
+            env=self._settings.child_env(),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             start_new_session=True,

@@ -26,15 +26,13 @@ def serve(settings: Settings, open_system: Callable[[], System]) -> None:
 
     Raises `Misconfigured` for an open address without a key, `Conflict` when this home is being served already.
     """
-    settings.home.mkdir(parents=True, exist_ok=True)
+    settings.make_home()
     _refuse_open_door(settings)
     if (running := running_server(settings.home)) is not None:
         raise Conflict(f"A server (process {running.pid}) serves this home already, at {running.url}.")
     _log_to_stderr(settings.log_level)
-    server = make_server(settings, create_app(settings, open_system))
-    server.run()
-    if not server.started:
-        raise Misconfigured(f"The server could not start on {settings.host}:{settings.port}; the log above says why.")
+    system = open_system()  # here, so that what it raises is the caller's and not a traceback in the server's log
+    make_server(settings, create_app(settings, lambda: system)).run()
 
 
 def make_server(settings: Settings, app: FastAPI) -> uvicorn.Server:

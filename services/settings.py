@@ -146,10 +146,15 @@ class Settings:
         return cls(**values)
 
     def to_env(self) -> dict[str, str]:
-        """The variables that give these very settings, for a child process."""
+        """The variables that give these very settings."""
         values = {_variable(item.name): getattr(self, item.name) for item in fields(self)}
         values[_variable("home")] = self.home.resolve()
         return {name: str(value) for name, value in values.items() if value != ""}
+
+    def child_env(self) -> dict[str, str]:
+        """The whole environment of a child process that is to have these very settings."""
+        others = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+        return others | self.to_env()
 
     @property
     def store_url(self) -> str:
@@ -159,6 +164,13 @@ class Settings:
     @property
     def uploads(self) -> Path:
         return self.home / "uploads"
+
+    def make_home(self) -> None:
+        """Raises `Misconfigured` when the home cannot be made."""
+        try:
+            self.home.mkdir(parents=True, exist_ok=True)
+        except OSError as exc:
+            raise Misconfigured(f"ANSWERLOOP_HOME is {self.home}, which cannot be made: {exc.strerror}.") from exc
 
     def describe(self) -> Iterator[Setting]:
         """Every setting with its current value, in the order of the table above."""

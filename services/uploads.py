@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
 from indexer.parsing import format_of
-from router.errors import InvalidInput, NotFound
+from router.errors import InvalidInput, NotFound, Unavailable
 
 MOST_PARTS = 12
 LONGEST_PART = 200  # bytes; file systems take 255 and the temporary name needs some
@@ -41,7 +41,10 @@ class Uploads:
         return sorted(self._all(), key=lambda upload: upload.path)
 
     def save(self, name: str, content: bytes) -> tuple[Upload, bool]:
-        """The document and whether it is new. Raises `InvalidInput` for a name that is not safe."""
+        """The document and whether it is new.
+
+        Raises `InvalidInput` for a name that is not safe, `Unavailable` for a full disk.
+        """
         target = self._target(name)
         new = not target.exists()
         if target.is_dir():
@@ -51,7 +54,10 @@ class Uploads:
         except (FileExistsError, NotADirectoryError) as exc:
             raise InvalidInput(f"A part of {name!r} is a document already, not a folder.") from exc
         self._confine(target.parent, name)
-        _write_durably(target, content)
+        try:
+            _write_durably(target, content)
+        except OSError as exc:
+            raise Unavailable(f"{name!r} could not be written: {exc.strerror}. What was there is untouched.") from exc
         return self._describe(target), new
 
     def delete(self, name: str) -> None:

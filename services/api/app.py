@@ -107,3 +107,5 @@ async def _refresh(system: System, keyring: Keyring) -> None:
             await keyring.refresh()
         except AnswerloopError as exc:
             log.warning("cannot look for changes: %s", exc)
+        except Exception:
+            log.exception("cannot look for changes")  # and looks again: a server that stopped looking would go stale

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated
 
 from fastapi import Depends
@@ -101,6 +102,7 @@ def refuse_strangers(connection: HTTPConnection) -> None:
         raise _closed("a page of another origin sent it")
 
 
+@lru_cache(maxsize=256)  # the same few names come with every request
 def is_loopback(host: str) -> bool:
     if host.lower() == "localhost":
         return True

@@ -46,16 +46,16 @@ class Filters(Strict):
 
 class AskRequest(Strict):
     question: Text = Field(examples=["How do I add a read-only node?"])
-    history: list[TurnIn] = []
+    history: list[TurnIn] = Field(default_factory=list)
     session_id: ShortText | None = None
-    filters: Filters = Filters()
+    filters: Filters = Field(default_factory=Filters)
     stream: bool = Field(False, description="Answer as server-sent events: `delta` events, then one `done`.")
 
 
 class SearchRequest(Strict):
     question: Text = Field(examples=["read-only node"])
     limit: int = Field(10, ge=1, le=100)
-    filters: Filters = Filters()
+    filters: Filters = Field(default_factory=Filters)
 
 
 class FeedbackRequest(Strict):

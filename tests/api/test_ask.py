@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import httpx
 import pytest
 
+from services.api import ask
 from services.api.ask import pieces
 from services.api.wire import AskReply, Problem, SearchReply
 from tests.api.conftest import Start
@@ -78,6 +79,13 @@ def test_an_error_after_the_stream_began_is_an_event(start: Start) -> None:
     reply = here.ask(stream=True)
     assert reply.status_code == 200
     assert [(name, data["code"]) for name, data in events(reply.text)] == [("error", "index_unavailable")]
+
+
+def test_a_long_wait_is_kept_alive_by_comments(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ask, "KEEP_ALIVE_S", 0.05)
+    text = start(system_options={"delay_s": 0.4}).ask(stream=True).text
+    assert text.startswith(": still working\n\n")
+    assert events(text)[-1][0] == "done"
 
 
 def test_who_hangs_up_frees_the_place(start: Start) -> None:

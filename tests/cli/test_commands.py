@@ -219,3 +219,11 @@ def test_the_doctor_knows_the_very_model_that_the_embedder_wants() -> None:
     from services import doctor
 
     assert doctor.EMBEDDER_SHA256 == checkpoint._PACKAGED_SHA256
+
+
+def test_serving_ends_with_a_sentence_when_it_cannot_begin(env: dict[str, str]) -> None:
+    """The real command, whatever the system behind it is: a taken port, and a home that is a file."""
+    Path(env["ANSWERLOOP_HOME"]).write_text("")
+    done = run("serve", env=env)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
