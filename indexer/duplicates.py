@@ -14,7 +14,7 @@ import hashlib
 import html
 import re
 import struct
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -37,11 +37,12 @@ _ITEM_NUMBER = re.compile(r"^[ \t>]*\d{1,3}[.)][ \t]", re.M)
 _FENCE_LINE = re.compile(r"^[ \t]*(?:`{3,}|~{3,})[^`\n]*$", re.M)
 _WORD = re.compile(r"\w")
 _NOT_WORDS = re.compile(r"[\W_]+")
+_TOKEN = re.compile(r"[A-Za-z0-9_-][\w.'-]*", re.ASCII)
 # What must not differ: tokens with digits, names (two_words, twoWords, --flags), and what turns a statement round.
 _HARD = re.compile(
-    r"[A-Za-z_]*\d[\w.]*|[A-Za-z]+_[\w]+|\B--?[A-Za-z][\w-]+|\b[a-z]+[A-Z]\w*"
-    r"|\b(?:[Nn]ot|[Nn]o|[Nn]ever|[Ww]ithout|[Cc]annot|\w+n't|[Oo]nly|[Ee]xcept)\b|[不无未没非禁勿莫仅無沒僅]"
+    r".*\d.*|.*\w_\w.*|--?[a-zA-Z].*|[a-z]+[A-Z].*|not|no|never|without|cannot|\w+n't|only|except", re.ASCII
 )
+_TURNS = "不无未没非禁勿莫仅無沒僅"
 
 
 _Kept = tuple["Page", int, npt.NDArray[np.uint32]]  # with its number of letters and its sketch
@@ -61,9 +62,8 @@ def signature(text: str) -> bytes:
     names, the number of letters, and the sketch of the 8-grams."""
     shown = _without_markup(text)
     words = _NOT_WORDS.sub("", shown).casefold()
-    hard = "\n".join(sorted(_HARD.findall(shown)))
     grams = _smallest_hashes(words)
-    header = _HEADER.pack(_VERSION, _digest(words, 16), _digest(hard, 8), len(words))
+    header = _HEADER.pack(_VERSION, _digest(words, 16), _digest(_hard(shown), 8), len(words))
     return header + grams.astype("<u4").tobytes()
 
 
@@ -121,6 +121,13 @@ def _without_markup(text: str) -> str:
     text = _TAG.sub(" ", text)
     text = _FENCE_LINE.sub("", text)
     return _ITEM_NUMBER.sub("", text).replace("\\", "")
+
+
+def _hard(shown: str) -> str:
+    """The tokens that must not differ, each with how often it stands there."""
+    counts = Counter(token.strip(".'") for token in _TOKEN.findall(shown))
+    tokens = sorted(f"{token} {count}" for token, count in counts.items() if _HARD.fullmatch(token))
+    return "\n".join(tokens + [f"{mark} {shown.count(mark)}" for mark in _TURNS])
 
 
 def _smallest_hashes(words: str) -> npt.NDArray[np.uint32]:

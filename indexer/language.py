@@ -24,9 +24,9 @@ _SCRIPTS = {
 # The most frequent short words of the languages that manuals are written in, those they share left in.
 _LITTLE_WORDS = {
     "en": "the of and to a in is for that it with as on be this are by an or not you can from if when which will",
-    "de": "der die und das ist nicht ein eine zu mit den von für auf sie im dem wird werden auch sich oder wenn kann als",
+    "de": "der die und das ist nicht ein eine zu mit den von für auf sie im dem wird werden auch sich oder wenn als",
     "fr": "le la les de des et est un une pour dans que qui sur pas vous par avec ce il sont du au être ou cette plus",
-    "es": "el la los las de que y en un una para con por es se del su al como más este esta no o puede si lo",
+    "es": "el la los las de que y en un una para con por es se del su al como más este esta no puede si",
     "pt": "o a os as de que e em um uma para com por não se do da no na mais como você ser ou é ao dos das",
     "it": "il la lo gli le di che e un una per con non si del della è sono come nel alla questo più i da o può",
     "nl": "de het een en van is niet te dat op voor met zijn in aan die worden deze als of wordt door kan u bij naar",

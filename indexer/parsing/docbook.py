@@ -46,7 +46,7 @@ _LEVELS = {
 }
 _DROPPED = _set(
     "indexterm remark refmiscinfo manvolnum titleabbrev refmeta toc lot index colspec spanspec anchor comment "
-    "refclass refdescriptor revhistory legalnotice authorgroup author corpauthor copyright keywordset"
+    "refclass refdescriptor revhistory authorgroup author corpauthor keywordset"
 )
 _CODE = _set(
     "literal command function type varname structname structfield filename option parameter returnvalue envar symbol "
@@ -263,7 +263,7 @@ class _Converter:
             element.replace(title, box)
             box.append(title)
         elif default:
-            _insert(element, "p", "")[0:0] = [_made("strong", default)]
+            _insert(element, "p", "").append(_made("strong", default))
 
     def _on_refnamediv(self, element: etree._Element) -> None:
         names = ", ".join(all_text(name).strip() for name in element.iter("refname"))

@@ -73,6 +73,9 @@ def parse(path: str, data: bytes, context: Context) -> ParsedPage:
     for literal in root.find_class("literal"):
         literal.tag = "code"
     mark_admonitions(root)
+    for quote in root.iter("blockquote"):
+        if len(quote) and all(child.tag in ("ul", "ol", "dl") for child in quote):
+            quote.tag = "div"  # an indented list, which the grammar calls a quotation
     return page(path, "\n\n".join(blocks(root)) + "\n")
 
 
@@ -175,11 +178,13 @@ class _Silence(Directive):
 
 
 def _role(name: str, rawtext: str, text: str, *_rest: Any, **_options: Any) -> tuple[Sequence[Any], Sequence[Any]]:
-    """ ":ref:`text <target>`" shows the text, ":func:`~a.b.c`" shows "c"."""
+    """ ":ref:`text <target>`" shows the text, ":func:`~a.b.c`" shows "c", ":rfc:`2822`" shows "RFC 2822"."""
     if explicit := _REFERENCE.fullmatch(text):
         words = explicit[1]
     else:
         words = text.rpartition(".")[2].lstrip("~") if text.startswith("~") else text.lstrip("!")
+    if name in ("rfc", "pep"):
+        words = f"{name.upper()} {words}"
     code = name.rpartition(":")[2] in _CODE_ROLES
     return [nodes.literal(rawtext, words) if code else nodes.inline(rawtext, words)], []
 
@@ -199,6 +204,8 @@ def _teach(text: str) -> None:
             directives.register_directive(name, _Signature)
         elif name.lower() not in en.directives:
             directives.register_directive(name, _Box)
+    for name in ("rfc", "pep"):
+        roles.register_local_role(name, _role)
     for name in sorted(set(_ROLE_NAME.findall(text)))[:_MOST_NAMES]:
         if name.lower() not in en.roles:
             roles.register_local_role(name, _role)
