@@ -113,8 +113,8 @@ _ASKING_CJK = re.compile(
 )
 _ASKING_WORDS = frozenset(
     "a am an and any are be been being by can could did do does for from had has have how i in is it its me my of on "
-    "or please should that the their them there these they this those to was we were what when where which who whom whose "
-    "why will with would you your".split()
+    "or please should that the their them there these they this those to was we were what when where which who "
+    "whom whose why will with would you your".split()
 )
 
 

@@ -8,14 +8,11 @@ length has drifted.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-
-from indexer.analysis import term_id
 
 Ids = npt.NDArray[np.uint32]
 Floats = npt.NDArray[np.float32]
@@ -33,11 +30,11 @@ class Bm25:
     k1: float = 0.9
     b: float = 0.6
 
-    def weights(self, tokens: Sequence[str]) -> tuple[list[int], list[float]]:
-        """Sparse vector of a passage: term ids and weights. Empty lists for no tokens."""
-        counts = Counter(map(term_id, tokens))
-        norm = self.k1 * (1 - self.b + self.b * len(tokens) / max(self.average, 1e-9))
-        return list(counts), [count * (self.k1 + 1) / (count + norm) for count in counts.values()]
+    def weights(self, terms: Ids) -> tuple[list[int], list[float]]:
+        """Sparse vector of a passage. terms: its term ids, repeats kept. Empty lists for none."""
+        ids, counts = np.unique(terms, return_counts=True)
+        norm = self.k1 * (1 - self.b + self.b * len(terms) / max(self.average, 1e-9))
+        return ids.tolist(), (counts * (self.k1 + 1) / (counts + norm)).tolist()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +58,7 @@ class TermStatistics:
             return np.ones(len(terms), np.float32)
         at = np.minimum(np.searchsorted(self.ids, terms), len(self.ids) - 1)
         found = np.where(self.ids[at] == terms, self.counts[at], 0)
-        return np.log1p((self.passages - found + 0.5) / (found + 0.5)).astype(np.float32)
+        return np.asarray(np.log1p((self.passages - found + 0.5) / (found + 0.5)), np.float32)
 
 
 UNIT_K1, UNIT_B = 0.4, 0.5  # a unit hardly ever repeats a term: presence counts, length is held back
@@ -80,4 +77,5 @@ def unit_scores(terms: Ids, offsets: npt.NDArray[np.int64], average: float, ques
     gain = np.where(question[at] == terms, idf[at], np.float32(0))
     sums = np.concatenate(([0.0], np.cumsum(gain, dtype=np.float64)))
     norm = UNIT_K1 * (1 - UNIT_B + UNIT_B * lengths / max(average, 1e-9))
-    return ((sums[offsets[1:]] - sums[offsets[:-1]]) * (UNIT_K1 + 1) / (1 + norm)).astype(np.float32)
+    scores = (sums[offsets[1:]] - sums[offsets[:-1]]) * (UNIT_K1 + 1) / (1 + norm)
+    return np.asarray(scores, np.float32)

@@ -232,7 +232,7 @@ def load(entry: FileEntry) -> Document:
     from indexer import language, parsing
 
     folder = entry.folder
-    content_hash = entry.content_hash
+    content_hash = entry.content_hash  # before the text: if the file changes in between, the next scan sees it
     context = Context(read=folder.read_include, boilerplate=lambda: folder.boilerplate)
     page = parsing.parse(entry.path, entry.read(), context)
     return Document(

@@ -4,6 +4,8 @@ implementation, and every implementation passes the same contract tests."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from router.types import Draft, Question, ReviewItem, SearchResult, Trace
@@ -39,6 +41,63 @@ class Embedder(Protocol):
 
     def embed_questions(self, texts: Sequence[str]) -> Vectors:
         """[n, dimension]; called in micro-batches of 1 to 32 on a serving thread."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class EnginePoint:
+    """One passage as the engine stores it. key: 63-bit number made from the passage id; vectors: by channel."""
+
+    key: int
+    sparse: tuple[Sequence[int], Sequence[float]]
+    vectors: Mapping[str, Vectors]
+    payload: Mapping[str, str]  # "source", "document", "language": what filters match
+
+
+@dataclass(frozen=True, slots=True)
+class EngineQuery:
+    """sparse: term ids and weights; vectors: the dense channels to ask; filters: payload values that must match."""
+
+    sparse: tuple[Sequence[int], Sequence[float]]
+    vectors: Mapping[str, Vectors]
+    filters: Mapping[str, str]
+
+
+Found = Mapping[str, tuple[Sequence[int], Sequence[float]]]
+"""Channel → keys and raw scores, best first. The sparse channel is "bm25"."""
+
+
+class PassageIndex(Protocol):
+    """The engine below a version of the index: nearest passages per channel, nothing fused.
+
+    Written by one index build, then only read. Raises `IndexUnavailable` when it cannot be opened or asked,
+    with who holds it if that is why.
+    """
+
+    def upsert(self, points: Sequence[EnginePoint]) -> None: ...
+
+    def delete(self, keys: Sequence[int]) -> None: ...
+
+    def finish(self) -> None:
+        """After the last write: build what makes search fast, and make everything durable."""
+        ...
+
+    def candidates(self, queries: Sequence[EngineQuery], limit: int) -> list[Found]:
+        """At most `limit` per channel for each query."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Engines(Protocol):
+    """Makes and opens engines. dimensions: the dense channels with the length of their vectors."""
+
+    def create(self, folder: Path, dimensions: Mapping[str, int]) -> PassageIndex:
+        """A new, empty engine in a folder that is not there yet."""
+        ...
+
+    def open(self, folder: Path, dimensions: Mapping[str, int]) -> PassageIndex:
+        """Raises `IndexUnavailable` when the folder is missing, damaged, or held by another process."""
         ...
 
 

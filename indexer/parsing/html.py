@@ -143,7 +143,8 @@ def _is_frame(element: etree._Element) -> bool:
         return not any(kind in classes for kind in _ADMONITIONS)
     if tag == "header":  # of the site; the one of an article holds its title
         return not element.xpath("boolean(.//h1)")
-    return bool(classes) and not _FRAME_CLASSES.isdisjoint(classes.split())
+    # "gutter" and the like are also options of code highlighters
+    return tag not in ("pre", "code") and not _FRAME_CLASSES.isdisjoint(classes.split())
 
 
 def _head_title(root: etree._Element) -> str:

@@ -1,0 +1,116 @@
+"""What an index learns about its own corpus: the corpus embedder, and the weight of each channel per language."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from indexer import corpus_training
+from indexer.corpus_embedder import CorpusEmbedder
+from indexer.corpus_training import Section
+from indexer.material import Material
+from indexer.measure import MOST_PASSAGES, WITHOUT_FIGURES, Probe, measure, probe
+from indexer.version import Manifest
+from router.ports import Embedder, Progress
+
+_STALE = 0.1
+"""Share of passages that may have come since the last training before the table is trained on and the weights are
+measured again: below it, new passages are described well enough by the n-grams of the others."""
+
+
+@dataclass(frozen=True)
+class Learned:
+    """weights: language → channel → share, the largest language first. anew: whether the corpus embedder's table
+    differs from the parent's, so that every vector of it does."""
+
+    corpus: CorpusEmbedder
+    weights: Mapping[str, Mapping[str, float]]
+    measured: Mapping[str, Any]
+    trained: Mapping[str, Any]
+    anew: bool
+
+    def uses(self, channel: str, language: str | None = None) -> bool:
+        """Whether any question, or one in this language, asks the channel."""
+        if language is not None and language in self.weights:
+            return bool(self.weights[language].get(channel))
+        return any(weights.get(channel) for weights in self.weights.values())
+
+
+def learn(
+    material: Material,
+    parent: tuple[Path, Manifest] | None,
+    embedder: Callable[[], Embedder],
+    seconds: float,
+    progress: Progress,
+) -> Learned:
+    """parent: folder and manifest of the version to go on from. seconds: most time for training."""
+    before = CorpusEmbedder.load(parent[0] / "corpus") if parent else None
+    if before and parent and (kept := _still_good(material, before, parent[1])):
+        return kept
+    probes = _probes(material)
+    training = corpus_training.train(
+        _sections(material, probes), seconds, lambda done, total: progress("learn", done, total), before
+    )
+    weights, measured = {}, {}
+    for number, (language, chosen) in enumerate(probes.items()):
+        progress("measure", number, len(probes))
+        found = measure(list(chosen.values()), embedder(), training.embedder)
+        weights[language] = found.weights
+        measured[language] = {name: value for name, value in asdict(found).items() if name != "weights"}
+    progress("measure", len(probes), len(probes))
+    trained = {
+        "seconds": round(training.seconds, 1),
+        "steps": training.steps,
+        "pairs": training.pairs,
+        "held_out_mrr": round(training.quality, 4),
+        "passages": len(material.passages),
+        "since": 0,
+    }
+    return Learned(training.embedder, weights or {"en": WITHOUT_FIGURES}, measured, trained, anew=True)
+
+
+def _still_good(material: Material, before: CorpusEmbedder, manifest: Manifest) -> Learned | None:
+    """The parent's, as long as few passages have come since it learned."""
+    since = manifest.trained["since"] + len(material.fresh)
+    if since > _STALE * manifest.trained["passages"]:
+        return None
+    trained = {**manifest.trained, "since": since}
+    return Learned(before, manifest.weights, manifest.measured, trained, anew=False)
+
+
+def _probes(material: Material) -> dict[str, dict[int, Probe]]:
+    """Language → row → probe, the largest language first. The same passages for the same corpus."""
+    rows: dict[str, list[int]] = defaultdict(list)
+    for row, passage in enumerate(material.passages):
+        rows[passage.language].append(row)
+    rng = np.random.default_rng(0)
+    out = {}
+    for language, own in sorted(rows.items(), key=lambda item: (-len(item[1]), item[0])):
+        chosen = own if len(own) <= MOST_PASSAGES else sorted(rng.choice(own, MOST_PASSAGES, replace=False).tolist())
+        out[language] = {row: _probe(material, row, rng) for row in chosen}
+    return out
+
+
+def _probe(material: Material, row: int, rng: np.random.Generator) -> Probe:
+    text, spans = material.index_text(row)
+    heading = material.passages[row].heading
+    units = [text[start:end] for start, end in spans]
+    return probe(heading, units, bool(rng.random() < 0.5), rng)
+
+
+def _sections(material: Material, probes: Mapping[str, Mapping[int, Probe]]) -> Sequence[Section]:
+    """Training text: every passage, without what the probes will ask."""
+    asked = {row: item for chosen in probes.values() for row, item in chosen.items() if item.question}
+    sections = []
+    for row in range(len(material.passages)):
+        words, item = material.words(row), asked.get(row)
+        heading = words.heading[:0] if item and item.is_heading else words.heading
+        left_out = item.left_out if item else -1
+        units = tuple(unit for at, unit in enumerate(words.unit_features) if at != left_out)
+        sections.append(Section(heading, units))
+    return sections

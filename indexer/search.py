@@ -1,0 +1,330 @@
+"""A question in, ranked passages out. `Searcher` answers micro-batches on one thread; `BatchingRetriever` makes them.
+
+One search: tokens and vectors of the question; the engine's nearest per channel; every channel's score for every
+candidate, the best unit of the best ones; fused by the weights that were measured for the question's language.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from indexer import fusion, lexical
+from indexer.analysis import analyse_question, question_language, term_id
+from indexer.content import Content
+from indexer.corpus_embedder import CorpusEmbedder
+from indexer.measure import best_of_runs
+from indexer.version import Arrays, Manifest, read_manifest
+from router.errors import IndexUnavailable, Overloaded
+from router.ports import Embedder, EngineQuery, Found, PassageIndex
+from router.types import Hit, Passage, SearchResult
+
+_PER_CHANNEL = 60  # candidates asked of the engine, per channel
+_RESCORED = 40  # of the candidates, by whole-passage scores, whose units are looked at
+_BATCH = 32  # most questions in one micro-batch
+_WAITING = 2_000  # most questions in the queue
+
+Floats = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    question: str
+    limit: int
+    filters: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """One question on its way: `ids` are its distinct term ids, sorted, with their idf."""
+
+    request: Request
+    language: str
+    weights: Mapping[str, float]
+    tokens: list[str]
+    ids: npt.NDArray[np.uint32]
+    idf: Floats
+    dense: Floats | None
+    corpus: Floats | None
+
+
+class Searcher:
+    """Serves one index version. Not thread-safe: one thread searches.
+
+    embedder: called when the first question needs it, so a server whose languages give the dense channel no weight
+    never loads the model.
+    """
+
+    def __init__(self, folder: Path, engine: PassageIndex, embedder: Callable[[], Embedder]) -> None:
+        self.manifest: Manifest = read_manifest(folder)
+        self._engine = engine
+        self._embedder = embedder
+        self._content = Content(folder / "content.db")
+        self._arrays = Arrays.load(folder / "arrays")
+        self._order = np.argsort(self._arrays.keys)
+        self._keys = np.asarray(self._arrays.keys)[self._order]
+        arrays = self._arrays
+        self._statistics = lexical.TermStatistics(
+            np.asarray(arrays.term_ids), np.asarray(arrays.term_counts), len(self._keys)
+        )
+        self._unit_offsets = np.asarray(arrays.unit_offsets)
+        self._unit_term_offsets = np.asarray(arrays.unit_term_offsets)
+        self._has_dense = np.asarray(arrays.has_dense)
+        uses_corpus = "corpus" in self.manifest.dimensions
+        self._corpus = CorpusEmbedder.load(folder / "corpus") if uses_corpus else None
+
+    @property
+    def content(self) -> Content:
+        return self._content
+
+    @property
+    def version(self) -> str:
+        return self.manifest.id
+
+    def close(self) -> None:
+        self._engine.close()
+        self._content.close()
+
+    def search(self, requests: Sequence[Request]) -> list[SearchResult]:
+        """Results in the order of the requests; `limit` hits at most, best first."""
+        begun = time.perf_counter()
+        prepared = self._prepare(requests)
+        embedded = time.perf_counter()
+        found = self._engine.candidates([_engine_query(one) for one in prepared], _PER_CHANNEL)
+        asked = time.perf_counter()
+        ranked = [self._rank(one, candidates) for one, candidates in zip(prepared, found, strict=True)]
+        passages = self._passages(ranked)
+        done = time.perf_counter()
+        timings = {
+            "embed": (embedded - begun) * 1e3,
+            "engine": (asked - embedded) * 1e3,
+            "rank": (done - asked) * 1e3,
+        }
+        return [self._result(one, hits, passages, timings) for one, hits in zip(prepared, ranked, strict=True)]
+
+    def _prepare(self, requests: Sequence[Request]) -> list[_Prepared]:
+        languages = [question_language(request.question) for request in requests]
+        weights = [self.manifest.weights_for(language) for language in languages]
+        tokens = [analyse_question(request.question) for request in requests]
+        dense = self._vectors("dense", weights, lambda rows: self._embed([requests[row].question for row in rows]))
+        corpus = self._vectors("corpus", weights, lambda rows: self._embed_corpus([tokens[row] for row in rows]))
+        prepared = []
+        for row, request in enumerate(requests):
+            ids = np.unique(np.fromiter(map(term_id, tokens[row]), np.uint32))
+            idf = self._statistics.idf(ids)
+            prepared.append(
+                _Prepared(request, languages[row], weights[row], tokens[row], ids, idf, dense[row], corpus[row])
+            )
+        return prepared
+
+    def _vectors(
+        self, channel: str, weights: Sequence[Mapping[str, float]], embed: Callable[[list[int]], Floats]
+    ) -> list[Floats | None]:
+        """One vector per question, None where the channel has no weight for its language."""
+        out: list[Floats | None] = [None] * len(weights)
+        rows = [row for row, weight in enumerate(weights) if weight.get(channel)]
+        if rows:
+            for row, vector in zip(rows, embed(rows), strict=True):
+                out[row] = vector
+        return out
+
+    def _embed(self, questions: Sequence[str]) -> Floats:
+        return np.asarray(self._embedder().embed_questions(questions), np.float32)
+
+    def _embed_corpus(self, tokens: Sequence[Sequence[str]]) -> Floats:
+        if self._corpus is None:
+            raise IndexUnavailable(f"index version {self.version}: its corpus embedder is missing")
+        return self._corpus.embed_questions(tokens)
+
+    def _rank(self, one: _Prepared, found: Found) -> list[tuple[int, dict[str, float], float, int | None]]:
+        """(row, scores, fused score, best unit), best first."""
+        rows = self._rows(found)
+        if not len(rows):
+            return []
+        scores = self._passage_scores(one, found, rows)
+        first = fusion.fuse({name: fusion.scale(values) for name, values in scores.items()}, _passage_weights(one))
+        keep = np.argsort(-first, kind="stable")[: max(_RESCORED, one.request.limit)]
+        rows, scores = rows[keep], {name: values[keep] for name, values in scores.items()}
+        unit, dense_unit, best = self._unit_scores(one, rows)
+        channels = {name: values for name, values in scores.items() if name != "dense"} | {"unit": unit}
+        if dense_unit is not None:
+            channels["dense"] = 0.5 * scores["dense"] + dense_unit
+            scores["dense_unit"] = dense_unit
+        scores["unit"] = unit
+        fused = fusion.fuse({name: fusion.scale(values) for name, values in channels.items()}, one.weights)
+        order = np.argsort(-fused, kind="stable")[: one.request.limit]
+        return [
+            (
+                int(rows[at]),
+                {name: round(float(values[at]), 5) for name, values in scores.items()},
+                float(fused[at]),
+                int(best[at]) if best[at] >= 0 else None,
+            )
+            for at in order
+        ]
+
+    def _rows(self, found: Found) -> Rows:
+        """The candidates of all channels, each once, in the order they came."""
+        keys = list(dict.fromkeys(key for keys, _ in found.values() for key in keys))
+        at = np.searchsorted(self._keys, np.array(keys, np.uint64))
+        return np.asarray(self._order[np.minimum(at, len(self._keys) - 1)], np.int64)
+
+    def _passage_scores(self, one: _Prepared, found: Found, rows: Rows) -> dict[str, Floats]:
+        """Channel → score of every candidate, also of those that another channel brought."""
+        scores = {"bm25": self._bm25(found, rows)}
+        if one.dense is not None:
+            cosines = np.asarray(self._arrays.dense[rows], np.float32) @ one.dense
+            scores["dense"] = np.where(self._has_dense[rows], cosines, np.float32(0))
+        if one.corpus is not None:
+            scores["corpus"] = np.asarray(self._arrays.corpus[rows], np.float32) @ one.corpus
+        return scores
+
+    def _bm25(self, found: Found, rows: Rows) -> Floats:
+        """What the engine said; a candidate that is not in its list has at most its last score, and gets half of it
+        (or 0 when the list is not full: then the passage holds no word of the question)."""
+        keys, values = found.get("bm25", ((), ()))
+        known = dict(zip(keys, values, strict=True))
+        missing = values[-1] / 2 if len(values) >= _PER_CHANNEL else 0.0
+        own = self._arrays.keys[rows].tolist()
+        return np.array([known.get(key, missing) for key in own], np.float32)
+
+    def _unit_scores(self, one: _Prepared, rows: Rows) -> tuple[Floats, Floats | None, npt.NDArray[np.int64]]:
+        """Of each passage: BM25 of its best unit, cosine of its best unit, and the number of its best unit."""
+        begin, end = self._unit_offsets[rows], self._unit_offsets[rows + 1]
+        units = _ranges(begin, end)
+        starts = np.concatenate(([0], np.cumsum(end - begin)))
+        lexically = self._unit_lexical(one, units)
+        unit = best_of_runs(lexically, starts)
+        both, dense_unit = lexically / max(float(unit.max(initial=0.0)), 1e-6), None
+        if one.dense is not None:
+            cosines = np.asarray(self._arrays.dense_units[units], np.float32) @ one.dense
+            dense_unit = best_of_runs(cosines, starts)
+            both = both + cosines
+        best = np.array([int(both[a:b].argmax()) if b > a else -1 for a, b in itertools.pairwise(starts)], np.int64)
+        return unit, dense_unit, best
+
+    def _unit_lexical(self, one: _Prepared, units: Rows) -> Floats:
+        begin, end = self._unit_term_offsets[units], self._unit_term_offsets[units + 1]
+        terms = self._arrays.unit_terms[_ranges(begin, end)]
+        offsets = np.concatenate(([0], np.cumsum(end - begin)))
+        return lexical.unit_scores(terms, offsets, self.manifest.unit_terms, one.ids, one.idf)
+
+    def _passages(self, ranked: Sequence[Sequence[tuple[int, object, object, object]]]) -> dict[int, Passage]:
+        rows = list({hit[0] for hits in ranked for hit in hits})
+        return dict(zip(rows, self._content.passages(rows), strict=True))
+
+    def _result(
+        self,
+        one: _Prepared,
+        hits: Sequence[tuple[int, dict[str, float], float, int | None]],
+        passages: Mapping[int, Passage],
+        timings: Mapping[str, float],
+    ) -> SearchResult:
+        idf = dict(zip(one.ids.tolist(), one.idf.tolist(), strict=True))
+        return SearchResult(
+            hits=tuple(Hit(passages[row], scores, fused, best) for row, scores, fused, best in hits),
+            terms={token: idf[term_id(token)] for token in one.tokens},
+            language=one.language,
+            index_version=self.version,
+            timings_ms=timings,
+        )
+
+
+def _engine_query(one: _Prepared) -> EngineQuery:
+    vectors = {name: vector for name, vector in (("dense", one.dense), ("corpus", one.corpus)) if vector is not None}
+    ids = one.ids.tolist()
+    return EngineQuery((ids, [1.0] * len(ids)), vectors, one.request.filters)
+
+
+def _passage_weights(one: _Prepared) -> dict[str, float]:
+    """The weights while no unit has been looked at: its BM25 stands in for the unit's."""
+    weights = dict(one.weights)
+    weights["bm25"] = weights.get("bm25", 0.0) + weights.pop("unit", 0.0)
+    return weights
+
+
+def _ranges(begin: Rows, end: Rows) -> Rows:
+    """The numbers of all ranges [begin[i], end[i]), one range after the other."""
+    lengths = end - begin
+    total = int(lengths.sum())
+    if not total:
+        return np.empty(0, np.int64)
+    jumps = np.ones(total, np.int64)
+    filled = lengths > 0
+    first = np.concatenate(([0], np.cumsum(lengths[filled])[:-1]))
+    begins, ends = begin[filled], end[filled]
+    jumps[first] = begins
+    jumps[first[1:]] -= ends[:-1] - 1
+    return np.cumsum(jumps)
+
+
+class BatchingRetriever:
+    """`router.ports.Retriever`: one thread searches, and takes all questions that wait in one batch.
+
+    Many askers then share one pass of the embedder and one call of the engine, and a lone asker waits for nobody.
+    """
+
+    def __init__(self, searcher: Searcher) -> None:
+        self.searcher = searcher
+        self._waiting: queue.SimpleQueue[tuple[Request, asyncio.AbstractEventLoop, asyncio.Future[SearchResult]] | None]
+        self._waiting = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="search", daemon=True)
+        self._thread.start()
+
+    async def search(self, question: str, limit: int, filters: Mapping[str, str]) -> SearchResult:
+        if self._waiting.qsize() >= _WAITING:
+            raise Overloaded("too many questions are waiting to be searched; try again in a second")
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[SearchResult] = loop.create_future()
+        self._waiting.put((Request(question, limit, filters), loop, future))
+        return await future
+
+    def close(self) -> None:
+        """Finishes what waits, then closes the searcher."""
+        self._waiting.put(None)
+        self._thread.join()
+        self.searcher.close()
+
+    def _run(self) -> None:
+        while (first := self._waiting.get()) is not None:
+            batch = [first]
+            stop = False
+            while len(batch) < _BATCH and not self._waiting.empty():
+                following = self._waiting.get()
+                if following is None:
+                    stop = True
+                    break
+                batch.append(following)
+            self._serve(batch)
+            if stop:
+                return
+
+    def _serve(self, batch: Sequence[tuple[Request, asyncio.AbstractEventLoop, asyncio.Future[SearchResult]]]) -> None:
+        try:
+            results = self.searcher.search([request for request, _, _ in batch])
+        except Exception as error:  # noqa: BLE001 -- the askers get it, the thread must live on
+            for _, loop, future in batch:
+                loop.call_soon_threadsafe(_fail, future, error)
+            return
+        for (_, loop, future), result in zip(batch, results, strict=True):
+            loop.call_soon_threadsafe(_resolve, future, result)
+
+
+def _resolve(future: asyncio.Future[SearchResult], result: SearchResult) -> None:
+    if not future.done():  # the asker may have gone
+        future.set_result(result)
+
+
+def _fail(future: asyncio.Future[SearchResult], error: BaseException) -> None:
+    if not future.done():
+        future.set_exception(error)
