@@ -28,7 +28,7 @@ def ask(settings: Settings, question: str) -> dict[str, Any]:
     if url := server_url(settings):
         return post(url, settings.api_key, "/ask", {"question": question}, settings.ask_timeout_s)
 
-    from services.api.wire import ask_reply
+    from services.api.render import ask_reply
 
     async def here(system: System) -> dict[str, Any]:
         outcome = await system.ask(Question(question))
@@ -44,7 +44,7 @@ def search(settings: Settings, question: str, limit: int) -> dict[str, Any]:
         body = {"question": question, "limit": limit}
         return post(url, settings.api_key, "/search", body, settings.ask_timeout_s)
 
-    from services.api.wire import search_reply
+    from services.api.render import search_reply
 
     async def here(system: System) -> dict[str, Any]:
         return search_reply(await system.search(question, limit, {}))

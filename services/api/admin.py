@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from router.errors import Conflict
 from services.api.auth import AdminCaller, Requires
+from services.api.render import job_link, job_out, key_out, release_out
 from services.api.state import json_response, shared
 from services.api.wire import (
     JobOut,
@@ -22,10 +23,6 @@ from services.api.wire import (
     ReleaseOut,
     ReleasesReply,
     ShortText,
-    job_link,
-    job_out,
-    key_out,
-    release_out,
 )
 from services.store.records import Role
 

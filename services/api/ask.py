@@ -13,19 +13,11 @@ from starlette.responses import Response, StreamingResponse
 
 from router.types import Question
 from services.api.auth import Requires
+from services.api.checks import check_question, filters_from, question_from
 from services.api.errors import describe_in_stream, dumps
+from services.api.render import ask_reply, search_reply
 from services.api.state import Shared, json_response, shared
-from services.api.wire import (
-    AskReply,
-    AskRequest,
-    SearchReply,
-    SearchRequest,
-    ask_reply,
-    check_question,
-    filters_from,
-    question_from,
-    search_reply,
-)
+from services.api.wire import AskReply, AskRequest, SearchReply, SearchRequest
 from services.store.records import Role
 
 if TYPE_CHECKING:

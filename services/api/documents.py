@@ -12,8 +12,9 @@ from starlette.responses import Response
 
 from services.api.auth import AdminCaller, Requires
 from services.api.errors import Refused
+from services.api.render import job_link
 from services.api.state import Shared, json_response, shared
-from services.api.wire import DocumentReply, DocumentsReply, job_link
+from services.api.wire import DocumentReply, DocumentsReply
 from services.store.records import Role
 from services.uploads import Upload, Uploads
 

@@ -19,9 +19,11 @@ from starlette.responses import Response
 from router.types import Question, Trace, Turn
 from services.api.ask import answer, event_stream, pieces
 from services.api.auth import Requires
+from services.api.checks import check_history, check_question
 from services.api.errors import Refused, describe_in_stream, dumps, openai_shape
+from services.api.render import ask_reply
 from services.api.state import json_response, shared
-from services.api.wire import OPENAI_ERRORS, Text, ask_reply, check_history, check_question
+from services.api.wire import OPENAI_ERRORS, Text
 from services.settings import Settings
 from services.store.records import Role
 

@@ -9,8 +9,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from services.api.auth import Requires
+from services.api.render import review_item_out
 from services.api.state import json_response, shared
-from services.api.wire import ReviewItems, review_item_out
+from services.api.wire import ReviewItems
 from services.store.records import Role
 
 router = APIRouter(prefix="/review", tags=["review"], dependencies=[Depends(Requires(Role.REVIEWER))])

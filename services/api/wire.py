@@ -1,19 +1,12 @@
-"""What crosses the HTTP wall: pydantic models in, plain dictionaries out. Models of replies document and test the
-replies; they are not run for each reply.
+"""What crosses the HTTP wall, as pydantic models. Those of requests are run; those of replies document and test what
+`render` makes, and are not run for each reply.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
-
-from router.types import Citation, Hit, Question, Release, ReviewItem, SearchResult, Trace, Turn
-from services.api.errors import Refused
-from services.settings import Settings
-from services.store.records import Job, KeyInfo, QueuedItem
 
 _UNFIT = {code: " " for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n\r"}
 _UNFIT |= dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
@@ -265,124 +258,3 @@ class KeyCreated(BaseModel):
     name: str
     role: Literal["asker", "reviewer", "admin"]
     key: str
-
-
-def question_from(body: AskRequest, settings: Settings) -> Question:
-    """Raises `Refused` (422) for a blank or overlong question and an overlong history."""
-    check_question(body.question, settings)
-    turns = tuple(Turn(turn.role, turn.content) for turn in body.history)
-    check_history(turns, settings)
-    return Question(body.question.strip(), turns, body.session_id, filters_from(body.filters))
-
-
-def filters_from(filters: Filters) -> dict[str, str]:
-    return filters.model_dump(exclude_none=True)
-
-
-def check_question(text: str, settings: Settings) -> None:
-    if not any(char.isprintable() and not char.isspace() for char in text):
-        raise Refused(422, "blank_question", "The question is blank.")
-    if len(text) > settings.max_question_chars:
-        detail = f"The question has {len(text)} characters; at most {settings.max_question_chars} are accepted."
-        raise Refused(422, "question_too_long", detail)
-
-
-def check_history(turns: tuple[Turn, ...], settings: Settings) -> None:
-    if len(turns) > settings.max_history_turns:
-        detail = f"The history has {len(turns)} messages; at most {settings.max_history_turns} are accepted."
-        raise Refused(422, "history_too_long", detail)
-    size = sum(len(turn.content) for turn in turns)
-    if size > settings.max_history_chars:
-        detail = f"The history has {size} characters; at most {settings.max_history_chars} are accepted."
-        raise Refused(422, "history_too_long", detail)
-
-
-def ask_reply(trace: Trace, item: ReviewItem | None) -> dict[str, Any]:
-    answer = trace.answer
-    return {
-        "id": trace.id,
-        "answer": answer.text,
-        "route": answer.route.value,
-        "confidence": round(float(answer.confidence), 4),
-        "citations": [citation_out(citation) for citation in answer.citations],
-        "maybe_useful": [citation_out(citation) for citation in answer.maybe_useful],
-        "reason": answer.reason,
-        "review": {"queued": item is not None, "item_id": item.id if item else None},
-        "release": trace.release,
-        "model": answer.model,
-        "timings_ms": _rounded(trace.timings_ms),
-    }
-
-
-def citation_out(citation: Citation) -> dict[str, Any]:
-    return {
-        "source": citation.source,
-        "heading": citation.heading,
-        "quote": citation.quote,
-        "start": citation.start,
-        "end": citation.end,
-        "revision": citation.revision,
-        "passage_id": citation.passage_id,
-        "aliases": list(citation.aliases),
-    }
-
-
-def search_reply(found: SearchResult) -> dict[str, Any]:
-    return {
-        "hits": [_hit_out(hit) for hit in found.hits],
-        "language": found.language,
-        "index_version": found.index_version,
-        "timings_ms": _rounded(found.timings_ms),
-    }
-
-
-def _hit_out(hit: Hit) -> dict[str, Any]:
-    passage = hit.passage
-    return {
-        "passage_id": passage.id,
-        "document": passage.document,
-        "heading": " > ".join(passage.heading),
-        "text": passage.text,
-        "preamble": passage.preamble,
-        "start": passage.start,
-        "end": passage.end,
-        "language": passage.language,
-        "scores": {name: float(score) for name, score in hit.scores.items()},
-        "fused": float(hit.fused),
-        "also_at": [{"document": at.path, "start": at.start, "end": at.end} for at in passage.also_at],
-    }
-
-
-def release_out(release: Release, active: str | None) -> dict[str, Any]:
-    return {**asdict(release), "active": release.id == active}
-
-
-def review_item_out(queued: QueuedItem) -> dict[str, Any]:
-    item = queued.item
-    return {
-        "id": item.id,
-        "trace_id": item.trace_id,
-        "question": item.question,
-        "language": item.language,
-        "cause": item.cause,
-        "state": item.state,
-        "created": item.created,
-        "updated": queued.updated,
-        "asks": queued.asks,
-    }
-
-
-def job_link(job: Job) -> dict[str, str]:
-    return {"id": job.id, "url": f"/admin/jobs/{job.id}"}
-
-
-def job_out(job: Job) -> dict[str, Any]:
-    return {name: getattr(job, name) for name in JobOut.model_fields}
-
-
-def key_out(key: KeyInfo) -> dict[str, Any]:
-    return {name: getattr(key, name) for name in KeyOut.model_fields}
-
-
-def _rounded(timings: Mapping[str, float]) -> dict[str, float]:
-    return {name: round(float(value), 3) for name, value in timings.items()}

@@ -31,12 +31,8 @@ BODY = orjson.dumps({"question": "How do I add a read-only node?"})
 
 def run_server(home: Path) -> None:
     settings = Settings(home=home, port=0, log_level="warning")
-
-    def open_system() -> TinySystem:
-        system = TinySystem(settings, SqlStore.open(settings.store_url), record=False)
-        return _Instant(system) if "--instant" in sys.argv else system  # type: ignore[return-value]
-
-    serve(settings, open_system)  # type: ignore[arg-type]
+    system = _Instant(TinySystem(settings, SqlStore.open(settings.store_url), record=False))
+    serve(settings, lambda: system)  # type: ignore[arg-type, return-value]
 
 
 class _Instant:
@@ -96,7 +92,6 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--url", default="", help="a running server instead of the instant one")
     parser.add_argument("--serve", default="", help=argparse.SUPPRESS)
-    parser.add_argument("--instant", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
         return run_server(Path(options.serve))
@@ -104,7 +99,7 @@ def main() -> None:
         print(json.dumps(measure(options.url, options.seconds)))
         return None
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "tests.bench.http", "--instant", "--serve", folder]
+        command = [sys.executable, "-m", "tests.bench.http", "--serve", folder]
         child = subprocess.Popen(command)
         try:
             print(json.dumps(measure(wait_for(Path(folder)), options.seconds)))
