@@ -82,7 +82,7 @@ def index(
         os.nice(5)  # a background job leaves the processor to those who ask
     settings = Settings.from_env()
     settings.make_home()
-    with cli_output.progress_bar() as show:
+    with cli_output.progress_bar(shown=job is None) as show:
         report = build_index(settings, source or None, full, "command line", show, job)
     if json:
         cli_output.print_json(report)

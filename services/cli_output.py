@@ -62,7 +62,7 @@ def complain(text: str) -> None:
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    grid = Table(title=title or None, title_justify="left", header_style="bold")
+    grid = Table(title=title or None, title_justify="left", header_style="bold", show_header=any(columns))
     for column in columns:
         grid.add_column(column, overflow="fold")
     for row in rows:
@@ -71,7 +71,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
 
 
 @contextlib.contextmanager
-def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
+def progress_bar(shown: bool = True) -> Iterator[Callable[[str, int, int], None]]:
     """A `router.ports.Progress` that draws one bar per stage on stderr, when that is a terminal."""
     columns = (
         SpinnerColumn(),
@@ -81,7 +81,7 @@ def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
         TimeElapsedColumn(),
     )
     stages: dict[str, TaskID] = {}
-    with Progress(*columns, console=err, disable=not err.is_terminal) as bars:
+    with Progress(*columns, console=err, disable=not (shown and err.is_terminal)) as bars:
 
         def show(stage: str, done: int, total: int) -> None:
             if stage not in stages:
