@@ -5,6 +5,7 @@ Each case is sent to a real server. 503 is documented; it does not occur here.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 
 import pytest
@@ -21,6 +22,7 @@ from schemathesis.specs.openapi.checks import (
 from services.api.app import create_app
 from services.settings import Settings
 from tests.live import Live, live
+from tests.store import cluster
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 PROMISED = schemathesis.openapi.from_dict(create_app(Settings(), lambda: pytest.fail("not started")).openapi())
@@ -29,11 +31,22 @@ MAY_BE_WRONG = {label for label, operation in OPERATIONS.items() if operation.bo
 CLOSES_THE_DOOR = "POST /admin/keys"  # the first key made would refuse every case after it; `test_auth` covers it
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    with live(tmp_path_factory.mktemp("home")) as started:
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    with contextlib.ExitStack() as stack:
+        url = "" if request.param == "sqlite" else stack.enter_context(_postgresql())
+        started = stack.enter_context(live(tmp_path_factory.mktemp("home"), database_url=url))
         (started.settings.home / "steps").write_text("0")
         yield started
+
+
+@contextlib.contextmanager
+def _postgresql() -> Iterator[str]:
+    folder = cluster.binaries()
+    if folder is None:
+        pytest.skip("no PostgreSQL binaries on this machine")
+    with cluster.running(folder, fsync=False) as database:
+        yield database.url
 
 
 def test_the_promise_covers_every_route() -> None:
