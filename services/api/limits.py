@@ -63,10 +63,13 @@ class Admission:
         """The work's result. Raises `Overloaded` at once, `DeadlinePassed` later; waiting for a place counts."""
         self.check()
         self.inside += 1
+        deadline = asyncio.timeout(self._timeout_s)
         try:
-            async with asyncio.timeout(self._timeout_s), self._places:
+            async with deadline, self._places:
                 return await work()
         except TimeoutError as exc:
+            if not deadline.expired():
+                raise  # somebody else's, from inside the work
             raise DeadlinePassed(f"No answer within {self._timeout_s:g} s; try again.") from exc
         finally:
             self.inside -= 1
