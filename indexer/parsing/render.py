@@ -27,9 +27,7 @@ _LANGUAGE = re.compile(r"(?:^|\s)(?:language|lang|highlight(?:-source)?|brush:?|
 _NOT_LANGUAGES = frozenset(
     {"none", "text", "plaintext", "default", "notranslate", "hljs", "nohighlight", "no-highlight"}
 )
-_STRUCTURE = re.compile(
-    r"(#{1,6}(?=\s|$)|>|[-+*](?=\s|$)|\d{1,9}[.)](?=\s|$)|`{3,}|~{3,}|=+\s*$|-{3,}\s*$|\*{3,}\s*$|_{3,}\s*$|\|)"
-)
+_STRUCTURE = re.compile(r"(#{1,6}(?=\s|$)|>|[-+*](?=\s|$)|\d{1,9}[.)](?=\s|$)|`{3,}|~{3,}|=+\s*$|[-*_]{3,}\s*$|\|)")
 _SPACE = re.compile(r"[ \t\n\r\f\v]+")
 
 

@@ -39,14 +39,23 @@ def tree(text: str) -> etree._Element:
             builder.data(clean(value))
         elif kind == "open":
             _open(builder, stack, name, value)
-        elif not name or name in stack[1:]:  # an end tag without its start is dropped
-            closed = None
-            while len(stack) > 1 and closed != (name or closed or stack[-1]):
-                closed = stack.pop()
-                builder.end(closed)
+        else:
+            _close(builder, stack, name)
     for name in reversed(stack):
         builder.end(name)
     return builder.close()
+
+
+def _close(builder: etree.TreeBuilder, stack: list[str], name: str) -> None:
+    """End the named element and what is still open inside it; SGML's "</>" (no name) ends the innermost one.
+    An end tag without its start is dropped."""
+    if len(stack) == 1 or (name and name not in stack[1:]):
+        return
+    while True:
+        closed = stack.pop()
+        builder.end(closed)
+        if not name or closed == name:
+            return
 
 
 def _open(builder: etree.TreeBuilder, stack: list[str], name: str, attributes: str) -> None:

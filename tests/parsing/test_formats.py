@@ -87,7 +87,7 @@ PAGE = """<html><head><title>Install · Manual</title>
   install</code></pre></li></ol>
 <table><tr><th>Name</th><th>Value</th></tr><tr><td rowspan=2>a|b</td><td>1<br>2</td></tr><tr><td>3</td></tr></table>
 <div class="admonition note"><p class="admonition-title">Note</p><p>Careful.</p></div>
-<dl><dt>term</dt><dd>meaning</dd></dl><p># no heading</p><p>1. no list</p></main>
+<dl><dt>term</dt><dd>meaning</dd></dl><p># no heading</p><p>1. no list</p><p>***</p></main>
 <footer>imprint</footer><script>var x = "<p>no</p>";</script></body></html>"""
 
 
@@ -124,7 +124,9 @@ then [more](b.html).
 
 \# no heading
 
-1\. no list"""
+1\. no list
+
+\***"""
     )
 
 
@@ -138,6 +140,7 @@ def test_html_code_of_highlighters() -> None:
     sphinx = '<div class="highlight-python"><div class="highlight"><pre><span>x</span> = 1\n</pre></div></div>'
     cells = '<td class="linenos"><pre>1</pre></td><td class="code"><pre>x = 1</pre></td>'
     numbered = f'<table class="highlighttable"><tr>{cells}</tr></table>'
+    assert text_of("a.html", '<pre class="brush: sql; gutter">SELECT 1</pre>') == "```sql\nSELECT 1\n```"
     assert text_of("a.html", sphinx) == "```python\nx = 1\n```"
     assert text_of("a.html", numbered) == "```\nx = 1\n```"
 
@@ -200,6 +203,11 @@ SELECT a < b;
 
 Still <>here."""
     )
+
+
+def test_sgml_short_and_missing_end_tags() -> None:
+    source = "<chapter><title>A</><para>one <literal>x</> two<para>three</para></chapter>"
+    assert text_of("a.sgml", source) == "# A\n\none `x` two\n\nthree"
 
 
 def test_docbook_does_not_expand_bombs() -> None:
