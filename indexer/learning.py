@@ -13,8 +13,9 @@ import numpy as np
 from indexer import corpus_training
 from indexer.corpus_embedder import CorpusEmbedder
 from indexer.corpus_training import Section
+from indexer.fusion import weights_from
 from indexer.material import Material
-from indexer.measure import MOST_PASSAGES, WITHOUT_FIGURES, Probe, measure, probe
+from indexer.measure import MOST_PASSAGES, Probe, measure, probe
 from indexer.version import Manifest
 from router.ports import Embedder, Progress
 
@@ -71,7 +72,7 @@ def learn(
         "passages": len(material.passages),
         "since": 0,
     }
-    return Learned(training.embedder, weights or {"en": WITHOUT_FIGURES}, measured, trained, anew=True)
+    return Learned(training.embedder, weights or {"en": weights_from({"bm25": 1.0})}, measured, trained, anew=True)
 
 
 def _still_good(material: Material, before: CorpusEmbedder, manifest: Manifest) -> Learned | None:
@@ -100,7 +101,7 @@ def _probe(material: Material, row: int, rng: np.random.Generator) -> Probe:
     text, spans = material.index_text(row)
     heading = material.passages[row].heading
     units = [text[start:end] for start, end in spans]
-    return probe(heading, units, bool(rng.random() < 0.5), rng)
+    return probe(heading, units, rng)
 
 
 def _sections(material: Material, probes: Mapping[str, Mapping[int, Probe]]) -> Sequence[Section]:
@@ -110,7 +111,7 @@ def _sections(material: Material, probes: Mapping[str, Mapping[int, Probe]]) -> 
     for row in range(len(material.passages)):
         words, item = material.words(row), asked.get(row)
         heading = words.heading[:0] if item and item.is_heading else words.heading
-        left_out = item.left_out if item else -1
-        units = tuple(unit for at, unit in enumerate(words.unit_features) if at != left_out)
+        asked_unit = item.asked if item else -1
+        units = tuple(unit for at, unit in enumerate(words.unit_features) if at != asked_unit)
         sections.append(Section(heading, units))
     return sections

@@ -1,9 +1,9 @@
 """How much each channel is worth on this corpus, per language: measured by asking the corpus about itself.
 
-Two kinds of questions come from the documents: a passage's own heading (the heading is then left out of the
-passage), and one of its sentences with some of its words taken away (the sentence is then left out). What they ask
-for is known, so weights can be fitted. The sentences are also left out of the corpus embedder's training, or it would
-be asked what it was told.
+Two kinds of questions come from the documents: a passage's own heading, and one of its sentences with a stretch of
+it taken away. Every other time the passage is searched without them, so that a question's words are sometimes there
+and sometimes only meant. What they ask for is known. The sentences and headings are kept out of the corpus embedder's
+training, or it would be asked what it was told.
 """
 
 from __future__ import annotations
@@ -22,42 +22,41 @@ from router.ports import Embedder
 MOST_PASSAGES = 600  # of a language: the haystack
 MOST_QUESTIONS = 300
 FEWEST_QUESTIONS = 20  # fewer say nothing
-"""With fewer, BM25 and its best unit share the weight: the two channels that need no model."""
-WITHOUT_FIGURES = {"bm25": 0.6, "unit": 0.4}
-_KEPT = 0.6  # of a sentence's words
+_KEPT = 0.4  # of a sentence's words
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
     """A passage as it is searched while its own question is asked.
 
-    units: the text of its units, without the one that became the question; question: "" if none could be made;
-    heading: whether the question is the heading. left_out: the unit's number in the passage, -1 for none.
+    units: the text of the units that are searched. question: "" if none could be made. is_heading: whether the
+    question is the heading. asked: number of the unit that became the question, -1 for none.
     """
 
     heading_text: str
     units: tuple[str, ...]
     question: str
     is_heading: bool
-    left_out: int
+    asked: int
 
 
-def probe(heading: Sequence[str], units: Sequence[str], ask_heading: bool, rng: np.random.Generator) -> Probe:
+def probe(heading: Sequence[str], units: Sequence[str], rng: np.random.Generator) -> Probe:
     """Make a question of the last heading, or of a middle-sized unit."""
-    above = " > ".join(heading[:-1])
-    if ask_heading and heading and len(analyse_question(heading[-1])) > 2 and units:
-        return Probe(above, tuple(units), heading[-1], True, -1)
+    hidden = bool(rng.random() < 0.5)
+    if rng.random() < 0.3 and units and heading and len(analyse_question(heading[-1])) > 2:
+        return Probe(" > ".join(heading[:-1] if hidden else heading), tuple(units), heading[-1], True, -1)
+    above = " > ".join(heading)
     usable = [at for at, unit in enumerate(units) if 8 <= len(analyse(unit)) <= 120]
-    if len(units) < 2 or not usable:
-        return Probe(" > ".join(heading), tuple(units), "", False, -1)
+    if not usable or (hidden and len(units) < 2):
+        return Probe(above, tuple(units), "", False, -1)
     chosen = int(rng.choice(usable))
-    rest = tuple(unit for at, unit in enumerate(units) if at != chosen)
-    return Probe(" > ".join(heading), rest, _thinned(units[chosen], rng), False, chosen)
+    searched = tuple(unit for at, unit in enumerate(units) if at != chosen or not hidden)
+    return Probe(above, searched, _thinned(units[chosen], rng), False, chosen)
 
 
 def _thinned(sentence: str, rng: np.random.Generator) -> str:
     """The sentence without one stretch of it: the part that would be the answer."""
-    pieces = sentence.split() if sentence.count(" ") * 6 > len(sentence) else list(sentence)
+    pieces = sentence.split() if sentence.count(" ") * 12 > len(sentence) else list(sentence)
     kept = max(int(len(pieces) * _KEPT), 2)
     begin = int(rng.integers(0, len(pieces) - kept + 1)) if len(pieces) > kept else 0
     return (" " if " " in sentence else "").join(pieces[begin : begin + kept])
@@ -74,16 +73,17 @@ class Measured:
 
 
 def measure(probes: Sequence[Probe], embedder: Embedder | None, corpus: CorpusEmbedder | None) -> Measured:
-    """Fit the weights of one language. embedder, corpus: None to leave that channel out."""
+    """The weights of one language. embedder, corpus: None to leave that channel out."""
     asked = [at for at, item in enumerate(probes) if item.question][:MOST_QUESTIONS]
     if len(asked) < FEWEST_QUESTIONS:
-        return Measured(dict(WITHOUT_FIGURES), {}, len(asked), len(probes))
+        return Measured(fusion.weights_from({"bm25": 1.0}), {}, len(asked), len(probes))
     gold = np.array(asked, np.int64)
     questions = [probes[at].question for at in asked]
     scaled = {name: fusion.scale(scores) for name, scores in _scores(probes, questions, embedder, corpus).items()}
     alone = {name: round(fusion.mean_reciprocal_rank(scores, gold), 4) for name, scores in scaled.items()}
-    weights, quality = fusion.fit(scaled, gold)
-    return Measured(weights, {**alone, "fused": round(quality, 4)}, len(asked), len(probes))
+    weights = fusion.weights_from(alone)
+    together = fusion.mean_reciprocal_rank(fusion.fuse(scaled, weights), gold)
+    return Measured(weights, {**alone, "fused": round(together, 4)}, len(asked), len(probes))
 
 
 def _scores(
@@ -145,4 +145,4 @@ def _dense(probes: Sequence[Probe], questions: Sequence[str], embedder: Embedder
     asked = embedder.embed_questions(questions)
     starts = np.cumsum([0] + [len(one) for one in units])
     best = np.stack([best_of_runs(row, starts) for row in asked @ np.concatenate(units).T])
-    return np.asarray(0.5 * (asked @ passages.T) + best, np.float32)
+    return np.asarray(fusion.dense(asked @ passages.T, best), np.float32)

@@ -158,7 +158,7 @@ class Searcher:
         unit, dense_unit, best = self._unit_scores(one, rows)
         channels = {name: values for name, values in scores.items() if name != "dense"} | {"unit": unit}
         if dense_unit is not None:
-            channels["dense"] = 0.5 * scores["dense"] + dense_unit
+            channels["dense"] = fusion.dense(scores["dense"], dense_unit)
             scores["dense_unit"] = dense_unit
         scores["unit"] = unit
         fused = fusion.fuse({name: fusion.scale(values) for name, values in channels.items()}, one.weights)
