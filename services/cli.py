@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,7 +13,8 @@ from services import cli_answers, cli_output
 from services.cli_manage import jobs, keys, releases, rollback
 from services.settings import Settings
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from services.compose import System
 
 app = typer.Typer(
     name="answerloop",
@@ -50,12 +51,17 @@ def serve(
         answerloop keys create --role admin me
         answerloop serve --host 0.0.0.0
     """
-    from services.compose import open_system
     from services.server import serve as run
 
     settings = Settings.from_env()
     settings = replace(settings, host=host or settings.host, port=settings.port if port is None else port)
-    run(settings, lambda: open_system(settings))
+
+    def opened() -> System:
+        from services.compose import open_system  # loads the engines, once it is clear that serving may begin
+
+        return open_system(settings)
+
+    run(settings, opened)
 
 
 @app.command()
