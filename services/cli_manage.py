@@ -115,7 +115,19 @@ def rollback() -> None:
 
 
 def _serve_release(release_id: str) -> None:
-    release = with_store(lambda store: store.activate_release(release_id, WHO))
+    from services.compose import System  # opens the release first: one that cannot be served is not activated
+    from services.store.sql import SqlStore
+
+    settings = Settings.from_env()
+
+    async def activate() -> Release:
+        system = System(settings, SqlStore.open(settings.store_url))
+        try:
+            return await system.activate(release_id, WHO)
+        finally:
+            await system.close()
+
+    release = asyncio.run(activate())
     cli_output.say(f"Release {release.id} (index {release.index_version}) is active.")
 
 

@@ -93,12 +93,19 @@ def progress_bar(shown: bool = True) -> Iterator[Callable[[str, int, int], None]
 
 def print_report(report: Mapping[str, Any], title: str = "") -> None:
     """Any JSON report: its plain values as one table, then each group of values under its name."""
-    flat = {name: value for name, value in report.items() if not isinstance(value, Mapping)}
+    lists = {name: value for name, value in report.items() if _is_rows(value)}
+    flat = {name: value for name, value in report.items() if name not in lists and not isinstance(value, Mapping)}
     if flat:
         table(title, ("", ""), [(name, _cell(value)) for name, value in flat.items()])
     for name, value in report.items():
         if isinstance(value, Mapping):
             _print_group(f"{title} / {name}" if title else name, value)
+    for name, rows in lists.items():
+        table(f"{title} / {name}", list(rows[0]), [[_cell(cell) for cell in row.values()] for row in rows])
+
+
+def _is_rows(value: Any) -> bool:
+    return isinstance(value, list | tuple) and bool(value) and all(isinstance(row, Mapping) for row in value)
 
 
 def _print_group(title: str, group: Mapping[str, Any]) -> None:

@@ -89,8 +89,9 @@ def _json_object(content: bytes) -> dict[str, Any]:
 def _with_system(settings: Settings, work: Callable[[System], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
     from services.compose import open_system
 
+    system = open_system(settings)
+
     async def run() -> dict[str, Any]:
-        system = await asyncio.to_thread(open_system, settings)
         try:
             return await work(system)
         finally:

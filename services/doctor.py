@@ -55,7 +55,7 @@ class Report:
 
 
 def examine(read_settings: Callable[[], Settings] = Settings.from_env) -> Report:
-    machine = (check_python(), *check_packages(), check_embedder(), check_cpu(), check_git(), *check_extras())
+    machine = (check_python(), *check_packages(), check_cpu(), check_git(), *check_extras())
     try:
         settings = read_settings()
     except Misconfigured as exc:
@@ -64,6 +64,7 @@ def examine(read_settings: Callable[[], Settings] = Settings.from_env) -> Report
 
 
 def _installation(settings: Settings) -> Iterator[Check]:
+    yield check_embedder(settings)
     home = check_home(settings)
     yield home
     if home.state == "missing":
@@ -108,8 +109,10 @@ def _package(need: Requirement) -> Check | None:
     )
 
 
-def check_embedder() -> Check:
+def check_embedder(settings: Settings) -> Check:
     """The packaged model's weights, byte for byte; the package is looked up without being imported."""
+    if settings.embedder != "packaged":
+        return Check("embedder", "info", f"{settings.embedder}; it is checked when the index is opened")
     spec = find_spec(EMBEDDER_PACKAGE)
     folders = list(spec.submodule_search_locations or []) if spec else []
     weights = Path(folders[0]) / "model" / "model.safetensors" if folders else None
@@ -204,18 +207,13 @@ def check_index(settings: Settings) -> Check:
 def _opened_index(settings: Settings) -> Check:
     from services.compose import open_system  # loads the engine
 
-    async def look() -> Check:
-        system = await asyncio.to_thread(open_system, settings)
-        try:
-            readiness = system.readiness()
-        finally:
-            await system.close()
-        detail = ", ".join(f"{part}: {state}" for part, state in readiness.parts.items())
-        return Check(
-            "index", "ok" if readiness.ready else "missing", detail, "" if readiness.ready else "answerloop index"
-        )
-
     try:
-        return asyncio.run(look())
+        system = open_system(settings)
+        readiness = system.readiness()
+        asyncio.run(system.close())
     except AnswerloopError as exc:
         return Check("index", "missing", str(exc), "answerloop index --full")
+    detail = ", ".join(f"{part}: {state}" for part, state in readiness.parts.items())
+    if readiness.ready:
+        return Check("index", "ok", detail)
+    return Check("index", "missing", detail, "answerloop index")

@@ -16,6 +16,7 @@ import pytest
 
 from router.types import Release
 from services.api.wire import JobOut
+from services.store.sql import SqlStore
 from tests.api.conftest import Start
 from tests.live import Live, live
 
@@ -165,8 +166,8 @@ def test_releases_go_forward_and_back(here: Live) -> None:
 def test_a_release_activated_elsewhere_is_noticed(here: Live) -> None:
     release = Release("r9", "2026-01-09T00:00:00.000000Z", "v9", "c", "m", "p", "k")
     asyncio.run(here.system.store.add_release(release))
-    command = [sys.executable, "-m", "services.cli", "releases", "activate", "r9"]
-    subprocess.run(command, env=here.settings.to_env(), check=True, capture_output=True, timeout=30)
+    with SqlStore.open(here.settings.store_url) as elsewhere:
+        asyncio.run(elsewhere.activate_release("r9", "another process"))
     until = time.monotonic() + 5
     while here.ask().json()["release"] != "r9" and time.monotonic() < until:
         time.sleep(0.1)

@@ -12,11 +12,22 @@ def test_a_report_shows_every_value_once(capsys: pytest.CaptureFixture[str]) -> 
         "files": ["a.jsonl", "b.jsonl"],
         "nothing": None,
         "by_language": {"zh": {"n": 61, "mrr": 0.91}, "en": {"n": 62, "mrr": 0.92}},
+        "skipped": [{"path": "a/b.doc", "reason": "old Word format"}],
         "nested": {"deep": {"deeper": {"value": 77}}},
     }
     print_report(report, "evaluate")
     shown = capsys.readouterr().out
-    for text in ("120", "0.9877", "a.jsonl, b.jsonl", "by_language", "61", "0.92", "evaluate / nested / deep"):
+    for text in (
+        "120",
+        "0.9877",
+        "a.jsonl, b.jsonl",
+        "by_language",
+        "skipped",
+        "a/b.doc",
+        "61",
+        "0.92",
+        "evaluate / nested / deep",
+    ):
         assert shown.count(text) == 1, text
     assert "77" in shown
     assert "None" not in shown
