@@ -71,7 +71,7 @@ def build(
     at work in `home`, `InvalidInput` for a source that is not there, `Misconfigured` for an embedder that is not.
     """
     with Lock(home / "build.lock", "index build"):
-        _sweep(home)
+        _sweep(home, engines)
         watch = _Watch()
         parent_folder = version_folder(home, parent) if parent and not options.full else None
         base = _Base.open(parent_folder, embedder)
@@ -94,13 +94,13 @@ def versions(home: Path) -> list[Manifest]:
     return sorted((read_manifest(folder) for folder in folders), key=lambda manifest: manifest.created)
 
 
-def prune(home: Path, keep: set[str]) -> list[str]:
+def prune(home: Path, keep: set[str], engines: Engines) -> list[str]:
     """Delete versions that nothing needs any more. Returns their ids."""
     gone = [manifest.id for manifest in versions(home) if manifest.id not in keep]
     for version in gone:
         doomed = version_folder(home, f".gone-{version}")
         version_folder(home, version).rename(doomed)  # first out of sight, whole, then away
-        shutil.rmtree(doomed)
+        _remove(doomed, engines)
     return gone
 
 
@@ -215,11 +215,16 @@ def _same_sources(manifest: Manifest, wanted: Sequence[Source]) -> bool:
     return then == [(source.name, source.location, source.branch) for source in wanted]
 
 
-def _sweep(home: Path) -> None:
+def _remove(folder: Path, engines: Engines) -> None:
+    engines.drop(folder / "engine")
+    shutil.rmtree(folder)
+
+
+def _sweep(home: Path, engines: Engines) -> None:
     """Clear away what killed builds left. Safe under the build lock."""
     for pattern in (".building-*", ".gone-*"):
         for left in (home / "versions").glob(pattern):
-            shutil.rmtree(left)
+            _remove(left, engines)
 
 
 def _flush(folder: Path) -> None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from indexer.content import Content
 from indexer.lexical import Bm25
 from indexer.material import Material
 from indexer.version import Arrays, Manifest
 from router.ports import EnginePoint, Engines, PassageIndex, Progress
+from router.types import Passage
 
 _DRIFT = 0.05
 """How far the average passage length may move before every passage's BM25 weights are computed again (below it they
@@ -32,9 +33,8 @@ def write(
     average = float(arrays.lengths.mean()) if len(arrays.lengths) else 1.0
     if parent and _usable(parent[1], dimensions, average):
         bm25 = parent[1].bm25_parameters
-        shutil.copytree(parent[0] / "engine", folder)
-        index = engines.open(folder, dimensions)
-        rows = material.fresh
+        index = engines.derive(parent[0] / "engine", folder, dimensions)
+        rows = sorted({*material.fresh, *_moved(material, parent[0])})
         index.delete(np.setdiff1d(parent[2].keys, arrays.keys).tolist())
     else:
         bm25 = Bm25(average)
@@ -49,6 +49,26 @@ def write(
 def _usable(manifest: Manifest, dimensions: Mapping[str, int], average: float) -> bool:
     same = dict(manifest.dimensions) == dict(dimensions)
     return same and abs(average / manifest.bm25_parameters.average - 1) < _DRIFT
+
+
+def _moved(material: Material, parent: Path) -> list[int]:
+    """Rows of passages that the parent holds too, but at another place: filters would miss them."""
+    before = Content(parent / "content.db")
+    try:
+        payloads = [_payload(passage) for passage in before.all_passages()]
+    finally:
+        before.close()
+    kept = np.flatnonzero(material.parent_rows >= 0).tolist()
+    return [row for row in kept if payloads[material.parent_rows[row]] != _payload(material.passages[row])]
+
+
+def _payload(passage: Passage) -> dict[str, str]:
+    """What filters match."""
+    return {
+        "source": passage.document.split("/", 1)[0],
+        "document": passage.document,
+        "language": passage.language,
+    }
 
 
 def _fill(
@@ -75,9 +95,14 @@ def _points(
             vectors["dense"] = np.asarray(arrays.dense[row], np.float32)
         if "corpus" in channels:
             vectors["corpus"] = np.asarray(arrays.corpus[row], np.float32)
-        payload = {
-            "source": passage.document.split("/", 1)[0],
-            "document": passage.document,
-            "language": passage.language,
-        }
-        yield EnginePoint(int(arrays.keys[row]), bm25.weights(material.words(row).terms), vectors, payload)
+        yield EnginePoint(int(arrays.keys[row]), bm25.weights(material.words(row).terms), vectors, _payload(passage))
+
+
+def check_point(point: EnginePoint, dimensions: Mapping[str, int]) -> None:
+    """Raises ValueError for what an engine might take without a word: NaN, another length, a channel it has not."""
+    numbers = np.asarray(point.sparse[1], np.float32)
+    if len(point.sparse[0]) != len(numbers) or not np.isfinite(numbers).all():
+        raise ValueError(f"passage {point.key}: the sparse vector must be one finite number for each term")
+    for name, vector in point.vectors.items():
+        if len(vector) != dimensions.get(name) or not np.isfinite(vector).all():
+            raise ValueError(f"passage {point.key}: {name} vector must be {dimensions.get(name)} finite numbers")

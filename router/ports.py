@@ -96,8 +96,19 @@ class Engines(Protocol):
         """A new, empty engine in a folder that is not there yet."""
         ...
 
+    def derive(self, parent: Path, folder: Path, dimensions: Mapping[str, int]) -> PassageIndex:
+        """A new engine in a folder that is not there yet, holding what the one in `parent` holds, with the same
+        dimensions; nothing that is written to it reaches the parent. Raises `IndexUnavailable` as `open` does."""
+        ...
+
     def open(self, folder: Path, dimensions: Mapping[str, int]) -> PassageIndex:
-        """Raises `IndexUnavailable` when the folder is missing, damaged, or held by another process."""
+        """To be asked, not written to. Raises `IndexUnavailable` when the folder is missing, damaged, or held by
+        another process."""
+        ...
+
+    def drop(self, folder: Path) -> None:
+        """Delete what the engine of this folder keeps elsewhere, on a server for example; called before the folder is
+        deleted, which may hold no engine yet."""
         ...
 
 

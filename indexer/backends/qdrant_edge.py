@@ -8,13 +8,14 @@ owns a folder (`indexer.version.Lock`). A vector with NaN is taken without a wor
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import qdrant_edge as edge
 
+from indexer.engine import check_point
 from router.errors import IndexUnavailable
 from router.ports import EnginePoint, EngineQuery, Found
 
@@ -64,9 +65,24 @@ class EdgeIndex:
             raise IndexUnavailable(f"{folder}: the index cannot be opened: {error}") from error
         return cls(shard, dimensions)
 
+    @classmethod
+    def derive(cls, parent: Path, folder: Path, dimensions: Mapping[str, int]) -> EdgeIndex:
+        """A copy of the parent's folder, opened. Raises IndexUnavailable when there is no parent."""
+        try:
+            shutil.copytree(parent, folder)
+        except FileNotFoundError as error:
+            raise IndexUnavailable(f"{parent}: no index is there: {error}") from error
+        return cls.open(folder, dimensions)
+
+    @staticmethod
+    def drop(folder: Path) -> None:
+        """Everything is in the folder."""
+
     def upsert(self, points: Sequence[EnginePoint]) -> None:
+        for point in points:
+            check_point(point, self._dimensions)
         for at in range(0, len(points), _BATCH):
-            batch = [self._point(point) for point in points[at : at + _BATCH]]
+            batch = [_point(point) for point in points[at : at + _BATCH]]
             self._shard.update(edge.UpdateOperation.upsert_points(batch))
 
     def delete(self, keys: Sequence[int]) -> None:
@@ -88,14 +104,6 @@ class EdgeIndex:
     def close(self) -> None:
         self._shard.close()
 
-    def _point(self, point: EnginePoint) -> edge.Point:
-        vectors: dict[str, Any] = {BM25: edge.SparseVector(list(point.sparse[0]), list(point.sparse[1]))}
-        for name, vector in point.vectors.items():
-            if len(vector) != self._dimensions[name] or not np.isfinite(vector).all():
-                raise ValueError(f"passage {point.key}: {name} vector must be {self._dimensions[name]} finite numbers")
-            vectors[name] = vector
-        return edge.Point(id=point.key, vector=vectors, payload=dict(point.payload))
-
     def _requests(self, query: EngineQuery, limit: int) -> dict[str, edge.QueryRequest]:
         only = _filter(query.filters)
         wanted: dict[str, Any] = {}
@@ -106,6 +114,11 @@ class EdgeIndex:
             name: edge.QueryRequest(limit=limit, query=edge.Query.Nearest(vector, using=name), filter=only)
             for name, vector in wanted.items()
         }
+
+
+def _point(point: EnginePoint) -> edge.Point:
+    vectors: dict[str, Any] = {BM25: edge.SparseVector(list(point.sparse[0]), list(point.sparse[1]))}
+    return edge.Point(id=point.key, vector=vectors | dict(point.vectors), payload=dict(point.payload))
 
 
 def _filter(filters: Mapping[str, str]) -> edge.Filter | None:
