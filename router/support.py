@@ -1,0 +1,70 @@
+"""What can be said about a quoted answer from tokens alone: the features that `router.confidence` weighs.
+
+Pure functions of token sets and scores; every result is in 0..1.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from router.types import Hit
+
+Weights = Mapping[str, float]
+"""Each token of the question with its inverse document frequency."""
+
+_EXACT = re.compile(
+    r"--?[A-Za-z][\w-]+|v?\d+(?:\.\d+)+|\d+\s?(?:[KMGT]i?B?|ms|s|min|h|天|秒|分钟|小时|年|月|%|％)(?![A-Za-z])"
+    r"|[A-Za-z]\w*(?:[_.:/][\w-]+)+|[A-Z]{2,}\w*|\w+\(\)",
+)
+
+
+def coverage(weights: Weights, words: Collection[str]) -> float:
+    """Share of the question's idf that `words` hold."""
+    total = sum(weights.values())
+    return sum(idf for token, idf in weights.items() if token in words) / total if total else 0.0
+
+
+def rarest_covered(weights: Weights, words: Collection[str]) -> float:
+    """1.0 when a token of the question that is as rare as its rarest one is among `words`."""
+    if not weights:
+        return 0.0
+    rarest = max(weights.values())
+    return float(any(token in words for token, idf in weights.items() if idf >= rarest - 1e-9))
+
+
+def identifiers(question: str) -> tuple[str, ...]:
+    """Names, flags, versions and numbers with units: what an answer must not get nearly right. Lower case."""
+    return tuple(dict.fromkeys(found.lower() for found in _EXACT.findall(question)))
+
+
+def identifiers_covered(question: str, text: str) -> float:
+    """Share of the question's identifiers that occur in `text`, spaces and case apart; 1.0 when it has none."""
+    wanted = identifiers(question)
+    if not wanted:
+        return 1.0
+    folded = _squeezed(text)
+    return sum(_squeezed(name) in folded for name in wanted) / len(wanted)
+
+
+def top_gap(hits: Sequence[Hit]) -> float:
+    """How far the first hit is ahead of the second one, as a share of its fused score; 1.0 when it is alone."""
+    if len(hits) < 2 or hits[0].fused <= 0:
+        return 1.0 if len(hits) == 1 else 0.0
+    return min(max((hits[0].fused - hits[1].fused) / hits[0].fused, 0.0), 1.0)
+
+
+def agreement(hits: Sequence[Hit]) -> float:
+    """Share of the channels (BM25, dense, corpus, best unit) whose own best hit is the first hit."""
+    if not hits:
+        return 0.0
+    return _share(hits[0].scores[name] >= max(hit.scores.get(name, 0.0) for hit in hits) for name in hits[0].scores)
+
+
+def _share(flags: Iterable[bool]) -> float:
+    known = list(flags)
+    return sum(known) / len(known) if known else 0.0
+
+
+def _squeezed(text: str) -> str:
+    return "".join(text.split()).lower()

@@ -1,0 +1,145 @@
+"""A passage, read for quoting: its units with their words, what stands above them, and which belong together."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from indexer.analysis import analyse
+from router import units
+from router.types import Passage, UnitKind
+
+_HOT = 4096  # passages kept read: about 20 kB each
+_CELL = re.compile(r"(?<!\\)\|")
+_NUMBERED = re.compile(r"(?:[ ]{0,3}>[ ]?)*\s*(\d{1,9})[.)]")
+_INJECTION = re.compile(
+    r"\b(?:ignore|disregard|forget|override)\b.{0,30}\b(?:previous|prior|above|earlier|all|your|system)\b.{0,30}"
+    r"\b(?:instructions?|prompts?|rules|messages?|directions)\b"
+    r"|\byou are now\b.{0,40}\b(?:assistant|ai|bot|model|dan|developer mode)\b|\b(?:reveal|print|show)\b.{0,20}\bsystem prompt\b"
+    r"|(?:忽略|无视|忘记|忘掉|不要理会).{0,12}(?:之前|以上|前面|上述|上面|先前|所有|系统).{0,12}(?:指令|指示|提示|规则|要求|命令)"
+    r"|你现在是.{0,20}(?:助手|模型|机器人)|(?:输出|泄露|显示).{0,8}系统提示",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One unit of a passage.
+
+    start, end: offsets in the passage's text. text: without markup. terms: its search tokens. above: tokens of the
+    headings over it and, in a list or table, of the sentence that introduces it. lead: number of that sentence among
+    the pieces, or -1. run: pieces that are one list, table or chain of code share a number; -1 for plain sentences.
+    columns: the header's cells, for a table row. quotable: False for headings and for orders to the reader's machine.
+    """
+
+    kind: UnitKind
+    start: int
+    end: int
+    text: str
+    terms: frozenset[str]
+    above: frozenset[str]
+    lead: int
+    run: int
+    columns: tuple[str, ...]
+    quotable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """words: every token of the passage and its headings; title: the tokens of its headings alone."""
+
+    pieces: tuple[Piece, ...]
+    title: frozenset[str]
+    words: frozenset[str]
+
+
+def read(passage: Passage) -> Reading:
+    return _read(passage.text, passage.preamble, passage.heading)
+
+
+@lru_cache(maxsize=_HOT)
+def _read(text: str, preamble: str, heading: tuple[str, ...]) -> Reading:
+    title = frozenset(analyse(" \n".join(heading)))
+    pieces = _Reader(text, preamble, title).pieces()
+    return Reading(pieces, title, title.union(*(piece.terms for piece in pieces)))
+
+
+class _Reader:
+    """Goes through the parts once, keeping the section, the introducing sentence, the header and the open run."""
+
+    def __init__(self, text: str, preamble: str, title: frozenset[str]) -> None:
+        self.text, self.title = text, title
+        self.columns = cells(preamble.strip().splitlines()[0]) if preamble.lstrip().startswith("|") else ()
+        self.section, self.lead, self.run, self.last_item = title, -1, -1, -1
+        self.out: list[Piece] = []
+
+    def pieces(self) -> tuple[Piece, ...]:
+        for part in units.parts(self.text):
+            raw = self.text[part.start : part.end]
+            if part.kind is None:
+                self.columns = cells(raw) if raw.lstrip().startswith("|") else self.columns
+            else:
+                self._take(part.kind, part.start, part.end, raw)
+        return tuple(self.out)
+
+    def _take(self, kind: UnitKind, start: int, end: int, raw: str) -> None:
+        words = units.plain(raw)
+        terms = frozenset(analyse(words))
+        if kind is UnitKind.HEADING:
+            self.section, self.lead, self.last_item = self.title | terms, -1, -1
+        run = self._run_of(kind, raw, start)
+        lead = self.lead if run >= 0 else -1
+        above = self.section | self.out[lead].terms if lead >= 0 else self.section
+        columns = self.columns if kind is UnitKind.ROW else ()
+        quotable = kind is not UnitKind.HEADING and bool(words.strip()) and not _INJECTION.search(words)
+        self.out.append(Piece(kind, start, end, words, terms, above, lead, run, columns, quotable))
+        if kind is UnitKind.SENTENCE and run < 0:
+            self.lead = len(self.out) - 1
+
+    def _run_of(self, kind: UnitKind, raw: str, start: int) -> int:
+        """The run this unit belongs to; a new one when nothing open can hold it."""
+        before = self.out[-1] if self.out else None
+        if kind is UnitKind.HEADING:
+            return -1
+        if kind is UnitKind.SENTENCE:
+            inside = self.last_item >= 0 and self._indented(start)
+            return self.run if inside else -1
+        if before is not None and before.run >= 0:
+            same = before.kind is kind or (self.last_item >= 0 and (kind is UnitKind.ITEM or self._indented(start)))
+        else:
+            same = False
+        if not same and kind is UnitKind.ITEM and self.last_item >= 0 and _number(raw) > 1:
+            self._join_since_last_item()
+            same = True
+        if not same:
+            self.run += 1
+            self.last_item = -1
+        if kind is UnitKind.ITEM:
+            self.last_item = len(self.out)
+        return self.run
+
+    def _join_since_last_item(self) -> None:
+        """Step 2 follows step 1 however much stands between them: that is part of step 1."""
+        run = self.out[self.last_item].run
+        for number in range(self.last_item + 1, len(self.out)):
+            piece = self.out[number]
+            self.out[number] = Piece(
+                piece.kind, piece.start, piece.end, piece.text, piece.terms, piece.above, self.out[self.last_item].lead,
+                run, piece.columns, piece.quotable,
+            )  # fmt: skip
+        self.run, self.lead = run, self.out[self.last_item].lead
+
+    def _indented(self, start: int) -> bool:
+        return self.text[start : start + 1] in " \t" or self.text[max(0, start - 1)] in " \t"
+
+
+def cells(row: str) -> tuple[str, ...]:
+    """The cells of a table row, empty ones included, without markup."""
+    inner = row.strip().removeprefix("|").removesuffix("|")
+    return tuple(units.plain(cell.strip()) for cell in _CELL.split(inner))
+
+
+def _number(raw: str) -> int:
+    found = _NUMBERED.match(raw)
+    return int(found[1]) if found else 0
