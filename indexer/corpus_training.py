@@ -135,8 +135,8 @@ class _Trainer:
         return np.asarray(drawn, np.uint32)
 
     def _bag(self, pair: npt.NDArray[np.int64]) -> Features:
-        section = self.sections[pair[0]]
-        return section.heading if pair[1] < 0 else section.sentences[pair[1]]
+        section = self.sections[int(pair[0])]
+        return section.heading if pair[1] < 0 else section.sentences[int(pair[1])]
 
     def _vectors(self, bags: Sequence[Features]):  # type: ignore[no-untyped-def]  # a torch tensor
         torch = self.torch
@@ -154,7 +154,7 @@ class _Trainer:
             return
         torch = self.torch
         questions = self._vectors([self._question(self._bag(pair)) for pair in batch])
-        rests = self._vectors([self._rest(self.sections[pair[0]], int(pair[1])) for pair in batch])
+        rests = self._vectors([self._rest(self.sections[int(pair[0])], int(pair[1])) for pair in batch])
         likeness = questions @ rests.T / _TEMPERATURE
         target = torch.arange(len(batch))
         loss = torch.nn.functional.cross_entropy(likeness, target) + torch.nn.functional.cross_entropy(
@@ -170,7 +170,7 @@ class _Trainer:
             return 0.0
         with self.torch.inference_mode():
             questions = self._vectors([np.unique(self._bag(pair)) for pair in self.held])
-            rests = self._vectors([self._rest(self.sections[pair[0]], int(pair[1])) for pair in self.held])
+            rests = self._vectors([self._rest(self.sections[int(pair[0])], int(pair[1])) for pair in self.held])
             scores = (questions @ rests.T).numpy()
         ranks = (scores > np.diag(scores)[:, None]).sum(axis=1) + 1
         return float((1.0 / ranks).mean())

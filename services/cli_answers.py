@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from router.errors import InvalidInput, NotFound
+from router.errors import InvalidInput
 from services import cli_output
 from services.cli_output import plain
 from services.settings import Settings
@@ -87,7 +86,9 @@ def calibrate(
     answerloop calibrate labelled.jsonl
     answerloop calibrate --show
     """
-    report = _current_calibration() if show_current else _new_calibration(files or [])
+    from services.calibration import show_calibration
+
+    report = show_calibration(Settings.from_env()) if show_current else _new_calibration(files or [])
     if json:
         return cli_output.print_json(report)
     return cli_output.print_report(report, "calibration")
@@ -101,16 +102,6 @@ def _new_calibration(files: list[Path]) -> dict[str, Any]:
     with cli_output.progress_bar() as show:
         report: dict[str, Any] = run_calibrate(Settings.from_env(), _existing(files), show)
     return report
-
-
-def _current_calibration() -> dict[str, Any]:
-    from services.store.sql import SqlStore
-
-    with SqlStore.open(Settings.from_env().store_url) as store:
-        current = asyncio.run(store.latest_calibration())
-    if current is None:
-        raise NotFound("No calibration yet; the built-in one is in use. Make one: answerloop calibrate FILE.jsonl")
-    return {"id": current.id, "created": current.created, **current.payload}
 
 
 def _settings(server: str | None, key: str | None) -> Settings:

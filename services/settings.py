@@ -119,7 +119,6 @@ class Settings:
     embedder: str = _setting(
         "packaged", _text, "'packaged' (MiniLM, offline, English) or a sentence-transformers path."
     )
-    threads: int = _setting(0, _whole(0, 1024), "CPU threads for the embedder; 0: as many as there are cores.")
     max_body_bytes: int = _setting(65_536, _whole(1_024, 16_777_216), "Largest request body, uploads excepted.")
     max_upload_bytes: int = _setting(10_485_760, _whole(1_024, 1_073_741_824), "Largest uploaded document.")
     max_question_chars: int = _setting(2_000, _whole(1, 100_000), "Longest question.")

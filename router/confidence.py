@@ -1,0 +1,93 @@
+"""Features of an answer → the probability that it is right, and the line below which it is not sent.
+
+The probability is a logistic model whose coefficients are fitted by `answerloop calibrate` on question files and kept
+with their data's names; nothing here is a constant that somebody chose.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from router.types import Draft, Hit, SearchResult
+
+MEANING = {
+    "lexical": "how much of what BM25 could give at most the best passage got, 0..1",
+    "gap": "how far the best passage is ahead of the best one from another document, 0..1",
+    "meaning": "cosine of the question and its nearest sentence (the text embedder), 0 where not used",
+    "meaning_known": "1 when the text embedder was asked",
+    "corpus": "cosine of the question and the best passage (the corpus embedder), 0 where not used",
+    "corpus_known": "1 when the corpus embedder was asked",
+    "terms": "number of informative words in the question, 0..1 (10 or more)",
+    "chinese": "1 when the question is Chinese",
+}
+"""What each retrieval feature says. A generator adds its own (`Draft.support`)."""
+
+_MOST_TERMS = 10
+_BM25_CEILING = 1.9  # k1 + 1: the most that a term's idf is multiplied with
+
+
+def features(found: SearchResult, draft: Draft | None) -> dict[str, float]:
+    """All features of one answer, by name. Empty when nothing was found."""
+    if not found.hits or draft is None:
+        return {}
+    top = found.hits[0]
+    idf = sum(found.terms.values())
+    return {
+        "lexical": min(top.scores.get("bm25", 0.0) / max(idf * _BM25_CEILING, 1e-6), 1.0),
+        "gap": top.fused - _runner_up(found.hits),
+        "meaning": top.scores.get("dense_unit", 0.0),
+        "meaning_known": float("dense_unit" in top.scores),
+        "corpus": top.scores.get("corpus", 0.0),
+        "corpus_known": float("corpus" in top.scores),
+        "terms": min(len(found.terms) / _MOST_TERMS, 1.0),
+        "chinese": float(found.language == "zh"),
+        **draft.support,
+    }
+
+
+def _runner_up(hits: tuple[Hit, ...]) -> float:
+    others = [hit.fused for hit in hits[1:] if hit.passage.document != hits[0].passage.document]
+    return others[0] if others else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """A fitted model. id: hash of its content. created: date. data: the files it was fitted on, with their rows.
+
+    names, centres, scales, coefficients: one per feature; a feature that is missing counts as its centre, so it
+    pulls nowhere. line: answers below it are not sent, 0..1. quality: the figures of the fit.
+    """
+
+    id: str
+    created: str
+    data: Mapping[str, int]
+    names: tuple[str, ...]
+    centres: tuple[float, ...]
+    scales: tuple[float, ...]
+    coefficients: tuple[float, ...]
+    intercept: float
+    line: float
+    quality: Mapping[str, Any] = field(default_factory=dict)
+
+    def probability(self, values: Mapping[str, float]) -> float:
+        """0..1; 0 when there are no features, because there is no answer."""
+        if not values:
+            return 0.0
+        return 1.0 / (1.0 + math.exp(-max(min(self.intercept + sum(self.pulls(values).values()), 30.0), -30.0)))
+
+    def pulls(self, values: Mapping[str, float]) -> dict[str, float]:
+        """How much each feature moves the log-odds, up or down."""
+        rows = zip(self.names, self.centres, self.scales, self.coefficients, strict=True)
+        return {name: weight * (values.get(name, centre) - centre) / scale for name, centre, scale, weight in rows}
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Calibration:
+        """Raises KeyError or TypeError when `raw` is not one."""
+        lists = {name: tuple(raw[name]) for name in ("names", "centres", "scales", "coefficients")}
+        return cls(**{**raw, **lists})

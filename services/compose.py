@@ -1,0 +1,203 @@
+"""The only place that wires things together: settings in, a working system out. Tests wire differently.
+
+A `System` serves one release at a time. Everything that belongs to a release hangs on one `_Serving`, so activating
+another one is a single assignment; questions under way finish on the old one, which is then closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from router import answering
+from router.answering import Parts
+from router.confidence import Calibration
+from router.errors import IndexUnavailable, Mismatch, NotFound
+from router.types import Citation, Hit, Question, Release, ReviewItem, SearchResult, Trace
+from services.generation.extractive import ExtractiveGenerator
+from services.settings import Settings
+from services.store.records import now
+from services.store.sql import SqlStore
+
+if TYPE_CHECKING:
+    from indexer.content import Content
+    from indexer.search import BatchingRetriever
+    from router.ports import Embedder, Engines
+
+_DEFAULT_CALIBRATION = Path(__file__).parent / "calibration_default.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    trace: Trace
+    review_item: ReviewItem | None
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """parts: what each part says of itself, "ok, …" or what is wrong and what to do."""
+
+    ready: bool
+    parts: Mapping[str, str]
+
+
+def embedder_of(settings: Settings) -> Callable[[], Embedder]:
+    """The text embedder, loaded when first asked for and then kept."""
+
+    @lru_cache(maxsize=1)
+    def load() -> Embedder:
+        from indexer.backends import sentence_transformer
+
+        name = "all-MiniLM-L6-v2" if settings.embedder == "packaged" else settings.embedder
+        return sentence_transformer.load(name, settings.home / "models")
+
+    return load
+
+
+def engines() -> Engines:
+    from indexer.backends.qdrant_edge import EdgeIndex
+
+    return EdgeIndex
+
+
+def index_home(settings: Settings) -> Path:
+    return settings.home / "index"
+
+
+def packaged_calibration() -> Calibration:
+    return Calibration.from_json(json.loads(_DEFAULT_CALIBRATION.read_text("utf-8")))
+
+
+async def calibration_of(store: SqlStore, identity: str) -> Calibration:
+    """The stored one; the packaged one when `identity` is its id. Raises NotFound."""
+    packaged = packaged_calibration()
+    if identity == packaged.id:
+        return packaged
+    return replace(Calibration.from_json((await store.get_calibration(identity)).payload), id=identity)
+
+
+def open_retriever(settings: Settings, version: str) -> BatchingRetriever:
+    """Raises IndexUnavailable when the version is not there, Mismatch when it was made by other rules."""
+    from indexer.build import version_folder
+    from indexer.search import BatchingRetriever, Searcher
+    from indexer.version import check, read_manifest
+
+    folder = version_folder(index_home(settings), version)
+    manifest = read_manifest(folder)
+    embedder = embedder_of(settings)
+    check(manifest, embedder().fingerprint)
+    engine = engines().open(folder / "engine", manifest.dimensions)
+    return BatchingRetriever(Searcher(folder, engine, embedder))
+
+
+def citations(content: Content, hits: Sequence[Hit]) -> tuple[Citation, ...]:
+    """Whole passages as citations, for "maybe useful"."""
+    facts = content.facts(list({hit.passage.document for hit in hits}))
+    return tuple(_citation(hit, *facts[hit.passage.document]) for hit in hits)
+
+
+def _citation(hit: Hit, revision: str, _modified: str | None, aliases: tuple[str, ...]) -> Citation:
+    passage = hit.passage
+    heading = " > ".join(passage.heading)
+    return Citation(passage.id, passage.document, heading, passage.text, passage.start, passage.end, revision, aliases)
+
+
+@dataclass(frozen=True, slots=True)
+class _Serving:
+    release: Release
+    retriever: BatchingRetriever
+    parts: Parts
+
+
+class System:
+    """One process's answering. Use from one event loop."""
+
+    def __init__(self, settings: Settings, store: SqlStore) -> None:
+        self.settings = settings
+        self.store = store
+        self._serving: _Serving | None = None
+        self._problem = "no index yet; make one with `answerloop index --source NAME=FOLDER_OR_GIT_URL`"
+        self._refused: str | None = None
+        self._switching = asyncio.Lock()
+
+    async def ask(self, question: Question) -> Outcome:
+        """Returns once the trace is durable. Raises IndexUnavailable when there is no release to answer with."""
+        return Outcome(*await answering.answer(question, self._current().parts))
+
+    async def search(self, question: str, limit: int, filters: Mapping[str, str]) -> SearchResult:
+        return await self._current().retriever.search(question, limit, filters)
+
+    def readiness(self) -> Readiness:
+        parts = {"database": "ok"}
+        if self._serving is None:
+            return Readiness(False, {**parts, "index": self._problem})
+        release = self._serving.release
+        index = f"ok, version {release.index_version}"
+        return Readiness(
+            True, {**parts, "index": index, "generator": release.model, "calibration": release.calibration}
+        )
+
+    async def activate(self, release_id: str, who: str) -> Release:
+        """Serve another release, back or forward. It is opened first: one that cannot be opened is not activated."""
+        async with self._switching:
+            release = await self.store.get_release(release_id)
+            serving = await self._open(release)
+            await self.store.activate_release(release_id, who)
+            await self._switch(serving)
+        return release
+
+    async def refresh(self) -> None:
+        """Serve the active release, if it is another one than now: a reindex, another process or the CLI chose it."""
+        active = await self.store.active_release()
+        if active is None or active.id in (self._refused, self._serving and self._serving.release.id):
+            return
+        async with self._switching:
+            try:
+                await self._switch(await self._open(active))
+            except (IndexUnavailable, Mismatch, NotFound) as error:
+                self._refused = active.id  # not tried again every second
+                self._problem = f"release {active.id} cannot be served: {error}"
+
+    async def close(self) -> None:
+        await self._switch(None)
+        self.store.close()
+
+    def _current(self) -> _Serving:
+        if self._serving is None:
+            raise IndexUnavailable(self._problem)
+        return self._serving
+
+    async def _open(self, release: Release) -> _Serving:
+        retriever = await asyncio.to_thread(open_retriever, self.settings, release.index_version)
+        quoting = ExtractiveGenerator(retriever.searcher.content.facts)
+        parts = Parts(
+            retriever=retriever,
+            generator=quoting,
+            quoting=quoting,
+            calibration=await calibration_of(self.store, release.calibration),
+            store=self.store,
+            release=release.id,
+            cite=lambda hits: citations(retriever.searcher.content, hits),
+            new_id=lambda: uuid.uuid4().hex,
+            now=now,
+        )
+        return _Serving(release, retriever, parts)
+
+    async def _switch(self, serving: _Serving | None) -> None:
+        old, self._serving = self._serving, serving
+        if old:
+            await asyncio.to_thread(old.retriever.close)  # finishes the searches that wait
+
+
+def open_system(settings: Settings) -> System:
+    """Opens the store and the active release. A system without an index runs, and says that it is not ready."""
+    settings.make_home()
+    system = System(settings, SqlStore.open(settings.store_url))
+    asyncio.run(system.refresh())
+    return system

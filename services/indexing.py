@@ -1,0 +1,101 @@
+"""From sources to a release that is served: build a version, register it with what belongs to it, activate it."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from indexer.build import BuildOptions, BuildReport, build, prune, version_folder
+from indexer.sources import Source, parse_source
+from indexer.version import read_manifest
+from router.errors import InvalidInput
+from router.ports import Progress
+from router.types import Release
+from services.compose import embedder_of, engines, index_home, packaged_calibration
+from services.settings import Settings
+from services.store.records import now
+from services.store.sql import SqlStore
+
+UPLOADS = "uploads"
+KEPT = 5  # versions kept for rolling back, the active one included
+
+
+@dataclass(frozen=True, slots=True)
+class IndexReport:
+    build: BuildReport
+    release: str
+    removed_versions: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self.build), "release": self.release, "removed_versions": list(self.removed_versions)}
+
+
+def run_index(
+    settings: Settings, sources: Sequence[str] | None, who: str, progress: Progress, full: bool = False
+) -> IndexReport:
+    """Index `sources` ("NAME=PATH_OR_GIT_URL"; None: those of the active version) and what was uploaded.
+
+    Raises InvalidInput, Conflict and Misconfigured as `indexer.build.build` does.
+    """
+    settings.make_home()
+    store = SqlStore.open(settings.store_url)
+    try:
+        active = asyncio.run(store.active_release())
+        parent = active.index_version if active else None
+        wanted = _wanted(settings, sources, parent)
+        home = index_home(settings)
+        report = build(home, wanted, embedder_of(settings), engines(), parent, BuildOptions(full=full), progress)
+        release = asyncio.run(_release(store, report.version, active, who))
+        return IndexReport(report, release.id, tuple(_prune(settings, store)))
+    finally:
+        store.close()
+
+
+def _wanted(settings: Settings, sources: Sequence[str] | None, parent: str | None) -> list[Source]:
+    wanted = [parse_source(text) for text in sources] if sources else _known(settings, parent)
+    uploads = settings.home / UPLOADS
+    wanted = [source for source in wanted if source.name != UPLOADS]
+    if uploads.is_dir() and any(uploads.iterdir()):
+        wanted.append(Source(UPLOADS, str(uploads)))
+    names = [source.name for source in wanted]
+    if len(set(names)) < len(names):
+        raise InvalidInput(f"two sources have the same name: {', '.join(sorted(names))}; give each its own")
+    if not wanted:
+        raise InvalidInput("nothing to index: name a source, `answerloop index --source NAME=FOLDER_OR_GIT_URL`")
+    return wanted
+
+
+def _known(settings: Settings, parent: str | None) -> list[Source]:
+    if parent is None:
+        return []
+    manifest = read_manifest(version_folder(index_home(settings), parent))
+    return [Source(source["name"], source["location"], source["branch"]) for source in manifest.sources]
+
+
+async def _release(store: SqlStore, version: str, active: Release | None, who: str) -> Release:
+    """The release of a version: the active one when it serves that already, else a new one, activated."""
+    if active and active.index_version == version:
+        return active
+    latest = await store.latest_calibration()
+    first = Release("", "", version, "none", "extractive", "none", latest.id if latest else packaged_calibration().id)
+    return await release_with(store, active or first, who, index_version=version)
+
+
+async def release_with(store: SqlStore, base: Release, who: str, **changes: str) -> Release:
+    """A new release that differs from `base` in these fields, added and activated."""
+    release = replace(
+        base, id=f"r-{uuid.uuid4().hex[:12]}", created=now(), note=f"{', '.join(changes)} by {who}", **changes
+    )
+    await store.add_release(release)
+    return await store.activate_release(release.id, who)
+
+
+def _prune(settings: Settings, store: SqlStore) -> list[str]:
+    """Old versions go, those of the newest releases and of the active one stay."""
+    active = asyncio.run(store.active_release())
+    newest = asyncio.run(store.list_releases(KEPT))
+    keep = {release.index_version for release in newest} | ({active.index_version} if active else set())
+    return prune(index_home(settings), keep, engines())
