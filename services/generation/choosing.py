@@ -1,28 +1,42 @@
-"""Which unit of which passage answers: every unit of the hits scored for one question, best first."""
+"""Which unit of which passage answers: every unit of the hits scored for one question, best first.
+
+A word of the question counts by its rarity in the whole index and, once more, by its rarity among the units of the
+page: what a page is about stands in most of its sentences and tells none of them apart, and a sentence that leaves it
+out ("it", "该参数") is none the worse for it. That second weight lifted "a gold answer in the first quote" from 0.65 to
+0.72 on CMRC and from 0.86 to 0.88 on SQuAD.
+"""
 
 from __future__ import annotations
 
+import math
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from heapq import nlargest
 
 from router.kinds import Kind, fit
 from router.types import Hit, UnitKind
-from services.generation.reading import Piece, read
+from services.generation.reading import Piece, Reading, read
 
 _LOOKED_AT = 24  # units, by their words alone, whose fitness for the kind of question is looked at
-_TYPICAL = 18.0  # tokens of a typical unit: longer ones hold more words of any question by chance
+_TYPICAL = 18.0  # tokens of a typical unit
 
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """How much each sign counts in a unit's score; its own words count 1."""
+    """How much each sign counts in a unit's score. Fitted as log-odds (softmax over the units of one question) on 600
+    questions each of SQuAD and CMRC and rounded; `above` and `code`, which paragraphs do not have, were set by hand."""
 
-    above: float = 0.35  # words of the headings and of the introducing sentence
-    passage: float = 0.6  # the passage's fused score, as a share of the best one's
-    best_unit: float = 0.15  # the search names it as the unit nearest to the question
-    kind: float = 0.3  # fitness for the kind of question
-    length: float = 0.25  # how far long units are held back
+    own: float = 4.0  # share of the question's idf in the unit
+    local: float = 5.0  # the same, each word weighted once more by its rarity on the page
+    near: float = 4.5  # further words that stand in the sentence before, the introducing sentence or the headings
+    passage: float = 1.4  # further words anywhere in the passage
+    fused: float = 5.5  # the passage's fused score, as a share of the best one's
+    best_unit: float = 0.8  # the search names it as the unit nearest to the question
+    kind: float = 2.5  # fitness for the kind of question, from -0.5 to 0.5
+    length: float = 0.35  # logarithm of the length, in typical units: short ones say little
+    question: float = -2.0  # it asks something itself
+    code: float = -1.5  # code, where no code is wanted: it holds many words and explains nothing
 
 
 SHARES = Shares()
@@ -30,7 +44,8 @@ SHARES = Shares()
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """hit: its place among the hits, from 0; number: of the piece in the reading; fit: 0..1, see `router.kinds`."""
+    """hit: its place among the hits, from 0; number: of the piece in the reading; score: log-odds, comparable within
+    one question only; fit: 0..1, see `router.kinds`."""
 
     hit: int
     number: int
@@ -42,38 +57,87 @@ class Choice:
 def rank(
     hits: Sequence[Hit], weights: Mapping[str, float], kinds: Sequence[Kind], shares: Shares = SHARES
 ) -> list[Choice]:
-    """The units that can be quoted, best first; at most `_LOOKED_AT`."""
-    total = sum(weights.values()) or 1.0
-    top = max(hits[0].fused, 1e-6) if hits else 1.0
-    scored = [
-        (_words_score(piece, hit, number, weights, total, shares) + shares.passage * hit.fused / top, at, number, piece)
-        for at, hit in enumerate(hits)
-        for number, piece in enumerate(read(hit.passage).pieces)
-        if piece.quotable
-    ]
+    """The units that can be quoted, best first; at most `_LOOKED_AT`. weights: the question's tokens with their idf."""
+    scored = nlargest(_LOOKED_AT, _by_words(hits, weights, shares), key=lambda one: one[0])
+    wants_code = Kind.HOW_TO in kinds or Kind.COMMAND in kinds
     choices = []
-    for score, at, number, piece in nlargest(_LOOKED_AT, scored, key=lambda one: one[0]):
+    for score, at, number, piece in scored:
         suits = fit(kinds, piece.kind, piece.text)
-        choices.append(Choice(at, number, piece, score + shares.kind * (suits - 0.5) - _useless(piece), suits))
+        score += shares.kind * (suits - 0.5)
+        if piece.kind is UnitKind.CODE:
+            score += 0.0 if wants_code else shares.code
+        elif piece.text.endswith(("?", "？")):
+            score += shares.question
+        choices.append(Choice(at, number, piece, score, suits))
     return sorted(choices, key=lambda choice: -choice.score)
 
 
-def _words_score(
-    piece: Piece, hit: Hit, number: int, weights: Mapping[str, float], total: float, shares: Shares
-) -> float:
-    own = above = 0.0
-    for token, idf in weights.items():
-        if token in piece.terms:
-            own += idf
-        elif token in piece.above:
-            above += idf
-    length = 1.0 + shares.length * max(0.0, len(piece.terms) / _TYPICAL - 1.0)
-    near = shares.best_unit if hit.best_unit == number else 0.0
-    return (own / length + shares.above * above) / total + near
+def probabilities(ranked: Sequence[Choice]) -> list[float]:
+    """The scores as a softmax: how sure the choice among these units is, if one of them answers. Sums to 1."""
+    odds = [math.exp(choice.score - ranked[0].score) for choice in ranked]
+    total = sum(odds)
+    return [one / total for one in odds]
 
 
-def _useless(piece: Piece) -> float:
-    """A question answers nothing; a fragment of two or three characters hardly ever does."""
-    if piece.text.endswith(("?", "？")) and piece.kind is not UnitKind.CODE:
-        return 0.5
-    return 0.3 if len(piece.terms) < 2 else 0.0
+def _by_words(hits: Sequence[Hit], weights: Mapping[str, float], shares: Shares) -> list[tuple[float, int, int, Piece]]:
+    """(score, hit, number, piece) of every unit that can be quoted; how it suits the question is not yet in it."""
+    asked = frozenset(weights)
+    readings = [read(hit.passage) for hit in hits]
+    held = [[piece.terms & asked for piece in reading.pieces] for reading in readings]
+    total = sum(weights.values()) or 1.0
+    locals_by_document = _local_weights(hits, held, weights)
+    top = max(hits[0].fused, 1e-6) if hits else 1.0
+    out = []
+    for at, (hit, reading) in enumerate(zip(hits, readings, strict=True)):
+        local = locals_by_document[hit.passage.document]
+        local_total = sum(local.values()) or 1.0
+        in_passage = reading.words & asked
+        base = shares.fused * hit.fused / top
+        for number, piece in enumerate(reading.pieces):
+            if not piece.quotable:
+                continue
+            own = held[at][number]
+            near = _near(reading, held[at], number, asked) - own
+            score = base + shares.length * _log_length(piece)
+            score += shares.best_unit if hit.best_unit == number else 0.0
+            score += (shares.own * _sum(weights, own) + shares.near * _sum(weights, near)) / total
+            score += shares.passage * _sum(weights, in_passage - own - near) / total
+            score += shares.local * _sum(local, own) / local_total
+            out.append((score, at, number, piece))
+    return out
+
+
+def _near(reading: Reading, held: Sequence[frozenset[str]], number: int, asked: frozenset[str]) -> frozenset[str]:
+    """Words of the question above a unit. Items and rows stand beside each other, not in each other's context."""
+    piece = reading.pieces[number]
+    above = piece.above & asked
+    before = number > 0 and piece.kind in (UnitKind.SENTENCE, UnitKind.CODE)
+    return above | held[number - 1] if before else above
+
+
+def _local_weights(
+    hits: Sequence[Hit], held: Sequence[Sequence[frozenset[str]]], weights: Mapping[str, float]
+) -> dict[str, dict[str, float]]:
+    """Document → word → idf in the index times idf among the document's units that were found."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    units: Counter[str] = Counter()
+    for hit, words in zip(hits, held, strict=True):
+        units[hit.passage.document] += len(words)
+        for one in words:
+            counts[hit.passage.document].update(one)
+    return {
+        document: {
+            token: idf * math.log(1 + (units[document] - count[token] + 0.5) / (count[token] + 0.5))
+            for token, idf in weights.items()
+        }
+        for document, count in counts.items()
+    }
+
+
+def _log_length(piece: Piece) -> float:
+    """At most 0.5: a unit that is longer still holds more words by chance."""
+    return min(math.log(max(len(piece.terms) / _TYPICAL, 0.05)), 0.5)
+
+
+def _sum(weights: Mapping[str, float], tokens: frozenset[str]) -> float:
+    return sum(map(weights.__getitem__, tokens)) if tokens else 0.0

@@ -9,12 +9,13 @@ from router import support
 from router.kinds import kinds_of
 from router.types import Draft, Hit, Question, SearchResult
 from services.generation.blocks import MOST, Block, Facts, cite, grow, render
-from services.generation.choosing import Choice, rank
+from services.generation.choosing import Choice, probabilities, rank
 from services.generation.reading import read
 
 _HITS = 8  # passages that are read
 _CONTEXT = 2  # further units after the answer
-_WORTH = 0.7  # of the answer's score, that a unit needs to be worth saying after it
+_WORTH = 3.0  # log-odds behind the answer, from which a unit is no longer worth saying after it
+_WIDE_MARGIN = 5.0  # log-odds between the best unit and the next that says something else: surely the best
 _SAME = 0.75  # share of common words from which two units say the same
 
 FactsOf = Callable[[Sequence[str]], Facts]
@@ -59,7 +60,7 @@ def _context(answer: Sequence[Block], ranked: Sequence[Choice], hits: Sequence[H
     room = MOST - sum(block.length for block in answer)
     out: list[Block] = []
     for choice in ranked[1:]:
-        if len(out) == _CONTEXT or choice.score < _WORTH * ranked[0].score:
+        if len(out) == _CONTEXT or choice.score < ranked[0].score - _WORTH:
             break
         block = Block(hits[choice.hit].passage, (choice.number,))
         if block.length <= room and not any(_repeats(choice.piece.terms, said) for said in terms):
@@ -87,8 +88,8 @@ def _support(
         "coverage_passage": support.coverage(weights, reading.words),
         "heading_match": support.coverage(weights, reading.title),
         "rarest_covered": support.rarest_covered(weights, quoted),
-        "unit_score": best.score,
-        "unit_margin": best.score - rival.score if rival else 1.0,
+        "unit_probability": probabilities(ranked)[0],
+        "unit_margin": min((best.score - rival.score) / _WIDE_MARGIN, 1.0) if rival else 1.0,
         "kind_fit": best.fit,
         "top_gap": support.top_gap(hits),
         "agreement": support.agreement(hits),

@@ -87,7 +87,7 @@ def measure(name: str, searcher: Searcher, half: str, show: bool) -> dict[str, A
     }
 
 
-def questions(name: str) -> list[Row]:
+def questions(name: str) -> Sequence[Row]:
     if name in PAGES:
         return [row for row in rows(PAGES[name][0]) if row["answerable"] and not row["history"]]
     asked = [row for row in rows(PARAGRAPHS[name]) if row.get("answerable", True)]
@@ -113,7 +113,10 @@ def page_figures(
         if show:
             print(f"{row['id']} {flags[-1]} {row['question']}\n  wanted: {row['answer_keys']}\n{draft.text}\n----")
     names = ("in_text", "in_quotes", "in_first", "reachable")
-    return {name: round(share, 3) for name, share in zip(names, map(statistics.fmean, zip(*flags)), strict=True)}
+    return {
+        name: round(share, 3)
+        for name, share in zip(names, map(statistics.fmean, zip(*flags, strict=True)), strict=True)
+    }
 
 
 def paragraph_figures(
@@ -131,7 +134,10 @@ def paragraph_figures(
         if show and not flags[-1][0]:
             print(f"{row['id']} {flags[-1]} {row['question']}\n  wanted: {row['answers']}\n{draft.text}\n----")
     names = ("in_first", "in_text", "in_first_by_bm25")
-    shares = {name: round(share, 3) for name, share in zip(names, map(statistics.fmean, zip(*flags)), strict=True)}
+    shares = {
+        name: round(share, 3)
+        for name, share in zip(names, map(statistics.fmean, zip(*flags, strict=True)), strict=True)
+    }
     return {"right_on_top": len(flags), **shares}
 
 
