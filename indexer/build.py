@@ -125,10 +125,10 @@ class _Base:
             return None
         return cls(folder, manifest, Content(folder / "content.db"), Arrays.load(folder / "arrays"))
 
-    def terms_without(self, planned: Plan) -> list[npt.NDArray[np.uint32]]:
+    def terms_without(self, kept: Material) -> list[npt.NDArray[np.uint32]]:
         """The term ids of each passage that the new version does not hold any more."""
-        kept = {passage.id for passage in planned.passages}
-        gone = [passage for passage in self.content.all_passages() if passage.id not in kept]
+        rows = np.setdiff1d(np.arange(len(self.arrays.keys)), kept.parent_rows).tolist()
+        gone = [passage for at in range(0, len(rows), 1000) for passage in self.content.passages(rows[at : at + 1000])]
         material = Material.of(gone, None)
         return [material.words(row).terms for row in range(len(gone))]
 
@@ -151,14 +151,17 @@ def _make(
     )
     watch.lap("learn")
     cache = home / "cache" / f"{embedder().fingerprint}.db"
-    removed = base.terms_without(planned) if base else []
+    removed = base.terms_without(material) if base else []
     arrays, embedded = arrays_of(material, learned, base.arrays if base else None, removed, cache, embedder, progress)
     watch.lap("embed")
     working = version_folder(home, f".building-{os.getpid()}")
     working.mkdir(parents=True)
     content.write(working / "content.db", planned.documents, planned.passages, planned.skipped)
     arrays.save(working / "arrays")
-    learned.corpus.save(working / "corpus")
+    if base and not learned.anew:
+        shutil.copytree(base.folder / "corpus", working / "corpus", copy_function=_link)
+    else:
+        learned.corpus.save(working / "corpus")
     dimensions = {
         channel: size
         for channel, size in (("dense", arrays.dense.shape[1]), ("corpus", arrays.corpus.shape[1]))
@@ -213,6 +216,14 @@ def _report(
 def _same_sources(manifest: Manifest, wanted: Sequence[Source]) -> bool:
     then = [(source["name"], source["location"], source["branch"]) for source in manifest.sources]
     return then == [(source.name, source.location, source.branch) for source in wanted]
+
+
+def _link(source: str, target: str) -> None:
+    """Two versions share a large file that never changes, where the file system lets them."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 def _remove(folder: Path, engines: Engines) -> None:

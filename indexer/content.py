@@ -60,6 +60,11 @@ class Content:
         """In row order."""
         yield from map(_passage, self._connection.execute(f"SELECT {_PASSAGE} FROM passages ORDER BY row"))
 
+    def places(self) -> list[tuple[str, str]]:
+        """Document and language of each passage, in row order, without reading any text."""
+        rows = self._connection.execute("SELECT document, language FROM passages ORDER BY row")
+        return [(document, language) for document, language in rows]
+
     def passages_of(self, document: str) -> list[Passage]:
         rows = self._connection.execute(
             f"SELECT {_PASSAGE} FROM passages WHERE document = ? ORDER BY start", (document,)

@@ -69,7 +69,7 @@ class CorpusEmbedder:
     @classmethod
     def load(cls, folder: Path) -> CorpusEmbedder:
         """The table stays on disk; questions touch a few dozen rows of it."""
-        table = np.load(folder / "table.npy", mmap_mode="r")
+        table = np.asarray(np.load(folder / "table.npy", mmap_mode="r"))
         weights = np.load(folder / "weights.npy")
         if table.ndim != 2 or table.shape[1] != DIMENSION or len(weights) != len(table):
             raise Mismatch(f"{folder}: not a corpus embedder of this version; run `answerloop index --full`")

@@ -55,11 +55,15 @@ def _moved(material: Material, parent: Path) -> list[int]:
     """Rows of passages that the parent holds too, but at another place: filters would miss them."""
     before = Content(parent / "content.db")
     try:
-        payloads = [_payload(passage) for passage in before.all_passages()]
+        documents = before.places()
     finally:
         before.close()
-    kept = np.flatnonzero(material.parent_rows >= 0).tolist()
-    return [row for row in kept if payloads[material.parent_rows[row]] != _payload(material.passages[row])]
+    kept = [(row, old) for row, old in enumerate(material.parent_rows.tolist()) if old >= 0]
+    return [row for row, old in kept if documents[old] != _place(material.passages[row])]
+
+
+def _place(passage: Passage) -> tuple[str, str]:
+    return passage.document, passage.language
 
 
 def _payload(passage: Passage) -> dict[str, str]:

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from indexer import fusion, lexical
 from indexer.analysis import analyse, analyse_question, term_id
 from indexer.corpus_embedder import CorpusEmbedder, features
+from indexer.runs import best_of_runs
 from router.ports import Embedder
 
 MOST_PASSAGES = 600  # of a language: the haystack
@@ -123,15 +123,6 @@ def _lexical(probes: Sequence[Probe], questions: Sequence[Sequence[str]]) -> tup
 
 def _ids(tokens: Sequence[str]) -> lexical.Ids:
     return np.fromiter(map(term_id, tokens), np.uint32, len(tokens))
-
-
-def best_of_runs(values: npt.NDArray[np.float32], starts: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-    """The largest value of each run [starts[i], starts[i + 1]); 0 for an empty one."""
-    out = np.zeros(len(starts) - 1, np.float32)
-    filled = np.flatnonzero(np.diff(starts))
-    if len(filled):
-        out[filled] = np.maximum.reduceat(values, starts[filled])
-    return out
 
 
 def _dense(probes: Sequence[Probe], questions: Sequence[str], embedder: Embedder) -> fusion.Scores:

@@ -126,9 +126,10 @@ def _passages(
 def _by_document(before: Content) -> dict[str, list[Passage]]:
     out: dict[str, list[Passage]] = {}
     for passage in before.all_passages():
-        own = Location(passage.document, passage.start, passage.end)
-        for place in (own, *passage.also_at):
-            there = replace(passage, document=place.path, start=place.start, end=place.end, also_at=())
+        own = replace(passage, also_at=()) if passage.also_at else passage
+        out.setdefault(own.document, []).append(own)
+        for place in passage.also_at:
+            there = replace(own, document=place.path, start=place.start, end=place.end)
             out.setdefault(place.path, []).append(there)
     for passages in out.values():
         passages.sort(key=lambda passage: passage.start)
@@ -142,5 +143,7 @@ def _each_once(every: Sequence[Passage]) -> list[Passage]:
             places.setdefault(passage.id, []).append(passage)
     return [
         replace(first, also_at=tuple(Location(other.document, other.start, other.end) for other in others))
+        if others
+        else first
         for first, *others in places.values()
     ]

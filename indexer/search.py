@@ -22,7 +22,7 @@ from indexer import fusion, lexical
 from indexer.analysis import analyse_question, question_language, term_id
 from indexer.content import Content
 from indexer.corpus_embedder import CorpusEmbedder
-from indexer.measure import best_of_runs
+from indexer.runs import best_of_runs, ranges
 from indexer.version import Arrays, Manifest, read_manifest
 from router.errors import IndexUnavailable, Overloaded
 from router.ports import Embedder, EngineQuery, Found, PassageIndex
@@ -201,7 +201,7 @@ class Searcher:
     def _unit_scores(self, one: _Prepared, rows: Rows) -> tuple[Floats, Floats | None, npt.NDArray[np.int64]]:
         """Of each passage: BM25 of its best unit, cosine of its best unit, and the number of its best unit."""
         begin, end = self._unit_offsets[rows], self._unit_offsets[rows + 1]
-        units = _ranges(begin, end)
+        units = ranges(begin, end)
         starts = np.concatenate(([0], np.cumsum(end - begin)))
         lexically = self._unit_lexical(one, units)
         unit = best_of_runs(lexically, starts)
@@ -215,7 +215,7 @@ class Searcher:
 
     def _unit_lexical(self, one: _Prepared, units: Rows) -> Floats:
         begin, end = self._unit_term_offsets[units], self._unit_term_offsets[units + 1]
-        terms = self._arrays.unit_terms[_ranges(begin, end)]
+        terms = self._arrays.unit_terms[ranges(begin, end)]
         offsets = np.concatenate(([0], np.cumsum(end - begin)))
         return lexical.unit_scores(terms, offsets, self.manifest.unit_terms, one.ids, one.idf)
 
@@ -251,21 +251,6 @@ def _passage_weights(one: _Prepared) -> dict[str, float]:
     weights = dict(one.weights)
     weights["bm25"] = weights.get("bm25", 0.0) + weights.pop("unit", 0.0)
     return weights
-
-
-def _ranges(begin: Rows, end: Rows) -> Rows:
-    """The numbers of all ranges [begin[i], end[i]), one range after the other."""
-    lengths = end - begin
-    total = int(lengths.sum())
-    if not total:
-        return np.empty(0, np.int64)
-    jumps = np.ones(total, np.int64)
-    filled = lengths > 0
-    first = np.concatenate(([0], np.cumsum(lengths[filled])[:-1]))
-    begins, ends = begin[filled], end[filled]
-    jumps[first] = begins
-    jumps[first[1:]] -= ends[:-1] - 1
-    return np.cumsum(jumps)
 
 
 class BatchingRetriever:

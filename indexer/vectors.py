@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,8 @@ import numpy.typing as npt
 from indexer.corpus_embedder import DIMENSION
 from indexer.learning import Learned
 from indexer.lexical import TermStatistics
-from indexer.material import Material
+from indexer.material import Material, Words
+from indexer.runs import Rows, ranges
 from indexer.vector_cache import VectorCache
 from indexer.version import Arrays, key_of
 from router.ports import Embedder, Progress
@@ -34,17 +35,17 @@ def arrays_of(
 
     removed: term ids of each passage of the parent that is gone. cache: where vectors are kept until the build is done.
     """
-    units, lengths = _units(material, parent)
-    dense, dense_units, has_dense, embedded = _dense(material, learned, parent, units, cache, embedder, progress)
-    counts = np.array([len(own) for own in units], np.int64)
-    flat = [unit for own in units for unit in own]
+    units = _units(material, parent)
+    dense, dense_units, has_dense, embedded = _dense(
+        material, learned, parent, units.offsets, cache, embedder, progress
+    )
     statistics = _statistics(material, parent, removed)
     return Arrays(
         keys=np.array([key_of(passage.id) for passage in material.passages], np.uint64),
-        lengths=lengths,
-        unit_offsets=_offsets(counts),
-        unit_terms=_concatenate(flat, np.uint32),
-        unit_term_offsets=_offsets(np.array([len(unit) for unit in flat], np.int64)),
+        lengths=units.lengths,
+        unit_offsets=units.offsets,
+        unit_terms=units.terms,
+        unit_term_offsets=units.term_offsets,
         term_ids=statistics.ids,
         term_counts=statistics.counts,
         corpus=_corpus(material, learned, parent),
@@ -54,22 +55,49 @@ def arrays_of(
     ), embedded
 
 
-def _units(
-    material: Material, parent: Arrays | None
-) -> tuple[list[Sequence[npt.NDArray[np.uint32]]], npt.NDArray[np.int32]]:
-    """The distinct terms of each unit of each passage; the number of terms of each passage."""
-    out: list[Sequence[npt.NDArray[np.uint32]]] = []
-    lengths = np.zeros(len(material.passages), np.int32)
-    for row, old in enumerate(material.parent_rows.tolist()):
-        if old >= 0 and parent is not None:
-            first, last = parent.unit_offsets[old], parent.unit_offsets[old + 1]
-            bounds = parent.unit_term_offsets[first : last + 1].tolist()
-            out.append([parent.unit_terms[a:b] for a, b in itertools.pairwise(bounds)])
-            lengths[row] = parent.lengths[old]
-        else:
-            out.append(material.words(row).units)
-            lengths[row] = len(material.words(row).terms)
-    return out, lengths
+@dataclass(frozen=True)
+class _Units:
+    """The units of passages and their terms; fields as in `Arrays`."""
+
+    lengths: npt.NDArray[np.int32]
+    offsets: Rows
+    term_offsets: Rows
+    terms: npt.NDArray[np.uint32]
+
+    @classmethod
+    def of(cls, words: Sequence[Words]) -> _Units:
+        units = [unit for one in words for unit in one.units]
+        return cls(
+            lengths=np.array([len(one.terms) for one in words], np.int32),
+            offsets=_offsets(np.array([len(one.units) for one in words], np.int64)),
+            term_offsets=_offsets(np.array([len(unit) for unit in units], np.int64)),
+            terms=np.concatenate(units) if units else np.empty(0, np.uint32),
+        )
+
+    def then(self, other: _Units) -> _Units:
+        return _Units(
+            np.concatenate((self.lengths, other.lengths)),
+            np.concatenate((self.offsets, self.offsets[-1] + other.offsets[1:])),
+            np.concatenate((self.term_offsets, self.term_offsets[-1] + other.term_offsets[1:])),
+            np.concatenate((self.terms, other.terms)),
+        )
+
+    def take(self, rows: Rows) -> _Units:
+        first, last = self.offsets[rows], self.offsets[rows + 1]
+        units = ranges(first, last)
+        begin, end = self.term_offsets[units], self.term_offsets[units + 1]
+        return _Units(self.lengths[rows], _offsets(last - first), _offsets(end - begin), self.terms[ranges(begin, end)])
+
+
+def _units(material: Material, parent: Arrays | None) -> _Units:
+    """The parent's units where it holds the passage; those of new passages stand behind them while rows are picked."""
+    new = _Units.of([material.words(row) for row in material.fresh])
+    if parent is None:
+        return new
+    known = _Units(parent.lengths, parent.unit_offsets, parent.unit_term_offsets, parent.unit_terms)
+    rows = material.parent_rows.copy()
+    rows[material.fresh] = len(parent.keys) + np.arange(len(material.fresh))
+    return known.then(new).take(rows)
 
 
 def _statistics(material: Material, parent: Arrays | None, removed: Sequence[npt.NDArray[np.uint32]]) -> TermStatistics:
@@ -104,30 +132,27 @@ def _dense(
     material: Material,
     learned: Learned,
     parent: Arrays | None,
-    units: Sequence[Sequence[object]],
+    offsets: Rows,
     cache: Path,
     embedder: Callable[[], Embedder],
     progress: Progress,
 ) -> tuple[Halves, Halves, npt.NDArray[np.bool_], int]:
     """Passage and unit vectors of the languages that use them."""
     has = np.array([learned.uses("dense", passage.language) for passage in material.passages], bool)
-    if not has.any():
-        return np.zeros((len(has), 0), np.float16), np.zeros((sum(map(len, units)), 0), np.float16), has, 0
+    if not learned.uses("dense"):  # not `has.any()`: questions may ask the channel when its last passage has gone
+        return np.zeros((len(has), 0), np.float16), np.zeros((int(offsets[-1]), 0), np.float16), has, 0
     dimension = embedder().dimension
-    offsets = _offsets(np.array([len(own) for own in units], np.int64))
     dense = np.zeros((len(has), dimension), np.float16)
     dense_units = np.zeros((int(offsets[-1]), dimension), np.float16)
-    missing = []
-    for row in np.flatnonzero(has).tolist():
-        old = int(material.parent_rows[row])
-        if old >= 0 and parent is not None and parent.has_dense[old]:
-            dense[row] = parent.dense[old]
-            dense_units[offsets[row] : offsets[row + 1]] = parent.dense_units[
-                parent.unit_offsets[old] : parent.unit_offsets[old + 1]
-            ]
-        else:
-            missing.append(row)
+    known = np.zeros_like(has)
+    if parent is not None and parent.has_dense.any():
+        known = has & (material.parent_rows >= 0) & parent.has_dense[material.parent_rows]
+        rows, old = np.flatnonzero(known), material.parent_rows[known]
+        dense[rows] = parent.dense[old]
+        there = ranges(parent.unit_offsets[old], parent.unit_offsets[old + 1])
+        dense_units[ranges(offsets[rows], offsets[rows + 1])] = parent.dense_units[there]
     embedded = 0
+    missing = np.flatnonzero(has & ~known).tolist()
     for row, passage, own in _embedded(material, missing, cache, embedder, progress):
         dense[row], dense_units[offsets[row] : offsets[row + 1]] = passage, own.reshape(-1, dimension)
         embedded += 1
@@ -162,7 +187,3 @@ def _embedded(
 
 def _offsets(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return np.concatenate((np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)))
-
-
-def _concatenate(parts: Sequence[npt.NDArray[np.uint32]], dtype: type[np.uint32]) -> npt.NDArray[np.uint32]:
-    return np.concatenate(parts) if parts else np.empty(0, dtype)

@@ -47,7 +47,8 @@ def run_index(
         parent = active.index_version if active else None
         wanted = _wanted(settings, sources, parent)
         home = index_home(settings)
-        report = build(home, wanted, embedder_of(settings), engines(), parent, BuildOptions(full=full), progress)
+        options = BuildOptions(corpus_seconds=settings.corpus_seconds, full=full)
+        report = build(home, wanted, embedder_of(settings), engines(), parent, options, progress)
         release = asyncio.run(_release(store, report.version, active, who))
         return IndexReport(report, release.id, tuple(_prune(settings, store)))
     finally:

@@ -119,6 +119,7 @@ class Settings:
     embedder: str = _setting(
         "packaged", _text, "'packaged' (MiniLM, offline, English) or a sentence-transformers path."
     )
+    corpus_seconds: float = _setting(180.0, _seconds(1, 3_600), "Most seconds of training for the corpus embedder.")
     max_body_bytes: int = _setting(65_536, _whole(1_024, 16_777_216), "Largest request body, uploads excepted.")
     max_upload_bytes: int = _setting(10_485_760, _whole(1_024, 1_073_741_824), "Largest uploaded document.")
     max_question_chars: int = _setting(2_000, _whole(1, 100_000), "Longest question.")
