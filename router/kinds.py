@@ -110,13 +110,14 @@ _SAYS: dict[Kind, tuple[re.Pattern[str], re.Pattern[str]]] = {
         _any(
             r"^\W*(?:\d+[.)]\s*)?(?:use|run|set|add|create|call|click|select|open|install|start|execute|type|enable)\b",
             r"\byou can\b|\bin order to\b|\bto \w+.{0,60}, (?:use|run|set|you|just|call)\b|\bis done\b|as follows",
+            r"[:：]\s*$",
             "(?:可以|请|需要|通过|使用|执行|运行).{0,40}(?:命令|参数|语句|步骤|接口|工具|如下)|步骤|首先|如下[：:]",
         ),
         _any(r"\b(?:by|using|use|run|set)\b", "使用|执行|运行|通过|可以|设置|点击|创建|添加|修改|输入"),
     ),
     Kind.COMMAND: (_any(r"--\w{2,}|\w_\w|[A-Z]{3,}|\w\(\)"), _any(r"\b\w+\.\w+\b|[A-Za-z]{3,}")),
     Kind.LIST: (
-        _any(r"[、].+[、和及]|, .+,? and ", "following:|以下|如下|包括|分为|分别"),
+        _any(r"[、].+[、和及]|, .+,? and ", r"[:：]\s*$|following|以下|如下|包括|分为|分别"),
         _any("include|包含|都|all|和"),
     ),
     Kind.WHY: (
@@ -143,15 +144,27 @@ _SAYS: dict[Kind, tuple[re.Pattern[str], re.Pattern[str]]] = {
         _any(r"\b(?:is|are|means|called)\b", "是|为|指|即"),
     ),
     Kind.WHEN: (
-        _any(rf"\b(?:1\d|20)\d\d\b|\b(?:{_MONTHS})\b", r"\d\s?[年月日]|世纪|只有.{0,20}(?:后|时)|时[，,候]|[之以]后[，,]"),
+        _any(
+            rf"\b(?:1\d|20)\d\d\b|\b(?:{_MONTHS})\b",
+            r"\d\s?[年月日]|世纪|只有.{0,20}(?:后|时)|时[，,候]|[之以]后[，,]",
+        ),
         _any(r"\b(?:when|after|before|until|once|during|century|while|if)\b", "之后|以后|之前|如果|一旦|期间|情况"),
     ),
     Kind.WHERE: (
-        _any(r"\b(?:located|situated|stored|found) (?:in|at|on|under)\b|(?:^|\s)/\w+/", "位于|坐落|地处|目录下|存放在|籍贯"),
-        _any(r"\b(?:in|at|on|from|near|under|inside) (?:the )?\w", "目录|路径|文件|[省市县区国州]|在.{1,12}[里中下上内]"),
+        _any(
+            r"\b(?:located|situated|stored|found) (?:in|at|on|under)\b|(?:^|\s)/\w+/",
+            "位于|坐落|地处|目录下|存放在|籍贯",
+        ),
+        _any(
+            r"\b(?:in|at|on|from|near|under|inside) (?:the )?\w",
+            "目录|路径|文件|[省市县区国州]|在.{1,12}[里中下上内]",
+        ),
     ),
-    Kind.WHO: (_any(r"\bby \w+|\b(?:founded|led|author|leader|president|king)\b", "由.{2,}|[·•]|师从|父|母|担任"), _any(r"\w \w", "被|为|是")),
-}  # fmt: skip
+    Kind.WHO: (
+        _any(r"\bby \w+|\b(?:founded|led|author|leader|president|king)\b", "由.{2,}|[·•]|师从|父|母|担任"),
+        _any(r"\w \w", "被|为|是"),
+    ),
+}
 _SUITS: dict[Kind, dict[UnitKind, float]] = {
     Kind.HOW_TO: {UnitKind.ITEM: 0.1, UnitKind.CODE: 0.5, UnitKind.ROW: -0.1},
     Kind.COMMAND: {UnitKind.CODE: 0.2, UnitKind.ROW: 0.1, UnitKind.ITEM: 0.1},
@@ -161,7 +174,12 @@ _SUITS: dict[Kind, dict[UnitKind, float]] = {
     Kind.WHETHER: {UnitKind.CODE: -0.5},
     Kind.WHAT_IS: {UnitKind.CODE: -0.3},
 }
-_CLEAR, _WEAK, _NONE = 0.9, 0.55, 0.2
+_LEVELS: dict[Kind, tuple[float, float, float]] = {  # what a clear sign, a weak one and none are worth
+    Kind.COUNT: (0.95, 0.75, 0.1),
+    Kind.WHAT_IS: (0.65, 0.6, 0.4),
+    Kind.LIST: (0.75, 0.6, 0.35),
+}
+_LEVEL = (0.9, 0.55, 0.2)  # of the other kinds; how much each helps was seen on SQuAD and CMRC
 
 
 def kinds_of(question: str) -> tuple[Kind, ...]:
@@ -183,5 +201,6 @@ def fit(kinds: Iterable[Kind], unit: UnitKind, text: str) -> float:
 
 def _fit_one(kind: Kind, unit: UnitKind, text: str) -> float:
     clear, weak = _SAYS[kind]
-    value = _CLEAR if clear.search(text) else _WEAK if weak.search(text) else _NONE
+    levels = _LEVELS.get(kind, _LEVEL)
+    value = levels[0] if clear.search(text) else levels[1] if weak.search(text) else levels[2]
     return min(max(value + _SUITS.get(kind, {}).get(unit, 0.0), 0.0), 1.0)

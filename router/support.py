@@ -13,6 +13,7 @@ from router.types import Hit
 Weights = Mapping[str, float]
 """Each token of the question with its inverse document frequency."""
 
+_FIRST_WIDE = "\u2e80"  # where the scripts that are cut into characters begin
 _EXACT = re.compile(
     r"--?[A-Za-z][\w-]+|v?\d+(?:\.\d+)+|\d+\s?(?:[KMGT]i?B?|ms|s|min|h|天|秒|分钟|小时|年|月|%|％)(?![A-Za-z])"
     r"|[A-Za-z]\w*(?:[_.:/][\w-]+)+|[A-Z]{2,}\w*|\w+\(\)",
@@ -23,6 +24,12 @@ def coverage(weights: Weights, words: Collection[str]) -> float:
     """Share of the question's idf that `words` hold."""
     total = sum(weights.values())
     return sum(idf for token, idf in weights.items() if token in words) / total if total else 0.0
+
+
+def askable(weights: Weights, known: Collection[str]) -> dict[str, float]:
+    """Without pairs of Chinese characters that stand in none of the passages found: most are the end of one word and
+    the start of the next, and no page would say them."""
+    return {token: idf for token, idf in weights.items() if token in known or len(token) != 2 or token[0] < _FIRST_WIDE}
 
 
 def rarest_covered(weights: Weights, words: Collection[str]) -> float:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
+from indexer.analysis import analyse
 from router.kinds import Kind
+from router.support import coverage
 from router.types import Citation, Hit, Passage, UnitKind
 from services.generation.choosing import Choice
-from services.generation.reading import Piece, cells, read
+from services.generation.reading import Piece, cells, read, step_number
 
 MOST = 1200  # characters of one answer; a single longer unit is still quoted whole
+_GAP = 4  # characters of white space between neighbouring passages
 _WHOLE = frozenset({Kind.HOW_TO, Kind.LIST})  # kinds that want all of a list, not one item
+_NAMED = 0.5  # share of the question's idf in a heading, from which that section is what was asked for
 _FACTS = frozenset({Kind.COUNT, Kind.DEFAULT, Kind.WHETHER, Kind.WHEN, Kind.WHO, Kind.WHY})
+
+_LANGUAGE = re.compile(r"(?:`{3,}|~{3,})[ \t]*([\w+#-]*)")
 
 Facts = Mapping[str, tuple[str, str | None, tuple[str, ...]]]
 """Document path → revision, modification date (ISO 8601) or None, aliases."""
@@ -40,13 +47,48 @@ class Block:
         return sum(len(piece.text) for piece in self.pieces)
 
 
-def grow(choice: Choice, hits: Sequence[Hit], kinds: Sequence[Kind]) -> list[Block]:
+def grow(choice: Choice, hits: Sequence[Hit], kinds: Sequence[Kind], weights: Mapping[str, float]) -> list[Block]:
     """The block around the chosen unit, and its continuation in the next passages found of the same document."""
     passage = hits[choice.hit].passage
+    pieces = read(passage).pieces
     whole = wants_whole(kinds)
-    numbers = _around(read(passage).pieces, choice.number, whole)
-    block = Block(passage, tuple(numbers))
-    return [block, *_continuations(block, hits)] if whole else [block]
+    steps = _section_steps(passage, choice.number, weights) if whole and Kind.HOW_TO in kinds else []
+    block = Block(passage, tuple(steps or _around(pieces, choice.number, whole)))
+    begun = _begun_before(block, hits) if whole else []
+    going_on = whole or _announcing(block.pieces[-1])
+    return [*begun, block, *(_continuations(block, hits, bool(steps)) if going_on else ())]
+
+
+def _section_steps(passage: Passage, number: int, weights: Mapping[str, float]) -> list[int]:
+    """All steps of the section that holds the chosen unit, if its heading names what is to be done; else nothing.
+
+    They begin with the first list, code or sentence that announces one.
+    """
+    pieces = read(passage).pieces
+    section = pieces[number].section
+    heading = pieces[section].terms if section >= 0 else frozenset(analyse(" ".join(passage.heading[-1:])))
+    if coverage(weights, heading) < _NAMED:
+        return []
+    inside = [at for at, piece in enumerate(pieces) if piece.section == section and piece.quotable]
+    first = next((at for at in inside if pieces[at].run >= 0 or _announcing(pieces[at])), None)
+    if first is None or first > number:
+        return []
+    taken = _while_room(pieces, [at for at in inside if at >= first])
+    return taken if number in taken else []
+
+
+def _while_room(pieces: Sequence[Piece], numbers: Sequence[int], room: int = MOST) -> list[int]:
+    taken: list[int] = []
+    for at in numbers:
+        room -= len(pieces[at].text)
+        if room < 0:
+            break
+        taken.append(at)
+    return taken
+
+
+def _announcing(piece: Piece) -> bool:
+    return piece.kind in (UnitKind.SENTENCE, UnitKind.ITEM) and piece.text.endswith((":", "："))
 
 
 def wants_whole(kinds: Sequence[Kind]) -> bool:
@@ -61,7 +103,7 @@ def _around(pieces: Sequence[Piece], number: int, whole: bool) -> list[int]:
     run = [at for at, other in enumerate(pieces) if other.run == piece.run and other.quotable]
     if whole or piece.kind is UnitKind.CODE:
         return _bounded(pieces, lead, run, number)
-    if piece.kind is UnitKind.ITEM and piece.text.endswith((":", "：")):
+    if _announcing(piece):
         return [number, *_until_next_item(pieces, number)]
     return [number]
 
@@ -71,7 +113,7 @@ def _onward(pieces: Sequence[Piece], number: int, whole: bool) -> list[int]:
     taken, length = [number], len(pieces[number].text)
     for at in range(number + 1, len(pieces)):
         piece = pieces[at]
-        announced = pieces[at - 1].text.endswith((":", "：")) or (piece.run >= 0 and piece.run == pieces[at - 1].run)
+        announced = _announcing(pieces[at - 1]) or (piece.run >= 0 and piece.run == pieces[at - 1].run)
         wanted = announced or (whole and (piece.run >= 0 or _announces(pieces, at)))
         if not piece.quotable or not wanted or length + len(piece.text) > MOST:
             break
@@ -109,32 +151,55 @@ def _bounded(pieces: Sequence[Piece], lead: Sequence[int], run: Sequence[int], n
     return [*lead, *taken]
 
 
-def _continuations(block: Block, hits: Sequence[Hit]) -> Iterator[Block]:
-    """Lists go on where the next passage of the same document starts: its first run, as far as there is room."""
+def _continuations(block: Block, hits: Sequence[Hit], section: bool) -> Iterator[Block]:
+    """What goes on in the next passage of the same document, if it was found: the open list or code, or, of a whole
+    section, everything under the same heading; as far as there is room."""
     following = {hit.passage.start: hit.passage for hit in hits if hit.passage.document == block.passage.document}
     last, room = block, MOST - block.length
-    while last.numbers[-1] == len(read(last.passage).pieces) - 1 and last.pieces[-1].run >= 0:
-        start = next((at for at in range(last.passage.end, last.passage.end + 4) if at in following), None)
-        if start is None:
+    while last.numbers[-1] == len(read(last.passage).pieces) - 1:
+        passage = next(
+            (following[at] for at in range(last.passage.end, last.passage.end + _GAP) if at in following), None
+        )
+        if passage is None:
             return
-        numbers = _first_run(read(following[start]).pieces, last.pieces[-1].kind, room)
-        if not numbers:
+        pieces = read(passage).pieces
+        same = section and passage.heading == last.passage.heading
+        numbers = _same_section(pieces) if same else _first_run(pieces, last.pieces[-1])
+        taken = _while_room(pieces, numbers, room)
+        if not taken:
             return
-        last = Block(following[start], numbers)
+        last = Block(passage, tuple(taken))
         room -= last.length
         yield last
 
 
-def _first_run(pieces: Sequence[Piece], kind: UnitKind, room: int) -> tuple[int, ...]:
-    if not pieces or pieces[0].run < 0 or pieces[0].kind not in (kind, UnitKind.CODE):
-        return ()
-    taken: list[int] = []
-    for at, piece in enumerate(pieces):
-        room -= len(piece.text)
-        if piece.run != pieces[0].run or not piece.quotable or room < 0:
-            break
-        taken.append(at)
-    return tuple(taken)
+def _begun_before(block: Block, hits: Sequence[Hit]) -> list[Block]:
+    """The steps before step 2 or later at the top of a passage: the last run of the passage before, if it was found."""
+    first = block.pieces[0]
+    if block.numbers[0] != 0 or step_number(block.passage.text[first.start : first.end]) < 2:
+        return []
+    ends = range(block.passage.start - _GAP, block.passage.start + 1)
+    before = (hit.passage for hit in hits if hit.passage.document == block.passage.document)
+    passage = next((passage for passage in before if passage.end in ends), None)
+    pieces = read(passage).pieces if passage else ()
+    if passage is None or not pieces or pieces[-1].run < 0:
+        return []
+    lead = [pieces[-1].lead] if pieces[-1].lead >= 0 and pieces[pieces[-1].lead].quotable else []
+    run = [at for at, piece in enumerate(pieces) if piece.run == pieces[-1].run and piece.quotable]
+    fits = sum(len(pieces[at].text) for at in (*lead, *run)) + block.length <= MOST
+    return [Block(passage, (*lead, *run))] if fits else []
+
+
+def _same_section(pieces: Sequence[Piece]) -> list[int]:
+    return list(takewhile(lambda at: pieces[at].section < 0 and pieces[at].quotable, range(len(pieces))))
+
+
+def _first_run(pieces: Sequence[Piece], after: Piece) -> list[int]:
+    """The pieces at the top that go on with what `after` began."""
+    fits = tuple(UnitKind) if _announcing(after) else (after.kind, UnitKind.CODE)
+    if not pieces or (after.run < 0 and not _announcing(after)) or pieces[0].run < 0 or pieces[0].kind not in fits:
+        return []
+    return list(takewhile(lambda at: pieces[at].run == pieces[0].run and pieces[at].quotable, range(len(pieces))))
 
 
 # --- to text and citations --------------------------------------------------------------------------------------------
@@ -153,9 +218,16 @@ def _display(piece: Piece, text: str) -> str:
     if piece.kind is UnitKind.ROW:
         return _row(piece, text)
     if piece.kind is UnitKind.CODE:
-        return text[piece.start : piece.end]
+        return _code(piece, text)
     bullet = piece.kind is UnitKind.ITEM and text[piece.start] in "-*+"
     return "- " + piece.text if bullet else piece.text
+
+
+def _code(piece: Piece, text: str) -> str:
+    """Fenced again: a passage may have been cut inside the code, and indented code is none below a line of text."""
+    fence = "~~~" if "```" in piece.text else "```"
+    language = _LANGUAGE.match(text, piece.start)
+    return f"{fence}{language[1] if language else ''}\n{piece.text.rstrip()}\n{fence}"
 
 
 def _row(piece: Piece, text: str) -> str:

@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from indexer.analysis import analyse_question
 from router import support
 from router.kinds import kinds_of
-from router.types import Draft, Hit, Question, SearchResult
+from router.types import Draft, Hit, Question, SearchResult, UnitKind
 from services.generation.blocks import MOST, Block, Facts, cite, grow, render
 from services.generation.choosing import Choice, probabilities, rank
+from services.generation.conflict import find
 from services.generation.reading import read
 
 _HITS = 8  # passages that are read
@@ -45,13 +46,23 @@ def quote(question: str, found: SearchResult, facts: FactsOf) -> Draft:
     ranked = rank(hits, weights, kinds)
     if not ranked:
         return Draft("", (), ExtractiveGenerator.name)
-    answer = grow(ranked[0], hits, kinds)
-    said = answer + _context(answer, ranked, hits)
-    known = facts(list(dict.fromkeys(block.passage.document for block in said)))
+    known = facts(list(dict.fromkeys(hit.passage.document for hit in found.hits)))
+    conflict = find(ranked, hits, known)
+    best = conflict.first if conflict else ranked[0]
+    answer = grow(best, found.hits, kinds, weights)
+    features = _support(question, hits, weights, ranked, best, answer)
+    if conflict and not conflict.settled:
+        both = (answer[0], Block(hits[conflict.other.hit].passage, (conflict.other.number,)))
+        text = "\n".join(f"{render(block)} ({block.passage.document})" for block in both)
+        return _draft(text, both, known, features | {"conflict": 1.0})
+    stale = conflict.other if conflict else None
+    said = answer + _context(answer, [choice for choice in ranked if choice is not stale], hits)
+    return _draft("\n".join(map(render, said)), said, known, features)
+
+
+def _draft(text: str, said: Sequence[Block], known: Facts, support: Mapping[str, float]) -> Draft:
     citations = tuple(citation for block in said for citation in cite(block, known))
-    text = "\n".join(render(block) for block in said)
-    features = _support(question, hits, weights, ranked, answer)
-    return Draft(text, citations, ExtractiveGenerator.name, support=features)
+    return Draft(text, citations, ExtractiveGenerator.name, support=support)
 
 
 def _context(answer: Sequence[Block], ranked: Sequence[Choice], hits: Sequence[Hit]) -> list[Block]:
@@ -59,11 +70,12 @@ def _context(answer: Sequence[Block], ranked: Sequence[Choice], hits: Sequence[H
     terms = [block.terms for block in answer]
     room = MOST - sum(block.length for block in answer)
     out: list[Block] = []
-    for choice in ranked[1:]:
+    for choice in ranked:
         if len(out) == _CONTEXT or choice.score < ranked[0].score - _WORTH:
             break
         block = Block(hits[choice.hit].passage, (choice.number,))
-        if block.length <= room and not any(_repeats(choice.piece.terms, said) for said in terms):
+        alone = choice.piece.kind is not UnitKind.CODE and not choice.piece.text.endswith((":", "："))
+        if alone and block.length <= room and not any(_repeats(choice.piece.terms, said) for said in terms):
             out.append(block)
             terms.append(choice.piece.terms)
             room -= block.length
@@ -75,21 +87,28 @@ def _repeats(terms: frozenset[str], said: frozenset[str]) -> bool:
 
 
 def _support(
-    question: str, hits: Sequence[Hit], weights: Mapping[str, float], ranked: Sequence[Choice], answer: Sequence[Block]
+    question: str,
+    hits: Sequence[Hit],
+    weights: Mapping[str, float],
+    ranked: Sequence[Choice],
+    best: Choice,
+    answer: Sequence[Block],
 ) -> dict[str, float]:
-    best = ranked[0]
     passage = hits[best.hit].passage
     reading = read(passage)
     quoted = best.piece.above.union(*(block.terms for block in answer))
-    rival = next((other for other in ranked[1:] if not _repeats(other.piece.terms, best.piece.terms)), None)
+    everything = frozenset().union(*(read(hit.passage).words for hit in hits))
+    rival = next(
+        (other for other in ranked if other is not best and not _repeats(other.piece.terms, best.piece.terms)), None
+    )
     return {
         "coverage": support.coverage(weights, quoted),
         "coverage_best": support.coverage(weights, best.piece.terms | best.piece.above),
         "coverage_passage": support.coverage(weights, reading.words),
         "heading_match": support.coverage(weights, reading.title),
-        "rarest_covered": support.rarest_covered(weights, quoted),
-        "unit_probability": probabilities(ranked)[0],
-        "unit_margin": min((best.score - rival.score) / _WIDE_MARGIN, 1.0) if rival else 1.0,
+        "rarest_covered": support.rarest_covered(support.askable(weights, everything), quoted),
+        "unit_probability": probabilities(ranked)[ranked.index(best)],
+        "unit_margin": min(max(best.score - rival.score, 0.0) / _WIDE_MARGIN, 1.0) if rival else 1.0,
         "kind_fit": best.fit,
         "top_gap": support.top_gap(hits),
         "agreement": support.agreement(hits),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from indexer.analysis import analyse
@@ -16,7 +16,8 @@ _NUMBERED = re.compile(r"(?:[ ]{0,3}>[ ]?)*\s*(\d{1,9})[.)]")
 _INJECTION = re.compile(
     r"\b(?:ignore|disregard|forget|override)\b.{0,30}\b(?:previous|prior|above|earlier|all|your|system)\b.{0,30}"
     r"\b(?:instructions?|prompts?|rules|messages?|directions)\b"
-    r"|\byou are now\b.{0,40}\b(?:assistant|ai|bot|model|dan|developer mode)\b|\b(?:reveal|print|show)\b.{0,20}\bsystem prompt\b"
+    r"|\byou are now\b.{0,40}\b(?:assistant|ai|bot|model|dan|developer mode)\b|"
+    r"\b(?:reveal|print|show)\b.{0,20}\bsystem prompt\b"
     r"|(?:忽略|无视|忘记|忘掉|不要理会).{0,12}(?:之前|以上|前面|上述|上面|先前|所有|系统).{0,12}(?:指令|指示|提示|规则|要求|命令)"
     r"|你现在是.{0,20}(?:助手|模型|机器人)|(?:输出|泄露|显示).{0,8}系统提示",
     re.IGNORECASE | re.DOTALL,
@@ -28,9 +29,10 @@ class Piece:
     """One unit of a passage.
 
     start, end: offsets in the passage's text. text: without markup. terms: its search tokens. above: tokens of the
-    headings over it and, in a list or table, of the sentence that introduces it. lead: number of that sentence among
-    the pieces, or -1. run: pieces that are one list, table or chain of code share a number; -1 for plain sentences.
-    columns: the header's cells, for a table row. quotable: False for headings and for orders to the reader's machine.
+    headings over it and, in a list or table, of the sentence that introduces it. section: number of the heading over
+    it among the pieces, or -1 if that is the passage's own. lead: number of the introducing sentence, or -1.
+    run: pieces that are one list, table or chain of code share a number; -1 for plain sentences. columns: the header's
+    cells, for a table row. quotable: False for headings and for orders to the reader's machine.
     """
 
     kind: UnitKind
@@ -39,6 +41,7 @@ class Piece:
     text: str
     terms: frozenset[str]
     above: frozenset[str]
+    section: int
     lead: int
     run: int
     columns: tuple[str, ...]
@@ -71,7 +74,7 @@ class _Reader:
     def __init__(self, text: str, preamble: str, title: frozenset[str]) -> None:
         self.text, self.title = text, title
         self.columns = cells(preamble.strip().splitlines()[0]) if preamble.lstrip().startswith("|") else ()
-        self.section, self.lead, self.run, self.last_item = title, -1, -1, -1
+        self.headings, self.section, self.lead, self.run, self.last_item = title, -1, -1, -1, -1
         self.out: list[Piece] = []
 
     def pieces(self) -> tuple[Piece, ...]:
@@ -87,13 +90,13 @@ class _Reader:
         words = units.plain(raw)
         terms = frozenset(analyse(words))
         if kind is UnitKind.HEADING:
-            self.section, self.lead, self.last_item = self.title | terms, -1, -1
+            self.headings, self.section, self.lead, self.last_item = self.title | terms, len(self.out), -1, -1
         run = self._run_of(kind, raw, start)
         lead = self.lead if run >= 0 else -1
-        above = self.section | self.out[lead].terms if lead >= 0 else self.section
+        above = self.headings | self.out[lead].terms if lead >= 0 else self.headings
         columns = self.columns if kind is UnitKind.ROW else ()
         quotable = kind is not UnitKind.HEADING and bool(words.strip()) and not _INJECTION.search(words)
-        self.out.append(Piece(kind, start, end, words, terms, above, lead, run, columns, quotable))
+        self.out.append(Piece(kind, start, end, words, terms, above, self.section, lead, run, columns, quotable))
         if kind is UnitKind.SENTENCE and run < 0:
             self.lead = len(self.out) - 1
 
@@ -109,7 +112,7 @@ class _Reader:
             same = before.kind is kind or (self.last_item >= 0 and (kind is UnitKind.ITEM or self._indented(start)))
         else:
             same = False
-        if not same and kind is UnitKind.ITEM and self.last_item >= 0 and _number(raw) > 1:
+        if not same and kind is UnitKind.ITEM and self.last_item >= 0 and step_number(raw) > 1:
             self._join_since_last_item()
             same = True
         if not same:
@@ -121,14 +124,10 @@ class _Reader:
 
     def _join_since_last_item(self) -> None:
         """Step 2 follows step 1 however much stands between them: that is part of step 1."""
-        run = self.out[self.last_item].run
+        first = self.out[self.last_item]
         for number in range(self.last_item + 1, len(self.out)):
-            piece = self.out[number]
-            self.out[number] = Piece(
-                piece.kind, piece.start, piece.end, piece.text, piece.terms, piece.above, self.out[self.last_item].lead,
-                run, piece.columns, piece.quotable,
-            )  # fmt: skip
-        self.run, self.lead = run, self.out[self.last_item].lead
+            self.out[number] = replace(self.out[number], run=first.run, lead=first.lead)
+        self.run, self.lead = first.run, first.lead
 
     def _indented(self, start: int) -> bool:
         return self.text[start : start + 1] in " \t" or self.text[max(0, start - 1)] in " \t"
@@ -140,6 +139,7 @@ def cells(row: str) -> tuple[str, ...]:
     return tuple(units.plain(cell.strip()) for cell in _CELL.split(inner))
 
 
-def _number(raw: str) -> int:
+def step_number(raw: str) -> int:
+    """The number in front of a step, 0 for anything else."""
     found = _NUMBERED.match(raw)
     return int(found[1]) if found else 0
