@@ -225,7 +225,7 @@ COMMAND = (sys.executable, "-m", "services.cli")
 def _environment() -> dict[str, str]:
     """No setting of yours reaches the demo: it must not write into an installation's home or database."""
     others = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-    return others | {f"{PREFIX}HOME": str(HOME)}
+    return others | {f"{PREFIX}HOME": str(HOME), f"{PREFIX}LOG_LEVEL": "warning"}
 
 
 def _source_name(docs: str | None) -> str:
