@@ -127,10 +127,10 @@ def _local_weights(
             counts[hit.passage.document].update(one)
     return {
         document: {
-            token: idf * math.log(1 + (units[document] - count[token] + 0.5) / (count[token] + 0.5))
+            token: idf * math.log(1 + (number - counts[document][token] + 0.5) / (counts[document][token] + 0.5))
             for token, idf in weights.items()
         }
-        for document, count in counts.items()
+        for document, number in units.items()
     }
 
 
