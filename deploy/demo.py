@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,7 @@ class DemoFailed(AnswerloopError):
 
 def main() -> int:
     options = _options()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a killed demo stops its server too
     try:
         run(options)
     except AnswerloopError as exc:
@@ -117,17 +118,18 @@ def from_titles(source: str) -> Sequence[str]:
 
 
 def _about(title: str, language: str) -> str:
-    return f"关于“{title}”，文档里是怎么说的？" if language == "zh" else f"What do the documents say about {title}?"
+    return f"什么是{title.removeprefix('关于')}？" if language == "zh" else f"What is {title.removeprefix('About ')}?"
 
 
 @contextmanager
 def server(port: int) -> Iterator[str]:
     """A real `answerloop serve` for as long as the block runs; its address."""
-    process = subprocess.Popen([*COMMAND, "serve", "--port", str(free_port(port))], env=_environment())
+    command = [*COMMAND, "serve", "--port", str(free_port(port))]
+    process = subprocess.Popen(command, env=_environment(), start_new_session=True)  # Ctrl-C is for us to pass on, once
     try:
         yield _address(process)
     finally:
-        process.send_signal(signal.SIGINT)
+        process.terminate()
         process.wait()
 
 
@@ -216,7 +218,8 @@ def show_next(url: str, options: Options) -> None:
 
 def wait_for_interrupt() -> None:
     out.print("\nThe server keeps running; Ctrl-C stops it.")
-    signal.pause()
+    with suppress(KeyboardInterrupt):
+        signal.pause()
 
 
 COMMAND = (sys.executable, "-m", "services.cli")
