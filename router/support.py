@@ -13,6 +13,24 @@ from router.types import Hit
 Weights = Mapping[str, float]
 """Each token of the question with its inverse document frequency."""
 
+MEANING = {
+    "coverage": "share of the question's informative words that the quoted text or the headings over it hold",
+    "coverage_best": "the same for the single best sentence, item or row",
+    "coverage_passage": "the same for its whole passage",
+    "terms_found": "the same for everything that was found: low when the documents do not know the words at all",
+    "heading_match": "the same for the headings alone",
+    "rarest_covered": "1 when the rarest word of the question is in the quoted text or the headings over it",
+    "unit_probability": "how sure the choice among the sentences is, if one of those found answers",
+    "unit_margin": "how far the best sentence is ahead of the next one that says something else",
+    "kind_fit": "how well the best sentence fits the kind of question (a number for how many, …); 0.5 for no kind",
+    "top_gap": "how far the first passage is ahead of the second one",
+    "agreement": "share of the search channels whose own best passage is the first one",
+    "best_in_top": "1 when the best sentence is in the first passage",
+    "identifiers_covered": "share of the question's names, flags, versions and quantities in the quoted passage",
+    "conflict": "1 when two documents contradict each other and no date says which one holds",
+}
+"""What each feature of a quoted answer says; all are in 0..1."""
+
 _FIRST_WIDE = "\u2e80"  # where the scripts that are cut into characters begin
 _EXACT = re.compile(
     r"--?[A-Za-z][\w-]+|v?\d+(?:\.\d+)+|\d+\s?(?:[KMGT]i?B?|ms|s|min|h|天|秒|分钟|小时|年|月|%|％)(?![A-Za-z])"
@@ -29,7 +47,12 @@ def coverage(weights: Weights, words: Collection[str]) -> float:
 def askable(weights: Weights, known: Collection[str]) -> dict[str, float]:
     """Without pairs of Chinese characters that stand in none of the passages found: most are the end of one word and
     the start of the next, and no page would say them."""
-    return {token: idf for token, idf in weights.items() if token in known or len(token) != 2 or token[0] < _FIRST_WIDE}
+    return {token: idf for token, idf in weights.items() if token in known or not is_pair(token)}
+
+
+def is_pair(token: str) -> bool:
+    """Whether a token is two neighbouring characters of a script that is written without spaces."""
+    return len(token) == 2 and token[0] >= _FIRST_WIDE
 
 
 def rarest_covered(weights: Weights, words: Collection[str]) -> float:

@@ -25,7 +25,8 @@ _TYPICAL = 18.0  # tokens of a typical unit
 @dataclass(frozen=True, slots=True)
 class Shares:
     """How much each sign counts in a unit's score. Fitted as log-odds (softmax over the units of one question) on 600
-    questions each of SQuAD and CMRC and rounded; `above` and `code`, which paragraphs do not have, were set by hand."""
+    questions each of SQuAD and CMRC and rounded; headings count
+    like the sentence before, and `code`, which paragraphs do not have, was set by hand."""
 
     own: float = 4.0  # share of the question's idf in the unit
     local: float = 5.0  # the same, each word weighted once more by its rarity on the page
@@ -35,7 +36,6 @@ class Shares:
     best_unit: float = 0.8  # the search names it as the unit nearest to the question
     kind: float = 2.5  # fitness for the kind of question, from -0.5 to 0.5
     length: float = 0.35  # logarithm of the length, in typical units: short ones say little
-    question: float = -2.0  # it asks something itself
     code: float = -1.5  # code, where no code is wanted: it holds many words and explains nothing
 
 
@@ -64,10 +64,8 @@ def rank(
     for score, at, number, piece in scored:
         suits = fit(kinds, piece.kind, piece.text)
         score += shares.kind * (suits - 0.5)
-        if piece.kind is UnitKind.CODE:
-            score += 0.0 if wants_code else shares.code
-        elif piece.text.endswith(("?", "？")):
-            score += shares.question
+        if piece.kind is UnitKind.CODE and not wants_code:
+            score += shares.code
         choices.append(Choice(at, number, piece, score, suits))
     return sorted(choices, key=lambda choice: -choice.score)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from router.support import is_pair
 from router.types import Hit, UnitKind
 from services.generation.blocks import Facts
 from services.generation.choosing import Choice
@@ -29,13 +30,20 @@ class Conflict:
     settled: bool
 
 
-def find(ranked: Sequence[Choice], hits: Sequence[Hit], facts: Facts) -> Conflict | None:
-    """The best unit against the first close one of another document that says the same with other values."""
+def find(ranked: Sequence[Choice], hits: Sequence[Hit], asked: Collection[str], facts: Facts) -> Conflict | None:
+    """The best unit against the first close one of another document that says the same with other values.
+
+    asked: the question's tokens; both must hold the same ones, or they are about different things.
+    """
     best = ranked[0]
+    single = frozenset(token for token in asked if not is_pair(token))  # "不" makes other pairs, not another subject
+    held = best.piece.terms & single
     for other in ranked[1:]:
         if other.score < best.score - _NEAR:
             break
-        if hits[other.hit].passage.document != hits[best.hit].passage.document and contradict(best.piece, other.piece):
+        elsewhere = hits[other.hit].passage.document != hits[best.hit].passage.document
+        same = elsewhere and other.piece.terms & single == held
+        if same and contradict(best.piece, other.piece):
             return _judged(best, other, hits, facts)
     return None
 

@@ -47,7 +47,7 @@ def quote(question: str, found: SearchResult, facts: FactsOf) -> Draft:
     if not ranked:
         return Draft("", (), ExtractiveGenerator.name)
     known = facts(list(dict.fromkeys(hit.passage.document for hit in found.hits)))
-    conflict = find(ranked, hits, known)
+    conflict = find(ranked, hits, weights, known)
     best = conflict.first if conflict else ranked[0]
     answer = grow(best, found.hits, kinds, weights)
     features = _support(question, hits, weights, ranked, best, answer)
@@ -105,6 +105,7 @@ def _support(
         "coverage": support.coverage(weights, quoted),
         "coverage_best": support.coverage(weights, best.piece.terms | best.piece.above),
         "coverage_passage": support.coverage(weights, reading.words),
+        "terms_found": support.coverage(weights, everything),
         "heading_match": support.coverage(weights, reading.title),
         "rarest_covered": support.rarest_covered(support.askable(weights, everything), quoted),
         "unit_probability": probabilities(ranked)[ranked.index(best)],
@@ -112,6 +113,7 @@ def _support(
         "kind_fit": best.fit,
         "top_gap": support.top_gap(hits),
         "agreement": support.agreement(hits),
+        "best_in_top": float(best.hit == 0),
         "identifiers_covered": support.identifiers_covered(
             question, "\n".join((*passage.heading, passage.preamble, passage.text))
         ),

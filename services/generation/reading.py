@@ -14,8 +14,9 @@ _HOT = 4096  # passages kept read: about 20 kB each
 _CELL = re.compile(r"(?<!\\)\|")
 _NUMBERED = re.compile(r"(?:[ ]{0,3}>[ ]?)*\s*(\d{1,9})[.)]")
 _INJECTION = re.compile(
-    r"\b(?:ignore|disregard|forget|override)\b.{0,30}\b(?:previous|prior|above|earlier|all|your|system)\b.{0,30}"
-    r"\b(?:instructions?|prompts?|rules|messages?|directions)\b"
+    r"\b(?:ignore|disregard|forget|override)\b.{0,20}\b(?:previous|prior|above|earlier|preceding|your|system)\b.{0,30}"
+    r"\b(?:instructions|prompts?|rules|messages|directions)\b"
+    r"|\b(?:ignore|disregard|forget|override) (?:all|any|every)(?: of)?(?: the)? (?:instructions|prompts|rules)\b"
     r"|\byou are now\b.{0,40}\b(?:assistant|ai|bot|model|dan|developer mode)\b|"
     r"\b(?:reveal|print|show)\b.{0,20}\bsystem prompt\b"
     r"|(?:忽略|无视|忘记|忘掉|不要理会).{0,12}(?:之前|以上|前面|上述|上面|先前|所有|系统).{0,12}(?:指令|指示|提示|规则|要求|命令)"
@@ -28,11 +29,14 @@ _INJECTION = re.compile(
 class Piece:
     """One unit of a passage.
 
-    start, end: offsets in the passage's text. text: without markup. terms: its search tokens. above: tokens of the
-    headings over it and, in a list or table, of the sentence that introduces it. section: number of the heading over
-    it among the pieces, or -1 if that is the passage's own. lead: number of the introducing sentence, or -1.
-    run: pieces that are one list, table or chain of code share a number; -1 for plain sentences. columns: the header's
-    cells, for a table row. quotable: False for headings and for orders to the reader's machine.
+    start, end: offsets in the passage's text. text: without markup. terms: its search tokens.
+    above: tokens of the headings over it, of a question that stands above it and, in a list or table, of the sentence
+        that introduces it.
+    section: number of the heading over it among the pieces, or -1 if that is the passage's own.
+    lead: number of the sentence that introduces its list, table or code, or -1.
+    run: pieces that are one list, table or chain of code share a number; -1 for plain sentences.
+    columns: the header's cells, for a table row.
+    quotable: False for headings, for questions and for orders to the reader's machine.
     """
 
     kind: UnitKind
@@ -75,6 +79,7 @@ class _Reader:
         self.text, self.title = text, title
         self.columns = cells(preamble.strip().splitlines()[0]) if preamble.lstrip().startswith("|") else ()
         self.headings, self.section, self.lead, self.run, self.last_item = title, -1, -1, -1, -1
+        self.asked: frozenset[str] = frozenset()  # words of the question that stands above, as on pages of such pairs
         self.out: list[Piece] = []
 
     def pieces(self) -> tuple[Piece, ...]:
@@ -89,13 +94,17 @@ class _Reader:
     def _take(self, kind: UnitKind, start: int, end: int, raw: str) -> None:
         words = units.plain(raw)
         terms = frozenset(analyse(words))
+        asks = words.endswith(("?", "？")) and kind in (UnitKind.SENTENCE, UnitKind.ITEM)
         if kind is UnitKind.HEADING:
             self.headings, self.section, self.lead, self.last_item = self.title | terms, len(self.out), -1, -1
+            self.asked = frozenset()
+        elif asks:
+            self.asked = terms
         run = self._run_of(kind, raw, start)
         lead = self.lead if run >= 0 else -1
-        above = self.headings | self.out[lead].terms if lead >= 0 else self.headings
+        above = self.headings | self.asked | (self.out[lead].terms if lead >= 0 else frozenset())
         columns = self.columns if kind is UnitKind.ROW else ()
-        quotable = kind is not UnitKind.HEADING and bool(words.strip()) and not _INJECTION.search(words)
+        quotable = kind is not UnitKind.HEADING and not asks and bool(words.strip()) and not _INJECTION.search(words)
         self.out.append(Piece(kind, start, end, words, terms, above, self.section, lead, run, columns, quotable))
         if kind is UnitKind.SENTENCE and run < 0:
             self.lead = len(self.out) - 1

@@ -1,0 +1,82 @@
+"""Kinds of question, in both languages, and what fits them."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from router.kinds import Kind, fit, kinds_of
+from router.types import UnitKind
+
+
+@pytest.mark.parametrize(
+    ("question", "kind"),
+    [
+        ("How many connections are allowed?", Kind.COUNT),
+        ("一个集群最多可以有多少个节点？", Kind.COUNT),
+        ("What is the default port?", Kind.DEFAULT),
+        ("缓存默认多大", Kind.DEFAULT),
+        ("How do I add a node?", Kind.HOW_TO),
+        ("怎么添加节点", Kind.HOW_TO),
+        ("如何備份", Kind.HOW_TO),
+        ("Which parameter limits the cache?", Kind.COMMAND),
+        ("重启用哪个命令", Kind.COMMAND),
+        ("What are the log levels?", Kind.LIST),
+        ("支持哪些系统", Kind.LIST),
+        ("Why is the replica behind?", Kind.WHY),
+        ("为什么备库有延迟", Kind.WHY),
+        ("Can I use it offline?", Kind.WHETHER),
+        ("and can I use it offline?", Kind.WHETHER),
+        ("可以离线使用吗", Kind.WHETHER),
+        ("是否支持 ARM", Kind.WHETHER),
+        ("What is a snapshot?", Kind.WHAT_IS),
+        ("什么是快照", Kind.WHAT_IS),
+        ("When was it released?", Kind.WHEN),
+        ("什么时候发布的", Kind.WHEN),
+        ("Where are the logs?", Kind.WHERE),
+        ("日志在哪里", Kind.WHERE),
+        ("Who maintains it?", Kind.WHO),
+        ("谁负责维护", Kind.WHO),
+    ],
+)
+def test_asking_words(question: str, kind: Kind) -> None:
+    assert kind in kinds_of(question)
+
+
+@pytest.mark.parametrize("question", ["When did it start?", "它是什么？", "How does it work?", "那么多节点怎么管理"])
+def test_yes_or_no_only_where_nothing_else_is_asked(question: str) -> None:
+    assert Kind.WHETHER not in kinds_of(question)
+
+
+def test_no_kind() -> None:
+    assert kinds_of("shared buffers") == ()
+    assert fit((), UnitKind.CODE, "x") == 0.5
+
+
+@pytest.mark.parametrize(
+    ("kind", "good", "bad"),
+    [
+        (Kind.COUNT, "At most 128 connections.", "Connections are pooled."),
+        (Kind.COUNT, "最多 128 个连接。", "连接会放入连接池。"),
+        (Kind.DEFAULT, "端口默认为 5432。", "端口可以修改。"),
+        (Kind.DEFAULT, "It is off by default, the default is 5.", "It can be changed."),
+        (Kind.WHY, "因为网络有延迟。", "网络有延迟。"),
+        (Kind.WHY, "It lags because the network is slow.", "It lags."),
+        (Kind.WHETHER, "不支持离线使用。", "离线手册见下页。"),
+        (Kind.WHEN, "It was released in May 2021.", "It was released."),
+        (Kind.WHERE, "日志位于 /var/log 目录。", "日志按天滚动。"),
+    ],
+)
+def test_a_fitting_sentence_fits_better(kind: Kind, good: str, bad: str) -> None:
+    assert fit((kind,), UnitKind.SENTENCE, good) > fit((kind,), UnitKind.SENTENCE, bad)
+
+
+def test_code_suits_how_to_and_not_why() -> None:
+    assert fit((Kind.HOW_TO,), UnitKind.CODE, "x") > fit((Kind.HOW_TO,), UnitKind.SENTENCE, "x")
+    assert fit((Kind.WHY,), UnitKind.CODE, "x") == 0.0
+
+
+@given(st.text(), st.text(), st.sampled_from(UnitKind))
+def test_any_text_has_a_fit(question: str, text: str, unit: UnitKind) -> None:
+    assert 0.0 <= fit(kinds_of(question), unit, text) <= 1.0

@@ -1,0 +1,54 @@
+"""What a quoted answer says about itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from router import support
+from router.types import Hit, Passage
+
+WEIGHTS = {"node": 1.0, "port": 3.0}
+
+
+def hit(fused: float, **scores: float) -> Hit:
+    return Hit(Passage("0" * 32, "a.md", (), 0, 1, "x", "en"), scores, fused)
+
+
+def test_coverage_is_a_share_of_idf() -> None:
+    assert support.coverage(WEIGHTS, {"port", "other"}) == 0.75
+    assert support.coverage(WEIGHTS, set()) == 0.0
+    assert support.coverage({}, {"port"}) == 0.0
+
+
+def test_rarest() -> None:
+    assert support.rarest_covered(WEIGHTS, {"port"}) == 1.0
+    assert support.rarest_covered(WEIGHTS, {"node"}) == 0.0
+    assert support.rarest_covered({}, {"node"}) == 0.0
+
+
+def test_pairs_across_words_are_not_asked_for() -> None:
+    weights = {"何备": 9.0, "备份": 5.0, "备": 2.0, "x9": 8.0}
+    assert support.askable(weights, {"备份", "备"}) == {"备份": 5.0, "备": 2.0, "x9": 8.0}
+
+
+@pytest.mark.parametrize(
+    ("question", "text", "share"),
+    [
+        ("what does max_connections do", "`max_connections` limits", 1.0),
+        ("what does max_connections do", "`max_workers` limits", 0.0),
+        ("is --force needed in 2.1", "use --force in version 2.0", 0.5),
+        ("能存 64 MB 吗", "最多 64MB", 1.0),
+        ("能存 64 MB 吗", "最多 64 KB", 0.0),
+        ("how do I start", "anything", 1.0),
+    ],
+)
+def test_identifiers(question: str, text: str, share: float) -> None:
+    assert support.identifiers_covered(question, text) == share
+
+
+def test_gap_and_agreement() -> None:
+    hits = [hit(0.8, bm25=5.0, dense=0.2), hit(0.6, bm25=4.0, dense=0.3)]
+    assert support.top_gap(hits) == pytest.approx(0.25)
+    assert support.agreement(hits) == 0.5
+    assert support.top_gap(hits[:1]) == 1.0
+    assert support.top_gap([]) == support.agreement([]) == 0.0
