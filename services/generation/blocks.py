@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise, takewhile
+from itertools import takewhile
 
 from indexer.analysis import analyse
 from router.kinds import Kind
@@ -55,7 +55,7 @@ def grow(choice: Choice, hits: Sequence[Hit], kinds: Sequence[Kind], weights: Ma
     steps = _section_steps(passage, choice.number, weights) if whole and Kind.HOW_TO in kinds else []
     block = Block(passage, tuple(steps or _around(pieces, choice.number, whole)))
     begun = _begun_before(block, hits) if whole else []
-    going_on = whole or _announcing(block.pieces[-1])
+    going_on = whole or announces(block.pieces[-1])
     return [*begun, block, *(_continuations(block, hits, bool(steps)) if going_on else ())]
 
 
@@ -70,7 +70,7 @@ def _section_steps(passage: Passage, number: int, weights: Mapping[str, float]) 
     if coverage(weights, heading) < _NAMED:
         return []
     inside = [at for at, piece in enumerate(pieces) if piece.section == section and piece.quotable]
-    first = next((at for at in inside if pieces[at].run >= 0 or _announcing(pieces[at])), None)
+    first = next((at for at in inside if pieces[at].run >= 0 or announces(pieces[at])), None)
     if first is None or first > number:
         return []
     taken = _while_room(pieces, [at for at in inside if at >= first])
@@ -87,7 +87,8 @@ def _while_room(pieces: Sequence[Piece], numbers: Sequence[int], room: int = MOS
     return taken
 
 
-def _announcing(piece: Piece) -> bool:
+def announces(piece: Piece) -> bool:
+    """Whether what it says only begins here: it ends with a colon."""
     return piece.kind in (UnitKind.SENTENCE, UnitKind.ITEM) and piece.text.endswith((":", "："))
 
 
@@ -103,7 +104,7 @@ def _around(pieces: Sequence[Piece], number: int, whole: bool) -> list[int]:
     run = [at for at, other in enumerate(pieces) if other.run == piece.run and other.quotable]
     if whole or piece.kind is UnitKind.CODE:
         return _bounded(pieces, lead, run, number)
-    if _announcing(piece):
+    if announces(piece):
         return [number, *_until_next_item(pieces, number)]
     return [number]
 
@@ -113,7 +114,7 @@ def _onward(pieces: Sequence[Piece], number: int, whole: bool) -> list[int]:
     taken, length = [number], len(pieces[number].text)
     for at in range(number + 1, len(pieces)):
         piece = pieces[at]
-        announced = _announcing(pieces[at - 1]) or (piece.run >= 0 and piece.run == pieces[at - 1].run)
+        announced = announces(pieces[at - 1]) or (piece.run >= 0 and piece.run == pieces[at - 1].run)
         wanted = announced or (whole and (piece.run >= 0 or _announces(pieces, at)))
         if not piece.quotable or not wanted or length + len(piece.text) > MOST:
             break
@@ -196,8 +197,8 @@ def _same_section(pieces: Sequence[Piece]) -> list[int]:
 
 def _first_run(pieces: Sequence[Piece], after: Piece) -> list[int]:
     """The pieces at the top that go on with what `after` began."""
-    fits = tuple(UnitKind) if _announcing(after) else (after.kind, UnitKind.CODE)
-    if not pieces or (after.run < 0 and not _announcing(after)) or pieces[0].run < 0 or pieces[0].kind not in fits:
+    fits = tuple(UnitKind) if announces(after) else (after.kind, UnitKind.CODE)
+    if not pieces or (after.run < 0 and not announces(after)) or pieces[0].run < 0 or pieces[0].kind not in fits:
         return []
     return list(takewhile(lambda at: pieces[at].run == pieces[0].run and pieces[at].quotable, range(len(pieces))))
 
@@ -207,11 +208,19 @@ def _first_run(pieces: Sequence[Piece], after: Piece) -> list[int]:
 
 def render(block: Block) -> str:
     """The pieces as they read: list items with their marks, rows with their column names, code with its fences."""
-    pieces = block.pieces
-    out = _display(pieces[0], block.passage.text) if pieces else ""
-    for before, piece in pairwise(pieces):
-        out += _glue(before, piece, block.passage.text) + _display(piece, block.passage.text)
+    text, pieces = block.passage.text, block.pieces
+    outermost = min((_indent(piece, text) for piece in pieces if piece.kind is UnitKind.ITEM), default=0)
+    out = ""
+    for before, piece in zip([None, *pieces], pieces, strict=False):
+        nested = " " * (_indent(piece, text) - outermost) if piece.kind is UnitKind.ITEM else ""
+        out += (_glue(before, piece, text) if before else "") + nested + _display(piece, text)
     return out
+
+
+def _indent(piece: Piece, text: str) -> int:
+    """Columns in front of it on its line, 0 when there is more than white space."""
+    before = text[text.rfind("\n", 0, piece.start) + 1 : piece.start]
+    return len(before.expandtabs(4)) if before.isspace() else 0
 
 
 def _display(piece: Piece, text: str) -> str:

@@ -19,6 +19,7 @@ from router.types import Hit, UnitKind
 from services.generation.reading import Piece, Reading, read
 
 _LOOKED_AT = 24  # units, by their words alone, whose fitness for the kind of question is looked at
+_READ = 400  # characters of a unit that are read for its kind: what it says about that stands early
 _TYPICAL = 18.0  # tokens of a typical unit
 
 
@@ -62,7 +63,7 @@ def rank(
     wants_code = Kind.HOW_TO in kinds or Kind.COMMAND in kinds
     choices = []
     for score, at, number, piece in scored:
-        suits = fit(kinds, piece.kind, piece.text)
+        suits = fit(kinds, piece.kind, piece.text[:_READ])
         score += shares.kind * (suits - 0.5)
         if piece.kind is UnitKind.CODE and not wants_code:
             score += shares.code

@@ -6,14 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 
 from indexer.analysis import analyse_question
 from router import support
-from router.kinds import kinds_of
+from router.kinds import Kind, kinds_of
 from router.types import Draft, Hit, Question, SearchResult, UnitKind
-from services.generation.blocks import MOST, Block, Facts, cite, grow, render
+from services.generation.blocks import MOST, Block, Facts, announces, cite, grow, render
 from services.generation.choosing import Choice, probabilities, rank
 from services.generation.conflict import find
 from services.generation.reading import read
 
 _HITS = 8  # passages that are read
+_TRIED = 3  # units that are tried when the best one only announces what was not found
 _CONTEXT = 2  # further units after the answer
 _WORTH = 3.0  # log-odds behind the answer, from which a unit is no longer worth saying after it
 _WIDE_MARGIN = 5.0  # log-odds between the best unit and the next that says something else: surely the best
@@ -48,8 +49,7 @@ def quote(question: str, found: SearchResult, facts: FactsOf) -> Draft:
         return Draft("", (), ExtractiveGenerator.name)
     known = facts(list(dict.fromkeys(hit.passage.document for hit in found.hits)))
     conflict = find(ranked, hits, weights, known)
-    best = conflict.first if conflict else ranked[0]
-    answer = grow(best, found.hits, kinds, weights)
+    best, answer = _whole_answer([conflict.first] if conflict else ranked[:_TRIED], found, kinds, weights)
     features = _support(question, hits, weights, ranked, best, answer)
     if conflict and not conflict.settled:
         both = (answer[0], Block(hits[conflict.other.hit].passage, (conflict.other.number,)))
@@ -58,6 +58,17 @@ def quote(question: str, found: SearchResult, facts: FactsOf) -> Draft:
     stale = conflict.other if conflict else None
     said = answer + _context(answer, [choice for choice in ranked if choice is not stale], hits)
     return _draft("\n".join(map(render, said)), said, known, features)
+
+
+def _whole_answer(
+    likely: Sequence[Choice], found: SearchResult, kinds: Sequence[Kind], weights: Mapping[str, float]
+) -> tuple[Choice, list[Block]]:
+    """The first that does not break off where it announces something; if all do, the best."""
+    for choice in likely:
+        answer = grow(choice, found.hits, kinds, weights)
+        if not announces(answer[-1].pieces[-1]):
+            return choice, answer
+    return likely[0], grow(likely[0], found.hits, kinds, weights)
 
 
 def _draft(text: str, said: Sequence[Block], known: Facts, support: Mapping[str, float]) -> Draft:
@@ -74,7 +85,7 @@ def _context(answer: Sequence[Block], ranked: Sequence[Choice], hits: Sequence[H
         if len(out) == _CONTEXT or choice.score < ranked[0].score - _WORTH:
             break
         block = Block(hits[choice.hit].passage, (choice.number,))
-        alone = choice.piece.kind is not UnitKind.CODE and not choice.piece.text.endswith((":", "："))
+        alone = choice.piece.kind is not UnitKind.CODE and not announces(choice.piece)
         if alone and block.length <= room and not any(_repeats(choice.piece.terms, said) for said in terms):
             out.append(block)
             terms.append(choice.piece.terms)

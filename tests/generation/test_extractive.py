@@ -136,6 +136,18 @@ def test_steps_that_are_further_away_are_not_joined() -> None:
     assert "1. Stop the server.\n2. Copy the backup.\n3." not in draft.text
 
 
+def test_nested_items_stay_nested() -> None:
+    text = "To clean up, do this:\n\n- Stop the server.\n  - Wait for it.\n- Clean up the logs.\n"
+    expected = "To clean up, do this:\n- Stop the server.\n  - Wait for it.\n- Clean up the logs."
+    assert ask("How do I clean up?", passage(text)).text == expected
+
+
+def test_an_answer_does_not_end_where_it_should_begin() -> None:
+    cut = passage("Resize a volume with these commands:")
+    whole = passage("A volume is resized by the console.", "docs/b.md")
+    assert ask("How do I resize a volume?", cut, whole).text == whole.text
+
+
 def test_what_is_announced_is_quoted_too() -> None:
     text = "Before you resize a volume you must disable snapshots:\n\n- Turn off the scheduler.\n- Delete the lock.\n"
     draft = ask("What must be disabled to resize a volume?", passage(text))
