@@ -174,10 +174,10 @@ class Searcher:
         ]
 
     def _rows(self, found: Found) -> Rows:
-        """The candidates of all channels, each once, in the order they came."""
-        keys = list(dict.fromkeys(key for keys, _ in found.values() for key in keys))
-        at = np.searchsorted(self._keys, np.array(keys, np.uint64))
-        return np.asarray(self._order[np.minimum(at, len(self._keys) - 1)], np.int64)
+        """The candidates of all channels, each once, in row order: equal scores then always come out the same way."""
+        keys = {key for keys, _ in found.values() for key in keys}
+        at = np.searchsorted(self._keys, np.fromiter(keys, np.uint64, len(keys)))
+        return np.sort(np.asarray(self._order[np.minimum(at, len(self._keys) - 1)], np.int64))
 
     def _passage_scores(self, one: _Prepared, found: Found, rows: Rows) -> dict[str, Floats]:
         """Channel → score of every candidate, also of those that another channel brought."""
