@@ -16,16 +16,20 @@ from router.types import Document, Location, Passage, Skipped
 
 _SCHEMA = """
 CREATE TABLE documents (
-    path TEXT PRIMARY KEY, source TEXT, title TEXT, language TEXT, text TEXT, revision TEXT, content_hash TEXT,
-    modified TEXT, aliases TEXT, signature BLOB, same_as TEXT);
+    path TEXT PRIMARY KEY, source TEXT, title TEXT, language TEXT, revision TEXT, content_hash TEXT, modified TEXT,
+    aliases TEXT, same_as TEXT, signature BLOB, text TEXT);
 CREATE TABLE passages (
     row INTEGER PRIMARY KEY, id TEXT UNIQUE, document TEXT, heading TEXT, start INTEGER, end INTEGER, text TEXT,
     language TEXT, preamble TEXT, also_at TEXT);
 CREATE INDEX passages_of_document ON passages (document);
 CREATE TABLE skipped (path TEXT, reason TEXT, content_hash TEXT);
 """
-_DOCUMENT = "path, source, title, language, text, revision, content_hash, modified, aliases"
+# The text stands last: SQLite reads a row from its start, and what is behind a long text costs the whole of it.
+_DOCUMENT = "path, source, title, language, revision, content_hash, modified, aliases, text"
 _PASSAGE = "id, document, heading, start, end, text, language, preamble, also_at"
+
+Facts = dict[str, tuple[str, str | None, tuple[str, ...]]]
+"""Path → revision, modification date and aliases: what a citation says about its document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +89,9 @@ class Content:
         rows = self._connection.execute("SELECT path, content_hash, revision FROM documents")
         return {path: (content_hash, revision) for path, content_hash, revision in rows}
 
-    def facts(self, paths: Sequence[str]) -> dict[str, tuple[str, str | None, tuple[str, ...]]]:
-        """Path → revision, modification date and aliases: what a citation says about its document."""
-        marks = ",".join("?" * len(paths))
-        rows = self._connection.execute(
-            f"SELECT path, revision, modified, aliases FROM documents WHERE path IN ({marks})", list(paths)
-        )
+    def facts(self) -> Facts:
+        """Of all documents: some hundred bytes each, so that an answer need not go to the disk for them."""
+        rows = self._connection.execute("SELECT path, revision, modified, aliases FROM documents")
         return {row[0]: (row[1], row[2], tuple(json.loads(row[3]))) for row in rows}
 
     def skipped(self) -> list[Skipped]:
@@ -112,7 +113,7 @@ def write(
         connection.execute("PRAGMA synchronous = OFF")  # the build flushes the whole folder before it is used
         connection.executescript(_SCHEMA)
         connection.executemany(
-            "INSERT INTO documents VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+            f"INSERT INTO documents ({_DOCUMENT}, signature, same_as) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
             ((*_document_row(item.document), item.signature, item.same_as) for item in documents),
         )
         connection.executemany(
@@ -131,16 +132,16 @@ def _document_row(document: Document) -> tuple[object, ...]:
         document.source,
         document.title,
         document.language,
-        document.text,
         document.revision,
         document.content_hash,
         document.modified,
         json.dumps(document.aliases, ensure_ascii=False),
+        document.text,
     )
 
 
 def _document(row: Sequence[object]) -> Document:
-    path, source, title, language, text, revision, content_hash, modified, aliases = row
+    path, source, title, language, revision, content_hash, modified, aliases, text = row
     return Document(
         str(path), str(source), str(title), str(language), str(text), str(revision), str(content_hash),
         None if modified is None else str(modified), tuple(json.loads(str(aliases))),

@@ -26,7 +26,7 @@ from services.store.records import now
 from services.store.sql import SqlStore
 
 if TYPE_CHECKING:
-    from indexer.content import Content
+    from indexer.content import Facts
     from indexer.search import BatchingRetriever
     from router.ports import Embedder, Engines
 
@@ -96,9 +96,8 @@ def open_retriever(settings: Settings, version: str) -> BatchingRetriever:
     return BatchingRetriever(Searcher(folder, engine, embedder))
 
 
-def citations(content: Content, hits: Sequence[Hit]) -> tuple[Citation, ...]:
+def citations(facts: Facts, hits: Sequence[Hit]) -> tuple[Citation, ...]:
     """Whole passages as citations, for "maybe useful"."""
-    facts = content.facts(list({hit.passage.document for hit in hits}))
     return tuple(_citation(hit, *facts[hit.passage.document]) for hit in hits)
 
 
@@ -175,7 +174,8 @@ class System:
 
     async def _open(self, release: Release) -> _Serving:
         retriever = await asyncio.to_thread(open_retriever, self.settings, release.index_version)
-        quoting = ExtractiveGenerator(retriever.searcher.content.facts)
+        facts = await asyncio.to_thread(retriever.searcher.content.facts)
+        quoting = ExtractiveGenerator(lambda _paths: facts)
         parts = Parts(
             retriever=retriever,
             generator=quoting,
@@ -183,7 +183,7 @@ class System:
             calibration=await calibration_of(self.store, release.calibration),
             store=self.store,
             release=release.id,
-            cite=lambda hits: citations(retriever.searcher.content, hits),
+            cite=lambda hits: citations(facts, hits),
             new_id=lambda: uuid.uuid4().hex,
             now=now,
         )

@@ -69,10 +69,11 @@ def measure(name: str, searcher: Searcher, half: str, show: bool) -> dict[str, A
     kept = [row for number, row in enumerate(asked) if half == "all" or number % 2 == (half == "odd")]
     found = search(searcher, [row["question"] for row in kept])
     begun = time.perf_counter()
-    drafts = [quote(row["question"], result, searcher.content.facts) for row, result in zip(kept, found, strict=True)]
+    facts = searcher.content.facts()
+    drafts = [quote(row["question"], result, lambda _paths: facts) for row, result in zip(kept, found, strict=True)]
     first = time.perf_counter()
     for row, result in zip(kept, found, strict=True):
-        quote(row["question"], result, searcher.content.facts)
+        quote(row["question"], result, lambda _paths: facts)
     again = time.perf_counter()
     judge = paragraph_figures if name in PARAGRAPHS else page_figures
     figures = judge(kept, found, drafts, show)

@@ -1,0 +1,248 @@
+"""`POST /ask` over a real server and a real corpus, beside a bare loop over the same embedder and index.
+
+    python -m tests.bench.ask [--language en|zh] [--home FOLDER] [--seconds 8]
+
+Prints one JSON object. The index (20,000 passages and more) is built first, in FOLDER if one is given, and found there
+by the next run. Every question is asked once: headings of the corpus, and stretches of its sentences. The server, the
+load and the bare loop are processes of their own and share the machine; the bare loop runs before and after the load,
+so compare `ratio` rather than the figures of two days.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import itertools
+import json
+import os
+import random
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import uvloop
+
+from indexer.analysis import analyse_question, question_language, term_id
+from indexer.backends import sentence_transformer
+from indexer.backends.qdrant_edge import EdgeIndex
+from indexer.build import version_folder, versions
+from indexer.content import Content
+from indexer.corpus_embedder import CorpusEmbedder
+from router.ports import EngineQuery
+from tests.processes import report, serving
+
+CORPORA = Path(__file__).resolve().parents[3] / "shared" / "data" / "corpora"
+SOURCES = {
+    "zh": {"tidb": "tidb_docs_cn"},
+    "en": {"pg": "postgresql_sgml_en", "redis": "redis_doc_en", "fastapi": "fastapi_en_zh/docs/en"},
+}
+TEMPLATES = {
+    "zh": ("如何理解{}？", "{}怎么配置？", "{}有什么限制？", "{}是什么意思？"),
+    "en": ("How do I use {}?", "What does the manual say about {}?", "How does {} work?", "What is {} for?"),
+}
+PER_CHANNEL = 60  # as `indexer.search` asks the engine
+ASKERS = 32
+_HEAD = "POST /ask HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--language", choices=tuple(SOURCES), default="en")
+    parser.add_argument("--home", type=Path, help="keep the index here")
+    parser.add_argument("--seconds", type=float, default=8.0, help="of load, at each number of askers")
+    parser.add_argument("--bare", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.bare:
+        return print(json.dumps(bare(options.home, options.language, options.seconds)))
+    with tempfile.TemporaryDirectory() as folder:
+        home = (options.home or Path(folder)).resolve()
+        return print(json.dumps(measure(home, options.language, options.seconds), indent=1))
+
+
+def measure(home: Path, language: str, seconds: float) -> dict[str, Any]:
+    passages = indexed(home, language)
+    load = [os.getloadavg()[0]]
+    loops = [_bare_process(home, language, seconds / 2)]
+    with serving(home, log_level="warning") as served:
+        asked = [uvloop.run(ask(served.url, bodies(home, language, seed), seconds, n)) for seed, n in rounds()][1:]
+        memory = _memory(served.process.pid)
+    loops.append(_bare_process(home, language, seconds / 2))
+    load.append(os.getloadavg()[0])
+    loop = {name: round(statistics.mean(one[name] for one in loops), 3) for name in loops[0]}
+    return {
+        "language": language,
+        "passages": passages,
+        "load_average": load,
+        "ask": asked,
+        "bare": loop,
+        "ratio": {
+            "one": round(asked[0]["p50_ms"] / loop["p50_ms"], 3),
+            "many": round(loop["per_second_in_batches"] / asked[1]["per_second"], 3),
+        },
+        "server_mib": memory,
+    }
+
+
+def rounds() -> list[tuple[int, int]]:
+    """(seed, askers): warming up first."""
+    return [(0, ASKERS), (1, 1), (2, ASKERS)]
+
+
+def indexed(home: Path, language: str) -> int:
+    """Passages of the newest version, which is made if there is none."""
+    if not (home.is_dir() and versions(home / "index")):
+        sources = [
+            argument for name, folder in SOURCES[language].items() for argument in ("-s", f"{name}={CORPORA / folder}")
+        ]
+        report(home, "index", *sources, corpus_seconds=30)
+    return versions(home / "index")[-1].passages
+
+
+def questions(home: Path, language: str, seed: int) -> Iterator[str]:
+    """Distinct ones, without end; two seeds share none."""
+    manifest = versions(home / "index")[-1]
+    content = Content(version_folder(home / "index", manifest.id) / "content.db")
+    rng = random.Random(7)
+    passages = [passage for passage in content.all_passages() if passage.language == language]
+    content.close()
+    seen: set[str] = set()
+    for number in itertools.count():
+        passage = rng.choice(passages)
+        text = _from_heading(passage.heading, language, rng) if number % 3 else _from_text(passage.text, language, rng)
+        if text and text not in seen:
+            seen.add(text)
+            if len(seen) % 3 == seed:
+                yield text
+
+
+def _from_heading(heading: Sequence[str], language: str, rng: random.Random) -> str:
+    joined = (" 的 " if language == "zh" else " in ").join(reversed(heading[-2:])).replace("`", "")
+    words = joined[:30] if language == "zh" else " ".join(joined.split()[:8])
+    return rng.choice(TEMPLATES[language]).format(words) if len(words) > 3 else ""
+
+
+def _from_text(text: str, language: str, rng: random.Random) -> str:
+    lines = [line for line in re.split(r"[。.\n]", text) if 20 < len(line) < 200 and line[:1].isalnum()]
+    if not lines:
+        return ""
+    line = re.sub(r"[`*_\[\]()]", " ", rng.choice(lines))
+    return f"{line[:24]}吗？" if language == "zh" else f"why {' '.join(line.split()[:9])}?"
+
+
+def bodies(home: Path, language: str, seed: int) -> Iterator[bytes]:
+    ready = list(itertools.islice(questions(home, language, seed), 12_000))  # made before the clock runs
+    return iter([orjson.dumps({"question": question}) for question in ready])
+
+
+async def ask(url: str, requests: Iterator[bytes], seconds: float, askers: int) -> dict[str, Any]:
+    replies: list[tuple[float, dict[str, Any]]] = []
+    host, port = url.removeprefix("http://").split(":")
+    began = time.perf_counter()
+    await asyncio.gather(*(_asker(host, int(port), requests, began + seconds, replies) for _ in range(askers)))
+    took = time.perf_counter() - began
+    times = sorted(milliseconds for milliseconds, _ in replies)
+    stages: dict[str, list[float]] = defaultdict(list)
+    for _, reply in replies:
+        for name, value in reply["timings_ms"].items():
+            stages[name].append(value)
+    grounded = [milliseconds for milliseconds, reply in replies if reply["route"] == "grounded"]
+    return {
+        "askers": askers,
+        "asked": len(replies),
+        "per_second": round(len(replies) / took, 1),
+        "p50_ms": round(statistics.median(times), 3),
+        "p95_ms": round(times[int(len(times) * 0.95)], 3),
+        "p50_grounded_ms": round(statistics.median(grounded), 3) if grounded else None,
+        "grounded": round(len(grounded) / len(replies), 3),
+        "stages_p50_ms": {name: round(statistics.median(values), 3) for name, values in stages.items()},
+    }
+
+
+async def _asker(
+    host: str, port: int, requests: Iterator[bytes], until: float, replies: list[tuple[float, dict[str, Any]]]
+) -> None:
+    reader, writer = await asyncio.open_connection(host, port)
+    while time.perf_counter() < until and (body := next(requests, None)) is not None:
+        began = time.perf_counter()
+        writer.write(_HEAD.format(host, len(body)).encode() + body)
+        top = await reader.readuntil(b"\r\n\r\n")
+        length = int(top.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+        reply = await reader.readexactly(length)
+        if not top.startswith(b"HTTP/1.1 200"):
+            raise RuntimeError(f"unexpected reply: {top.decode()}{reply.decode()}")
+        replies.append(((time.perf_counter() - began) * 1e3, orjson.loads(reply)))
+    writer.close()
+
+
+def _memory(pid: int) -> dict[str, int]:
+    """MiB resident now and at most."""
+    lines = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text("utf-8").splitlines())
+    return {name: int(lines[field].split()[0]) // 1024 for name, field in (("now", "VmRSS"), ("most", "VmHWM"))}
+
+
+# --- the bare loop: tokens and vectors of a question, one call of the engine, nothing ranked, nothing kept ------------
+
+
+def _bare_process(home: Path, language: str, seconds: float) -> dict[str, float]:
+    command = [sys.executable, "-m", "tests.bench.ask", "--bare", "--language", language, "--home", str(home)]
+    done = subprocess.run([*command, "--seconds", str(seconds)], stdout=subprocess.PIPE, check=True)
+    found: dict[str, float] = json.loads(done.stdout)
+    return found
+
+
+class Bare:
+    def __init__(self, home: Path) -> None:
+        self.manifest = versions(home / "index")[-1]
+        folder = version_folder(home / "index", self.manifest.id)
+        self.embedder = sentence_transformer.load("all-MiniLM-L6-v2", home / "models")
+        self.engine = EdgeIndex.open(folder / "engine", self.manifest.dimensions)
+        self.corpus = CorpusEmbedder.load(folder / "corpus")
+
+    def search(self, texts: Sequence[str]) -> None:
+        weights = self.manifest.weights_for(question_language(texts[0]))
+        tokens = [analyse_question(text) for text in texts]
+        dense = self.embedder.embed_questions(texts) if weights.get("dense") else None
+        corpus = self.corpus.embed_questions(tokens) if weights.get("corpus") else None
+        queries = []
+        for row, own in enumerate(tokens):
+            ids = np.unique(np.fromiter(map(term_id, own), np.uint32)).tolist()
+            named = (("dense", dense), ("corpus", corpus))
+            vectors = {name: vectors[row] for name, vectors in named if vectors is not None}
+            queries.append(EngineQuery((ids, [1.0] * len(ids)), vectors, {}))
+        self.engine.candidates(queries, PER_CHANNEL)
+
+
+def bare(home: Path, language: str, seconds: float) -> dict[str, float]:
+    loop = Bare(home)
+    texts = list(itertools.islice(questions(home, language, 0), 12_000))
+    loop.search(texts[:ASKERS])
+    one = _timed(loop, [[text] for text in texts], seconds / 2)
+    many = _timed(loop, [texts[at : at + ASKERS] for at in range(0, len(texts) - ASKERS, ASKERS)], seconds / 2)
+    return {
+        "p50_ms": round(statistics.median(one) * 1e3, 3),
+        "per_second_in_batches": round(ASKERS * len(many) / sum(many), 1),
+    }
+
+
+def _timed(loop: Bare, batches: Sequence[Sequence[str]], seconds: float) -> list[float]:
+    times: list[float] = []
+    for batch in batches:
+        if sum(times) > seconds:
+            break
+        began = time.perf_counter()
+        loop.search(batch)
+        times.append(time.perf_counter() - began)
+    return times
+
+
+if __name__ == "__main__":
+    main()
