@@ -19,7 +19,8 @@ MEANING = {
     "coverage_passage": "the same for its whole passage",
     "terms_found": "the same for everything that was found: low when the documents do not know the words at all",
     "heading_match": "the same for the headings alone",
-    "rarest_covered": "1 when the rarest word of the question is in the quoted text or the headings over it",
+    "rarest_covered": "0 when the rarest word of the question is missing from the quoted text and its headings, 1 when "
+    "none is, between them for commoner words",
     "unit_probability": "how sure the choice among the sentences is, if one of those found answers",
     "unit_margin": "how far the best sentence is ahead of the next one that says something else",
     "kind_fit": "how well the best sentence fits the kind of question (a number for how many, …); 0.5 for no kind",
@@ -33,8 +34,15 @@ MEANING = {
 
 _FIRST_WIDE = "\u2e80"  # where the scripts that are cut into characters begin
 _EXACT = re.compile(
-    r"--?[A-Za-z][\w-]+|v?\d+(?:\.\d+)+|\d+\s?(?:[KMGT]i?B?|ms|s|min|h|天|秒|分钟|小时|年|月|%|％)(?![A-Za-z])"
-    r"|[A-Za-z]\w*(?:[_.:/][\w-]+)+|[A-Z]{2,}\w*|\w+\(\)",
+    r"""(?<![A-Za-z0-9_-])(?:                               # Chinese stands right beside Latin letters, so no \b
+      --?[A-Za-z][A-Za-z0-9_-]+                             # --flag
+    | v?\d+(?:\.\d+)+                                       # 2.1, v1.2.3
+    | \d+[ ]?(?:[KMGT]i?B?|ms|s|min|h|天|秒|分钟|小时|年|月|%|％)(?![A-Za-z])
+    | [A-Za-z][A-Za-z0-9]*(?:[_.:/]+[A-Za-z0-9-]+)+         # a_name, a.name, a/path
+    | [A-Z]{2,}[A-Za-z0-9_]*
+    | [A-Za-z0-9_]+\(\)                                     # call()
+    )""",
+    re.VERBOSE,
 )
 
 
@@ -56,11 +64,12 @@ def is_pair(token: str) -> bool:
 
 
 def rarest_covered(weights: Weights, words: Collection[str]) -> float:
-    """1.0 when a token of the question that is as rare as its rarest one is among `words`."""
+    """1.0 when no token of the question is missing from `words`, 0.0 when its rarest one is; between them, how common
+    the rarest missing one is."""
     if not weights:
         return 0.0
-    rarest = max(weights.values())
-    return float(any(token in words for token, idf in weights.items() if idf >= rarest - 1e-9))
+    missing = max((idf for token, idf in weights.items() if token not in words), default=0.0)
+    return 1.0 - missing / max(weights.values())
 
 
 def identifiers(question: str) -> tuple[str, ...]:

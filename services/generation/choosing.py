@@ -18,7 +18,7 @@ from router.kinds import Kind, fit
 from router.types import Hit, UnitKind
 from services.generation.reading import Piece, Reading, read
 
-_LOOKED_AT = 24  # units, by their words alone, whose fitness for the kind of question is looked at
+_LOOKED_AT = 12  # units, by their words alone, whose fitness for the kind of question is looked at
 _READ = 400  # characters of a unit that are read for its kind: what it says about that stands early
 _TYPICAL = 18.0  # tokens of a typical unit
 

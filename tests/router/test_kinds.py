@@ -80,3 +80,9 @@ def test_code_suits_how_to_and_not_why() -> None:
 @given(st.text(), st.text(), st.sampled_from(UnitKind))
 def test_any_text_has_a_fit(question: str, text: str, unit: UnitKind) -> None:
     assert 0.0 <= fit(kinds_of(question), unit, text) <= 1.0
+
+
+@pytest.mark.parametrize("part", ["which ", "a", "是不是", "、", ", and ", "how do ", "参数"])
+def test_long_texts_take_no_time(part: str) -> None:
+    kinds_of(part * 5_000)
+    fit(tuple(Kind), UnitKind.SENTENCE, (part * 400)[:400])

@@ -21,7 +21,8 @@ def test_coverage_is_a_share_of_idf() -> None:
 
 
 def test_rarest() -> None:
-    assert support.rarest_covered(WEIGHTS, {"port"}) == 1.0
+    assert support.rarest_covered(WEIGHTS, {"port", "node"}) == 1.0
+    assert support.rarest_covered(WEIGHTS, {"port"}) == pytest.approx(2 / 3)
     assert support.rarest_covered(WEIGHTS, {"node"}) == 0.0
     assert support.rarest_covered({}, {"node"}) == 0.0
 
@@ -40,6 +41,9 @@ def test_pairs_across_words_are_not_asked_for() -> None:
         ("能存 64 MB 吗", "最多 64MB", 1.0),
         ("能存 64 MB 吗", "最多 64 KB", 0.0),
         ("how do I start", "anything", 1.0),
+        ("参数max_workers怎么设", "设置 max_workers", 1.0),
+        ("does sort() work in conf.d/main.conf", "sort() and conf.d/other.conf", 0.5),
+        ("is a read-only node needed", "a node for reading", 1.0),
     ],
 )
 def test_identifiers(question: str, text: str, share: float) -> None:
@@ -52,3 +56,8 @@ def test_gap_and_agreement() -> None:
     assert support.agreement(hits) == 0.5
     assert support.top_gap(hits[:1]) == 1.0
     assert support.top_gap([]) == support.agreement([]) == 0.0
+
+
+def test_a_long_question_takes_no_time() -> None:
+    for letter in ("a", "_", "-", "A", "1", "a_", "备"):
+        support.identifiers(letter * 20_000)
