@@ -40,7 +40,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/mypy
 
 bench: $(VENV)/.installed-dev
-	@for file in tests/bench/[!_]*.py; do $(BIN)/python deploy/bench.py "$$file" || exit 1; done
+	@status=0; for file in tests/bench/[!_]*.py; do $(BIN)/python deploy/bench.py "$$file" || status=1; done; exit $$status
 
 clean:
 	rm -rf $(VENV) var build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
