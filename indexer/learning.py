@@ -24,6 +24,9 @@ _STALE = 0.1
 measured again: below it, new passages are described well enough by the n-grams of the others."""
 
 
+_PASSES = 2  # over everything, what was kept back for measuring included, once the measuring is done
+
+
 @dataclass(frozen=True)
 class Learned:
     """weights: language → channel → share, the largest language first. anew: whether the corpus embedder's table
@@ -54,9 +57,11 @@ def learn(
     if before and parent and (kept := _still_good(material, before, parent[1])):
         return kept
     probes = _probes(material)
-    training = corpus_training.train(
-        _sections(material, probes), seconds, lambda done, total: progress("learn", done, total), before
-    )
+
+    def told(done: int, total: int) -> None:
+        progress("learn", done, total)
+
+    training = corpus_training.train(_sections(material, probes), seconds, told, before)
     weights, measured = {}, {}
     for number, (language, chosen) in enumerate(probes.items()):
         progress("measure", number, len(probes))
@@ -64,15 +69,16 @@ def learn(
         weights[language] = found.weights
         measured[language] = {name: value for name, value in asdict(found).items() if name != "weights"}
     progress("measure", len(probes), len(probes))
+    complete = corpus_training.train(_sections(material, {}), seconds / 4, told, training.embedder, passes=_PASSES)
     trained = {
-        "seconds": round(training.seconds, 1),
-        "steps": training.steps,
+        "seconds": round(training.seconds + complete.seconds, 1),
+        "steps": training.steps + complete.steps,
         "pairs": training.pairs,
         "held_out_mrr": round(training.quality, 4),
         "passages": len(material.passages),
         "since": 0,
     }
-    return Learned(training.embedder, weights or {"en": weights_from({"bm25": 1.0})}, measured, trained, anew=True)
+    return Learned(complete.embedder, weights or {"en": weights_from({"bm25": 1.0})}, measured, trained, anew=True)
 
 
 def _still_good(material: Material, before: CorpusEmbedder, manifest: Manifest) -> Learned | None:

