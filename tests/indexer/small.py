@@ -102,7 +102,7 @@ class Place:
     def __init__(self, root: Path, engines: Engines = EdgeIndex) -> None:
         self.home = root / "home"
         self.pages = root / "pages"
-        self.pages.mkdir(parents=True)
+        self.pages.mkdir(parents=True, exist_ok=True)
         self.embedder = HashingEmbedder()
         self.engines = engines
         self.version: str | None = None

@@ -48,10 +48,10 @@ def test_a_build_killed_at_any_moment_harms_nothing(place: Place) -> None:
     assert first
     for number in range(20, 80):
         place.write(f"page{number}.md", page(number))
-    whole = files(place.folder)
     rng = random.Random(0)
     resumed = finished = 0
     for _ in range(12):
+        whole = files(place.folder)  # anew each time: to open an engine is to write to its folder
         command = [sys.executable, "-c", BUILD, str(root), first]
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as child:
             assert child.stdout and child.stdout.readline() == "begun\n"
