@@ -17,6 +17,12 @@ from services.generation.reading import Piece, cells, read, step_number
 MOST = 1200  # characters of one answer; a single longer unit is still quoted whole
 _GAP = 4  # characters of white space between neighbouring passages
 _WHOLE = frozenset({Kind.HOW_TO, Kind.LIST})  # kinds that want all of a list, not one item
+_BACKGROUND = 500  # characters before the answer that it may refer back to
+_REFERS_BACK = re.compile(
+    r"(?:because of (?:this|that)|for (?:this|that|these) reasons?|in (?:this|that) case|therefore|thus|hence|these"
+    r"|as a result|this (?:is|was|means|way))\b|so,|因此|所以|为此|从而|此时|这|在此",
+    re.IGNORECASE,
+)
 _NAMED = 0.5  # share of the question's idf in a heading, from which that section is what was asked for
 _FACTS = frozenset({Kind.COUNT, Kind.DEFAULT, Kind.WHETHER, Kind.WHEN, Kind.WHO, Kind.WHY})
 
@@ -99,7 +105,7 @@ def wants_whole(kinds: Sequence[Kind]) -> bool:
 def _around(pieces: Sequence[Piece], number: int, whole: bool) -> list[int]:
     piece = pieces[number]
     if piece.run < 0:
-        return _onward(pieces, number, whole)
+        return [*_referred_to(pieces, number), *_onward(pieces, number, whole)]
     lead = [piece.lead] if piece.lead >= 0 and pieces[piece.lead].quotable else []
     run = [at for at, other in enumerate(pieces) if other.run == piece.run and other.quotable]
     if whole or piece.kind is UnitKind.CODE:
@@ -107,6 +113,18 @@ def _around(pieces: Sequence[Piece], number: int, whole: bool) -> list[int]:
     if announces(piece):
         return [number, *_until_next_item(pieces, number)]
     return [number]
+
+
+def _referred_to(pieces: Sequence[Piece], number: int) -> list[int]:
+    """The sentence, or the whole list, right before one that begins with "because of this" or "因此"."""
+    before = number - 1
+    if before < 0 or not _REFERS_BACK.match(pieces[number].text):
+        return []
+    run = pieces[before].run
+    found = [at for at in range(number) if pieces[at].run == run] if run >= 0 else [before]
+    length = sum(len(pieces[at].text) for at in found)
+    same = all(pieces[at].quotable and pieces[at].section == pieces[number].section for at in found)
+    return found if same and length <= _BACKGROUND else []
 
 
 def _onward(pieces: Sequence[Piece], number: int, whole: bool) -> list[int]:

@@ -136,6 +136,13 @@ def test_steps_that_are_further_away_are_not_joined() -> None:
     assert "1. Stop the server.\n2. Copy the backup.\n3." not in draft.text
 
 
+def test_what_a_sentence_refers_back_to_is_quoted_before_it() -> None:
+    text = "Intro.\n\n- Copies skip expired keys.\n- Clocks drift.\n\nBecause of this, replicas show fewer keys.\n"
+    draft = ask("Why do replicas show fewer keys?", passage(text))
+    expected = "- Copies skip expired keys.\n- Clocks drift.\nBecause of this, replicas show fewer keys."
+    assert draft.text.startswith(expected)
+
+
 def test_nested_items_stay_nested() -> None:
     text = "To clean up, do this:\n\n- Stop the server.\n  - Wait for it.\n- Clean up the logs.\n"
     expected = "To clean up, do this:\n- Stop the server.\n  - Wait for it.\n- Clean up the logs."
