@@ -66,12 +66,13 @@ def _place(passage: Passage) -> tuple[str, str]:
     return passage.document, passage.language
 
 
-def _payload(passage: Passage) -> dict[str, str]:
-    """What filters match."""
+def _payload(passage: Passage) -> dict[str, list[str]]:
+    """What filters match: every place where the passage stands."""
+    documents = sorted({passage.document, *(place.path for place in passage.also_at)})
     return {
-        "source": passage.document.split("/", 1)[0],
-        "document": passage.document,
-        "language": passage.language,
+        "source": sorted({path.split("/", 1)[0] for path in documents}),
+        "document": documents,
+        "language": [passage.language],
     }
 
 

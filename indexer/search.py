@@ -12,7 +12,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,7 @@ from indexer.runs import best_of_runs, ranges
 from indexer.version import Arrays, Manifest, read_manifest
 from router.errors import IndexUnavailable, Overloaded
 from router.ports import Embedder, EngineQuery, Found, PassageIndex
-from router.types import Hit, Passage, SearchResult
+from router.types import Hit, Location, Passage, SearchResult
 
 _PER_CHANNEL = 60  # candidates asked of the engine, per channel
 _RESCORED = 40  # of the candidates, by whole-passage scores, whose units are looked at
@@ -232,12 +232,28 @@ class Searcher:
     ) -> SearchResult:
         idf = dict(zip(one.ids.tolist(), one.idf.tolist(), strict=True))
         return SearchResult(
-            hits=tuple(Hit(passages[row], scores, fused, best) for row, scores, fused, best in hits),
+            hits=tuple(
+                Hit(there, scores, fused, best)
+                for row, scores, fused, best in hits
+                if (there := _where_asked(passages[row], one.request.filters))
+            ),
             terms={token: idf[term_id(token)] for token in one.tokens},
             language=one.language,
             index_version=self.version,
             timings_ms=timings,
         )
+
+
+def _where_asked(passage: Passage, filters: Mapping[str, str]) -> Passage | None:
+    """The passage at the first of its places that the filters allow; None when no single place has all they ask."""
+    own = Location(passage.document, passage.start, passage.end)
+    places = [own, *passage.also_at]
+    for at, place in enumerate(places):
+        allowed = {"source": place.path.split("/", 1)[0], "document": place.path}
+        if all(filters.get(name, value) == value for name, value in allowed.items()):
+            others = (*places[:at], *places[at + 1 :])
+            return replace(passage, document=place.path, start=place.start, end=place.end, also_at=others)
+    return None
 
 
 def _engine_query(one: _Prepared) -> EngineQuery:

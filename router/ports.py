@@ -51,7 +51,7 @@ class EnginePoint:
     key: int
     sparse: tuple[Sequence[int], Sequence[float]]
     vectors: Mapping[str, Vectors]
-    payload: Mapping[str, str]  # "source", "document", "language": what filters match
+    payload: Mapping[str, Sequence[str]]  # "source", "document", "language": a filter matches any one of the values
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,7 +118,11 @@ class EdgeIndex:
 
 def _point(point: EnginePoint) -> edge.Point:
     vectors: dict[str, Any] = {BM25: edge.SparseVector(list(point.sparse[0]), list(point.sparse[1]))}
-    return edge.Point(id=point.key, vector=vectors | dict(point.vectors), payload=dict(point.payload))
+    return edge.Point(
+        id=point.key,
+        vector=vectors | dict(point.vectors),
+        payload={name: list(values) for name, values in point.payload.items()},
+    )
 
 
 def _filter(filters: Mapping[str, str]) -> edge.Filter | None:

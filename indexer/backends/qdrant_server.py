@@ -202,7 +202,9 @@ def _point(point: EnginePoint) -> models.PointStruct:
         BM25: models.SparseVector(indices=list(point.sparse[0]), values=list(point.sparse[1]))
     }
     vectors.update({name: vector.tolist() for name, vector in point.vectors.items()})
-    return models.PointStruct(id=point.key, vector=vectors, payload=dict(point.payload))
+    return models.PointStruct(
+        id=point.key, vector=vectors, payload={name: list(values) for name, values in point.payload.items()}
+    )
 
 
 def _as_sent(record: models.Record) -> dict[str, models.Vector]:

@@ -35,7 +35,7 @@ def point(
 ) -> EnginePoint:
     given = {"dense": dense, "corpus": corpus}
     vectors = {name: value for name, value in given.items() if value is not None}
-    payload = {"source": document.split("/")[0], "document": document, "language": language}
+    payload = {"source": [document.split("/")[0]], "document": [document], "language": [language]}
     sparse = (list((terms or {}).keys()), list((terms or {}).values()))
     return EnginePoint(key, sparse, vectors, payload)
 
@@ -100,6 +100,14 @@ def test_filters_must_all_match(engines: Engines, tmp_path: Path) -> None:
     assert keys(one, "bm25") == [12] and keys(one, "dense") == [12]
     assert keys(two, "bm25") == [13] and keys(two, "dense") == []
     assert not any(keys(found, channel) for found in (three, four) for channel in found)
+    index.close()
+
+
+def test_a_filter_matches_any_of_a_passages_places(engines: Engines, tmp_path: Path) -> None:
+    places = {"source": ["v1", "v2"], "document": ["v1/a.md", "v2/a.md"], "language": ["en"]}
+    index = filled(engines, tmp_path / "e", [EnginePoint(5, ([1], [1.0]), {}, places), point(6, {1: 1.0})])
+    found = index.candidates([query([1], None, {"source": name}) for name in ("v1", "v2", "docs", "v3")], 5)
+    assert [keys(one, "bm25") for one in found] == [[5], [5], [6], []]
     index.close()
 
 
@@ -264,7 +272,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS, terms=st.sets(st.integers(0, 6), min_size=1), wanted=st.sampled_from([{}, {"document": "d/b"}]))
 def test_any_writes_and_deletes_leave_what_a_dictionary_would_hold(
     engines: Engines, tmp_path_factory: pytest.TempPathFactory, steps, terms, wanted

@@ -133,6 +133,11 @@ def test_a_passage_on_two_pages_is_held_once_and_survives_the_loss_of_one(place:
     place.build()
     (hit, *_) = place.search("green licence of the wall")[0].hits
     assert hit.passage.document == "docs/a.md" and [there.path for there in hit.passage.also_at] == ["docs/b.md"]
+    (there, *_) = place.search("green licence of the wall", document="docs/b.md")[0].hits
+    assert there.passage.document == "docs/b.md" and [at.path for at in there.passage.also_at] == ["docs/a.md"]
+    text = (place.pages / "b.md").read_text()
+    assert text[there.passage.start : there.passage.end] == there.passage.text
+    assert not place.search("green licence of the wall", document="docs/b.md", source="other")[0].hits
     place.embedder.embedded.clear()
     (place.pages / "a.md").unlink()
     assert place.build().embedded == 0

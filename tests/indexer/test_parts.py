@@ -190,7 +190,7 @@ def test_training_learns_what_stands_together() -> None:
         for words in topics
         for _ in range(4)
     ]
-    trained = train(sections, 10.0, lambda *_: None)
+    trained = train(sections, 2.0, lambda *_: None)
     same = trained.embedder.embed([features([words[0]]) for words in topics])
     near = trained.embedder.embed([features([words[1]]) for words in topics])
     scores = same @ near.T
