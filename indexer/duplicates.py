@@ -67,6 +67,11 @@ def signature(text: str) -> bytes:
     return header + grams.astype("<u4").tobytes()
 
 
+def is_current(signature: bytes) -> bool:
+    """Whether `group` can compare it; an earlier version of this file may have made it."""
+    return signature[:1] == bytes([_VERSION])
+
+
 def group(pages: Iterable[Page]) -> Mapping[str, str]:
     """Alias path → the path of the page that stays. The same for any order of the pages."""
     ranked = sorted(pages, key=_rank)

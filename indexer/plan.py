@@ -65,7 +65,10 @@ def plan(scanned: Scanned, before: Content | None, count_tokens: CountTokens, pr
     for number, entry in enumerate(scanned.entries):
         old = kept.get(entry.document_path)
         if old and old.document.content_hash == _hash(entry):
-            documents[entry.document_path] = old
+            signature = (
+                old.signature if duplicates.is_current(old.signature) else duplicates.signature(old.document.text)
+            )
+            documents[entry.document_path] = replace(old, signature=signature)
         else:
             parsed += 1
             try:

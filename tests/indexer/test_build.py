@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer import analysis, chunking
+from indexer import analysis, chunking, duplicates
 from indexer import build as building
 from indexer.build import BuildOptions, build, prune, versions
 from indexer.content import Content
@@ -164,6 +164,15 @@ def test_other_rules_mean_that_everything_is_made_anew(
     assert report.changed and report.parsed == 8 and report.embedded == len(place.embedder.embedded) > 8
     check(read_manifest(place.folder), place.embedder.fingerprint)
     assert read_manifest(place.folder).parent is None
+
+
+def test_page_signatures_of_an_earlier_kind_are_computed_again(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(duplicates, "_VERSION", 200)
+    place.write("new.md", page(50))
+    report = place.build()
+    assert report.parsed == 1
+    stored = Content(place.folder / "content.db").stored()
+    assert all(duplicates.is_current(item.signature) for item in stored)
 
 
 def test_full_uses_nothing_of_the_parent(place: Place) -> None:
