@@ -23,7 +23,7 @@ from router.confidence import Calibration
 from router.errors import InvalidInput, NotFound
 from router.ports import Progress
 from services.compose import packaged_calibration
-from services.evaluation import Asked, ask_file
+from services.evaluation import Asked, ask_rows, foreign, read_rows
 from services.indexing import release_with
 from services.settings import Settings
 from services.store.sql import SqlStore
@@ -32,6 +32,7 @@ MOST_WRONG = 0.1
 """Share of answers sent that may be wrong, by the out-of-fold probabilities. A promise, not a fit."""
 _FEWEST = 30  # answers; fewer fit noise
 _FOLDS = 5
+_FOREIGN = 100  # questions of each paragraph file that are also asked of the served documents
 _BINS = 10
 
 Matrix = npt.NDArray[np.float64]
@@ -59,9 +60,17 @@ def show_calibration(settings: Settings) -> dict[str, Any]:
 
 
 def fit_files(settings: Settings, files: Sequence[Path], progress: Progress) -> Calibration:
-    """Raises InvalidInput when the files hold too few questions, or only right or only wrong answers."""
+    """Raises InvalidInput when the files hold too few questions, or only right or only wrong answers.
+
+    Questions about the paragraphs of one file are asked of the served documents too: those are the questions that
+    documents do not answer, of which people write too few.
+    """
     everything = replace(packaged_calibration(), line=0.0)
-    asked = {path.name: ask_file(settings, path, everything, progress) for path in files}
+    rows = {path.name: read_rows(path) for path in files}
+    outside = [foreign(row) for each in rows.values() if each[0].context is not None for row in each[:_FOREIGN]]
+    asked = {name: ask_rows(settings, each, everything, progress) for name, each in rows.items()}
+    if outside and any(each[0].context is None for each in rows.values()):
+        asked["questions about other texts"] = ask_rows(settings, outside, everything, progress)
     return fit([one for each in asked.values() for one in each], {name: len(each) for name, each in asked.items()})
 
 

@@ -88,18 +88,22 @@ def _row(path: Path, number: int, line: str) -> Row:
         ) from error
 
 
+def foreign(row: Row) -> Row:
+    """The row's question, asked of documents that do not answer it."""
+    return Row(row.question, answerable=False, keys=(), answers=(), pages=frozenset(), context=None)
+
+
 def run_evaluate(settings: Settings, files: Sequence[Path], progress: Progress) -> dict[str, Any]:
     """File name → figures, see `figures`."""
     calibration = asyncio.run(_served_calibration(settings))
-    return {path.name: figures(ask_file(settings, path, calibration, progress)) for path in files}
+    return {path.name: figures(ask_rows(settings, read_rows(path), calibration, progress)) for path in files}
 
 
-def ask_file(settings: Settings, path: Path, calibration: Calibration, progress: Progress) -> list[Asked]:
-    """Every row asked (of a long file with contexts, a fixed sample), with this calibration.
+def ask_rows(settings: Settings, rows: Sequence[Row], calibration: Calibration, progress: Progress) -> list[Asked]:
+    """Every row asked (of many rows with contexts, a fixed sample), with this calibration.
 
     Traces and review items go to a store of the occasion: an evaluation is nobody's question.
     """
-    rows = read_rows(path)
     with tempfile.TemporaryDirectory(prefix="answerloop-") as scratch:
         database = f"sqlite:///{scratch}/evaluation.db"
         if rows[0].context is None:
