@@ -43,15 +43,23 @@ def processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+_PADDING = 32
+"""Tokens of padding that are cheaper than a pass of their own for the shorter texts."""
+
+
 def by_tokens(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
     """Indices in batches of at most `budget` tokens (one text at least), the longest texts first: neighbours are of
-    nearly equal length, and memory peaks at the start, not after an hour."""
+    nearly equal length, and memory peaks at the start, not after an hour. A batch also ends where padding, which is
+    computed like words, would be more than an eighth of it: 32 questions took 1.7 times as long in one batch."""
     batch: list[int] = []
+    used = 0
     for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
         # the first of a batch is its longest, and padding makes every other one as long
-        if batch and (len(batch) + 1) * lengths[batch[0]] > budget:
+        padded = (len(batch) + 1) * lengths[batch[0]] if batch else 0
+        if padded > budget or padded - used - lengths[index] > max(_PADDING, padded // 8):
             yield batch
-            batch = []
+            batch, used = [], 0
         batch.append(index)
+        used += lengths[index]
     if batch:
         yield batch
