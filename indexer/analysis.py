@@ -14,6 +14,7 @@ Then tokens:
 from __future__ import annotations
 
 import re
+import threading
 import unicodedata
 import zlib
 from functools import lru_cache
@@ -39,6 +40,7 @@ _HANGUL = re.compile(r"[\uac00-\ud7af]")
 _HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
 
 _stemmer = snowballstemmer.stemmer("english")
+_stemming = threading.Lock()  # the stemmer keeps the word under work in itself, and several threads analyse text
 
 
 @lru_cache(maxsize=1)
@@ -70,7 +72,8 @@ def stem(word: str) -> str:
     """The Snowball stem of a lower-case English word; words with other letters stay as they are."""
     if len(word) < 4 or not _ENGLISH.fullmatch(word):
         return word
-    return str(_stemmer.stemWord(word))
+    with _stemming:
+        return str(_stemmer.stemWord(word))
 
 
 def _cjk_tokens(run: str) -> list[str]:
