@@ -22,7 +22,7 @@ from functools import lru_cache
 import opencc
 import snowballstemmer
 
-FINGERPRINT = "analysis-1:nfkc+t2s+cjk12+whole+parts+snowball-en"
+FINGERPRINT = "analysis-2:heading2+nfkc+t2s+cjk12+whole+parts+snowball-en"
 
 _CJK = (
     "\u2e80-\u2fdf\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003134f"

@@ -313,9 +313,13 @@ class BatchingRetriever:
     def _serve(self, batch: Sequence[tuple[Request, asyncio.AbstractEventLoop, asyncio.Future[SearchResult]]]) -> None:
         try:
             results = self.searcher.search([request for request, _, _ in batch])
-        except Exception as error:  # noqa: BLE001 -- the askers get it, the thread must live on
-            for _, loop, future in batch:
-                loop.call_soon_threadsafe(_fail, future, error)
+        except Exception as error:  # noqa: BLE001 -- the asker gets it, the thread must live on
+            if len(batch) > 1:  # one question must not fail the others of its batch
+                for alone in batch:
+                    self._serve([alone])
+                return
+            _, loop, future = batch[0]
+            loop.call_soon_threadsafe(_fail, future, error)
             return
         for (_, loop, future), result in zip(batch, results, strict=True):
             loop.call_soon_threadsafe(_resolve, future, result)

@@ -62,7 +62,7 @@ async def _search(question: Question, parts: Parts) -> SearchResult:
     try:
         return await parts.retriever.search(question.text, HITS, question.filters)
     except IndexUnavailable as error:
-        return SearchResult((), {}, wording.language_of(question.text), f"unavailable: {error}")
+        return SearchResult((), {}, wording.language_of(question.text), "none", problem=str(error))
 
 
 async def _draft(question: Question, found: SearchResult, parts: Parts) -> tuple[Draft | None, str]:
@@ -92,8 +92,8 @@ def _decide(draft: Draft | None, probability: float, found: SearchResult, parts:
 
 
 def _why_not(draft: Draft | None, probability: float, line: float, found: SearchResult) -> str:
-    if found.index_version.startswith("unavailable: "):
-        return f"The index is not available ({found.index_version.removeprefix('unavailable: ')})."
+    if found.problem:
+        return f"The index is not available ({found.problem})."
     if not found.hits:
         return "No passage has a word of the question."
     if draft is None or not draft.citations:

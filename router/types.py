@@ -114,13 +114,15 @@ class Hit:
 @dataclass(frozen=True, slots=True)
 class SearchResult:
     """terms: each distinct token of the question with its inverse document frequency in this index
-    (Lucene's idf, > 0; a token that no passage holds has the largest)."""
+    (Lucene's idf, > 0; a token that no passage holds has the largest).
+    problem: why nothing could be searched, or ""."""
 
     hits: tuple[Hit, ...]
     terms: Mapping[str, float]
     language: str
     index_version: str
     timings_ms: Mapping[str, float] = field(default_factory=dict)
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)

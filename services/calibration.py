@@ -30,7 +30,7 @@ from services.store.sql import SqlStore
 
 MOST_WRONG = 0.2
 """Share of answers sent that may lack something that was asked for, by the out-of-fold probabilities. A promise, not a
-fit: at 0.2, 4 % of the unanswerable questions on product documents get an answer, at 0.1 none, for half the coverage."""
+fit: at 0.2, 4 % of the unanswerable questions on product documents get an answer; at 0.1 none, at half the coverage."""
 _FEWEST = 30  # answers; fewer fit noise
 _FOLDS = 5
 _FOREIGN = 100  # questions of each paragraph file that are also asked of the served documents

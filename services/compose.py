@@ -52,6 +52,11 @@ def embedder_of(settings: Settings) -> Callable[[], Embedder]:
 
     @lru_cache(maxsize=1)
     def load() -> Embedder:
+        if settings.embedder_url:
+            from indexer.backends import http_embedder
+
+            endpoint = http_embedder.Endpoint(settings.embedder_url, settings.embedder, settings.embedder_key)
+            return http_embedder.load(endpoint)
         from indexer.backends import sentence_transformer
 
         name = "all-MiniLM-L6-v2" if settings.embedder == "packaged" else settings.embedder
@@ -60,7 +65,12 @@ def embedder_of(settings: Settings) -> Callable[[], Embedder]:
     return load
 
 
-def engines() -> Engines:
+def engines_of(settings: Settings) -> Engines:
+    """Where passages are searched: the embedded engine, or a Qdrant server. Raises Misconfigured without its client."""
+    if settings.qdrant_url:
+        from indexer.backends.qdrant_server import QdrantEngines
+
+        return QdrantEngines(settings.qdrant_url, settings.qdrant_key)
     from indexer.backends.qdrant_edge import EdgeIndex
 
     return EdgeIndex
@@ -92,7 +102,7 @@ def open_retriever(settings: Settings, version: str) -> BatchingRetriever:
     manifest = read_manifest(folder)
     embedder = embedder_of(settings)
     check(manifest, embedder().fingerprint)
-    engine = engines().open(folder / "engine", manifest.dimensions)
+    engine = engines_of(settings).open(folder / "engine", manifest.dimensions)
     return BatchingRetriever(Searcher(folder, engine, embedder))
 
 

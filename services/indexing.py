@@ -14,7 +14,7 @@ from indexer.version import read_manifest
 from router.errors import InvalidInput
 from router.ports import Progress
 from router.types import Release
-from services.compose import embedder_of, engines, index_home, packaged_calibration
+from services.compose import embedder_of, engines_of, index_home, packaged_calibration
 from services.settings import Settings
 from services.store.records import now
 from services.store.sql import SqlStore
@@ -48,7 +48,7 @@ def run_index(
         wanted = _wanted(settings, sources, parent)
         home = index_home(settings)
         options = BuildOptions(corpus_seconds=settings.corpus_seconds, full=full)
-        report = build(home, wanted, embedder_of(settings), engines(), parent, options, progress)
+        report = build(home, wanted, embedder_of(settings), engines_of(settings), parent, options, progress)
         release = asyncio.run(_release(store, report.version, active, who))
         return IndexReport(report, release.id, tuple(_prune(settings, store)))
     finally:
@@ -99,4 +99,4 @@ def _prune(settings: Settings, store: SqlStore) -> list[str]:
     active = asyncio.run(store.active_release())
     newest = asyncio.run(store.list_releases(KEPT))
     keep = {release.index_version for release in newest} | ({active.index_version} if active else set())
-    return prune(index_home(settings), keep, engines())
+    return prune(index_home(settings), keep, engines_of(settings))

@@ -119,6 +119,14 @@ class Settings:
     embedder: str = _setting(
         "packaged", _text, "'packaged' (MiniLM, offline, English) or a sentence-transformers path."
     )
+    embedder_url: str = _setting(
+        "",
+        _url("http", "https"),
+        "OpenAI-compatible embeddings endpoint, up to /v1; `embedder` is then its model's name.",
+    )
+    embedder_key: str = _setting("", _text, "API key of the embeddings endpoint.", secret=True)
+    qdrant_url: str = _setting("", _url("http", "https"), "Qdrant server or cluster; empty: embedded, in the home.")
+    qdrant_key: str = _setting("", _text, "API key of the Qdrant server.", secret=True)
     corpus_seconds: float = _setting(180.0, _seconds(1, 3_600), "Most seconds of training for the corpus embedder.")
     max_body_bytes: int = _setting(65_536, _whole(1_024, 16_777_216), "Largest request body, uploads excepted.")
     max_upload_bytes: int = _setting(10_485_760, _whole(1_024, 1_073_741_824), "Largest uploaded document.")
