@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from indexer import analysis, chunking, lexical
+from indexer.runs import ranges
 from router.errors import Conflict, IndexUnavailable, Mismatch
 
 FORMAT = 1
@@ -127,8 +128,23 @@ class Arrays:
 
     def save(self, folder: Path) -> None:
         folder.mkdir(parents=True)
+        rows = np.flatnonzero(self.has_dense)
+        filled = {"dense": rows, "dense_units": ranges(self.unit_offsets[rows], self.unit_offsets[rows + 1])}
         for name in self.__dataclass_fields__:
-            np.save(folder / f"{name}.npy", getattr(self, name))
+            array, path = getattr(self, name), folder / f"{name}.npy"
+            if name in filled and 0 < len(filled[name]) < len(array):
+                _save_rows(path, array, filled[name])
+            else:
+                np.save(path, array)
+
+
+def _save_rows(path: Path, array: npt.NDArray[Any], rows: npt.NDArray[np.int64]) -> None:
+    """Only these rows hold anything: the others, often most of a Chinese corpus, become holes that cost no disk."""
+    out = np.lib.format.open_memmap(  # type: ignore[no-untyped-call]
+        path, mode="w+", dtype=array.dtype, shape=array.shape
+    )
+    out[rows] = array[rows]
+    out.flush()
 
 
 def key_of(passage_id: str) -> int:

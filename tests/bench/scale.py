@@ -43,7 +43,7 @@ MODEL = "all-MiniLM-L6-v2"
 Vectors = npt.NDArray[np.float32]
 TEXTS = {"en": ("postgresql_sgml_en", "redis_doc_en"), "zh": ("tidb_docs_cn", "polardb_pg_docs")}
 WEIGHTS = {"bm25": 0.35, "unit": 0.2, "dense": 0.3, "corpus": 0.15}
-SECTIONS = 12  # in one page, each about one passage
+SECTIONS = 12  # in one page; ten of them make about 13 passages
 
 
 def main() -> None:
@@ -90,7 +90,7 @@ def _sentences(folders: Sequence[str]) -> set[str]:
 def write_pages(folder: Path, sentences: dict[str, list[str]], passages: int) -> None:
     rng = random.Random(1)
     folder.mkdir(parents=True)
-    for number in range(passages // SECTIONS):
+    for number in range(passages * 10 // 13 // SECTIONS):
         pool = sentences["en" if number % 2 else "zh"]
         sections = (_section(pool, rng) for _ in range(SECTIONS))
         (folder / f"page{number:06}.md").write_text(f"# {_title(pool, rng)}\n\n" + "\n\n".join(sections), "utf-8")
