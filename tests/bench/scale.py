@@ -155,7 +155,9 @@ def served(home: Path, asked: dict[str, list[str]]) -> dict[str, Any]:
     server = serve(home, log_level="warning")
     try:
         with httpx.Client(base_url=server.url, timeout=60, trust_env=False) as client:
-            while client.get("/ready").status_code != 200:
+            while (state := client.get("/ready")).status_code != 200:
+                if time.perf_counter() - began > 60:
+                    raise RuntimeError(f"the server is not ready: {state.text}")
                 time.sleep(0.01)
             ready = time.perf_counter() - began
             first = _memory(server.process.pid)
