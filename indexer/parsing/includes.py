@@ -28,7 +28,8 @@ _DIRECTIVES = (
     re.compile(r"include::(?P<path>[^\s\[\]]+)\[(?P<rest>[^\[\]\n]*)\][ \t]*"),
     re.compile(r"[ \t]*\.\.[ \t]+(?:literal)?include::[ \t]*(?P<path>\S+)(?P<rest>)[ \t]*"),
 )
-_LINES = re.compile(r"(?:ln\[|lines=\"?|\{)[ \t]*(\d+)(?:[:.-]+(\d+))?")
+_LINES = re.compile(r"(?:ln\[|lines=\"?)([\d:.,; \t-]+)")
+_RANGE = re.compile(r"(\d+)(?:(?::|\.\.|-)(\d+))?")
 _LANGUAGES = {
     "py": "python", "js": "javascript", "ts": "typescript", "sh": "bash", "yml": "yaml", "rs": "rust", "rb": "ruby",
     "cs": "csharp", "kt": "kotlin", "h": "c", "hpp": "cpp", "cc": "cpp", "ps1": "powershell", "md": "markdown",
@@ -121,13 +122,13 @@ def language_of(path: str) -> str:
 
 
 def _selected(text: str, options: str) -> str:
-    """The lines that "ln[9:24]" or "lines=9..24" asks for; everything when nothing is asked."""
-    found = _LINES.search(options) if "ln[" in options or "lines=" in options else None
+    """The lines that "ln[1:9,24]" or "lines=1..9;24" asks for; everything when nothing is asked."""
+    found = _LINES.search(options)
     if not found:
         return text
-    first = int(found[1])
-    last = int(found[2] or first)
-    return "\n".join(text.split("\n")[max(0, first - 1) : last])
+    lines = text.split("\n")
+    ranges = ((int(first), int(last or first)) for first, last in _RANGE.findall(found[1]))
+    return "\n".join(line for first, last in ranges for line in lines[max(0, first - 1) : last])
 
 
 def fenced(code: str, language: str = "") -> str:

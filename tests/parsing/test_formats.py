@@ -59,6 +59,13 @@ def test_includes_are_found_from_any_folder_above_and_become_code() -> None:
     assert text.endswith("*shared* text")
 
 
+@pytest.mark.parametrize("wanted", ["ln[1:2,4]", "ln[1:2, 4:4] hl[4]"])
+def test_include_takes_every_range_of_lines(wanted: str) -> None:
+    numbered = {"app.py": b"one\ntwo\nthree\nfour\nfive\n"}
+    text = text_of("docs/a.md", f"{{* ../app.py {wanted} *}}", Context(read=numbered.get))
+    assert text == "```python\none\ntwo\nfour\n```"
+
+
 def test_include_inside_a_fence_gives_bare_lines() -> None:
     assert text_of("a.md", "```py\n{!> docs_src/app.py!}\n```", Context(read=FILES.get)) == (
         "```py\nimport a\n\nx = 1\ny = 2\n```"
