@@ -55,6 +55,7 @@ _ASKS: dict[Kind, re.Pattern[str]] = {
     Kind.LIST: _any(
         r"\bwhat are\b|\blist\b|\b(?:kinds|types|ways) of\b",
         r"\bwhich (?:\w+ )?\w{3,}s (?:are|can|do|must|should|exist|were)\b",
+        r"\bwhat (?:\w+ )?\w{3,}s (?:are (?:there|available|supported|allowed)|can be|exist)\b",
         "哪些|哪几|有什么(?!区别)|都有|列出|分别",
     ),
     Kind.WHY: _any(
@@ -146,6 +147,9 @@ _SAYS: dict[Kind, tuple[re.Pattern[str], re.Pattern[str]]] = {
     Kind.WHEN: (
         _any(
             rf"\b(?:1\d|20)\d\d\b|\b(?:{_MONTHS})\b",
+            r"\b(?:midnight|noon|hourly|daily|nightly|weekly|(?:mon|tues|wednes|thurs|fri|satur|sun)day)\b|\b\d?\d:\d\d\b",
+            r"\bevery (?:minute|hour|day|night|week|month)\b",
+            r"凌晨|上午|中午|下午|午夜|每[天日周月晚]|\d点",
             r"\d\s?[年月日]|世纪|只有.{0,20}(?:后|时)|时[，,候]|[之以]后[，,]",
         ),
         _any(r"\b(?:when|after|before|until|once|during|century|while|if)\b", "之后|以后|之前|如果|一旦|期间|情况"),

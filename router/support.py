@@ -21,14 +21,14 @@ MEANING = {
     "heading_match": "the same for the headings alone",
     "rarest_covered": "0 when the rarest word of the question is missing from the quoted text and its headings, 1 when "
     "none is, between them for commoner words",
-    "unit_probability": "how sure the choice among the sentences is, if one of those found answers",
+    "unit_probability": "how sure the choice among the sentences is, if one of those found answers; those that say the "
+    "same count together",
     "unit_margin": "how far the best sentence is ahead of the next one that says something else",
     "kind_fit": "how well the best sentence fits the kind of question (a number for how many, …); 0.5 for no kind",
     "top_gap": "how far the first passage is ahead of the second one",
     "agreement": "share of the search channels whose own best passage is the first one",
     "best_in_top": "1 when the best sentence is in the first passage",
     "identifiers_covered": "share of the question's names, flags, versions and quantities in the quoted passage",
-    "conflict": "1 when two documents contradict each other and no date says which one holds",
 }
 """What each feature of a quoted answer says; all are in 0..1."""
 

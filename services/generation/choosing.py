@@ -9,25 +9,34 @@ out ("it", "该参数") is none the worse for it. That second weight lifted "a g
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from heapq import nlargest
 
+from indexer.analysis import analyse
 from router.kinds import Kind, fit
 from router.types import Hit, UnitKind
 from services.generation.reading import Piece, Reading, read
 
 _LOOKED_AT = 12  # units, by their words alone, whose fitness for the kind of question is looked at
 _READ = 400  # characters of a unit that are read for its kind: what it says about that stands early
+_SUBJECT = 80  # characters in which a definition comes to its verb
+_BESIDES = 1  # further Latin words beside what is defined ("Redis Sentinel is"); more make another subject
+_BESIDES_WIDE = 4  # further Chinese tokens: two characters, each also in a pair
+_CLAUSE = re.compile(
+    r"\W*(?:(?:when|if|once|after|before|while|since|as|where|although|because)\b|当|如果|若|由于|因为)", re.I
+)
+_COPULA = re.compile(r"\b(?:is|are|means|refers to|stands for)\b|(?<![但还也就都不])是(?!否)|指|即|意为|称为")
 _TYPICAL = 18.0  # tokens of a typical unit
 
 
 @dataclass(frozen=True, slots=True)
 class Shares:
     """How much each sign counts in a unit's score. Fitted as log-odds (softmax over the units of one question) on 600
-    questions each of SQuAD and CMRC and rounded; headings count
-    like the sentence before, and `code`, which paragraphs do not have, was set by hand."""
+    questions each of SQuAD and CMRC and rounded; headings count like the sentence before. `code`, `link` and `defines`,
+    which those paragraphs do not have or do not ask for, were set by hand."""
 
     own: float = 4.0  # share of the question's idf in the unit
     local: float = 5.0  # the same, each word weighted once more by its rarity on the page
@@ -38,6 +47,8 @@ class Shares:
     kind: float = 2.5  # fitness for the kind of question, from -0.5 to 0.5
     length: float = 0.35  # logarithm of the length, in typical units: short ones say little
     code: float = -1.5  # code, where no code is wanted: it holds many words and explains nothing
+    link: float = -3.0  # nothing but a link, where no list is wanted: it names the page that answers, and says nothing
+    defines: float = 2.5  # begins with what "what is" asks for, and goes on with "is": as much as the kind can weigh
 
 
 SHARES = Shares()
@@ -59,16 +70,37 @@ def rank(
     hits: Sequence[Hit], weights: Mapping[str, float], kinds: Sequence[Kind], shares: Shares = SHARES
 ) -> list[Choice]:
     """The units that can be quoted, best first; at most `_LOOKED_AT`. weights: the question's tokens with their idf."""
-    scored = nlargest(_LOOKED_AT, _by_words(hits, weights, shares), key=lambda one: one[0])
-    wants_code = Kind.HOW_TO in kinds or Kind.COMMAND in kinds
+    defined = frozenset(weights if Kind.WHAT_IS in kinds else ())
+    by_words = (
+        (score + shares.defines * defines(piece, defined), at, number, piece)
+        for score, at, number, piece in _by_words(hits, weights, shares)
+    )
+    scored = nlargest(_LOOKED_AT, by_words, key=lambda one: one[0])
     choices = []
     for score, at, number, piece in scored:
         suits = fit(kinds, piece.kind, piece.text[:_READ])
         score += shares.kind * (suits - 0.5)
-        if piece.kind is UnitKind.CODE and not wants_code:
+        if piece.kind is UnitKind.CODE and not wants_code(kinds):
             score += shares.code
+        if piece.link and Kind.LIST not in kinds:
+            score += shares.link
         choices.append(Choice(at, number, piece, score, suits))
     return sorted(choices, key=lambda choice: -choice.score)
+
+
+def wants_code(kinds: Sequence[Kind]) -> bool:
+    return Kind.HOW_TO in kinds or Kind.COMMAND in kinds
+
+
+def defines(piece: Piece, asked: frozenset[str]) -> bool:
+    """Whether it begins with the words asked for, hardly any others, and "is", "means", "是" or "指"."""
+    if not asked or not asked <= piece.terms or piece.kind is UnitKind.CODE or _CLAUSE.match(piece.text):
+        return False
+    subject = _COPULA.split(piece.text[:_SUBJECT], maxsplit=1)
+    named = frozenset(analyse(subject[0])) if len(subject) > 1 else frozenset()
+    besides = named - asked
+    latin = sum(token.isascii() for token in besides)
+    return asked <= named and latin <= _BESIDES and len(besides) - latin <= _BESIDES_WIDE
 
 
 def probabilities(ranked: Sequence[Choice]) -> list[float]:

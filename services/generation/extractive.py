@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import compress
 
 from indexer.analysis import analyse_question
 from router import support
 from router.kinds import Kind, kinds_of
 from router.types import Draft, Hit, Question, SearchResult, UnitKind
 from services.generation.blocks import MOST, Block, Facts, announces, cite, grow, render
-from services.generation.choosing import Choice, probabilities, rank
+from services.generation.choosing import Choice, probabilities, rank, wants_code
 from services.generation.conflict import find
 from services.generation.reading import read
 
@@ -54,9 +55,9 @@ def quote(question: str, found: SearchResult, facts: FactsOf) -> Draft:
     if conflict and not conflict.settled:
         both = (answer[0], Block(hits[conflict.other.hit].passage, (conflict.other.number,)))
         text = "\n".join(f"{render(block)} ({block.passage.document})" for block in both)
-        return _draft(text, both, known, features | {"conflict": 1.0})
+        return _draft(text, both, known, features)
     stale = conflict.other if conflict else None
-    said = answer + _context(answer, [choice for choice in ranked if choice is not stale], hits)
+    said = answer + _context(answer, [choice for choice in ranked if choice is not stale], hits, wants_code(kinds))
     return _draft("\n".join(map(render, said)), said, known, features)
 
 
@@ -76,8 +77,8 @@ def _draft(text: str, said: Sequence[Block], known: Facts, support: Mapping[str,
     return Draft(text, citations, ExtractiveGenerator.name, support=support)
 
 
-def _context(answer: Sequence[Block], ranked: Sequence[Choice], hits: Sequence[Hit]) -> list[Block]:
-    """Up to two further units that are nearly as good and say something else."""
+def _context(answer: Sequence[Block], ranked: Sequence[Choice], hits: Sequence[Hit], code: bool) -> list[Block]:
+    """Up to two further units that are nearly as good and say something else. code: whether code may be among them."""
     terms = [block.terms for block in answer]
     room = MOST - sum(block.length for block in answer)
     out: list[Block] = []
@@ -85,7 +86,7 @@ def _context(answer: Sequence[Block], ranked: Sequence[Choice], hits: Sequence[H
         if len(out) == _CONTEXT or choice.score < ranked[0].score - _WORTH:
             break
         block = Block(hits[choice.hit].passage, (choice.number,))
-        alone = choice.piece.kind is not UnitKind.CODE and not announces(choice.piece)
+        alone = (code or choice.piece.kind is not UnitKind.CODE) and not announces(choice.piece)
         if alone and block.length <= room and not any(_repeats(choice.piece.terms, said) for said in terms):
             out.append(block)
             terms.append(choice.piece.terms)
@@ -109,9 +110,8 @@ def _support(
     reading = read(passage)
     quoted = best.piece.above.union(*(block.terms for block in answer))
     everything = frozenset().union(*(read(hit.passage).words for hit in hits))
-    rival = next(
-        (other for other in ranked if other is not best and not _repeats(other.piece.terms, best.piece.terms)), None
-    )
+    alike = [one is best or _repeats(one.piece.terms, best.piece.terms) for one in ranked]
+    rival = next((other for other, same in zip(ranked, alike, strict=True) if not same), None)
     return {
         "coverage": support.coverage(weights, quoted),
         "coverage_best": support.coverage(weights, best.piece.terms | best.piece.above),
@@ -119,7 +119,7 @@ def _support(
         "terms_found": support.coverage(weights, everything),
         "heading_match": support.coverage(weights, reading.title),
         "rarest_covered": support.rarest_covered(support.askable(weights, everything), quoted),
-        "unit_probability": probabilities(ranked)[ranked.index(best)],
+        "unit_probability": min(sum(compress(probabilities(ranked), alike)), 1.0),
         "unit_margin": min(max(best.score - rival.score, 0.0) / _WIDE_MARGIN, 1.0) if rival else 1.0,
         "kind_fit": best.fit,
         "top_gap": support.top_gap(hits),
@@ -128,5 +128,4 @@ def _support(
         "identifiers_covered": support.identifiers_covered(
             question, "\n".join((*passage.heading, passage.preamble, passage.text))
         ),
-        "conflict": 0.0,
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from textwrap import dedent
 
 from indexer.analysis import analyse
 from router import units
@@ -12,7 +13,12 @@ from router.types import Passage, UnitKind
 
 _HOT = 4096  # passages kept read: about 20 kB each
 _CELL = re.compile(r"(?<!\\)\|")
+_FENCE = re.compile(r"^[ \t>]*(?:`{3,}|~{3,})", re.MULTILINE)
 _NUMBERED = re.compile(r"(?:[ ]{0,3}>[ ]?)*\s*(\d{1,9})[.)]")
+_LINK = re.compile(r"(?<!!)\[[^\[\]]*\]\([^()\n]*\)|<a\s[^<>]*>[^<]*</a>")
+_TAG = re.compile(r"<[^<>]*>")
+_MARKER = re.compile(r"\A(?:[-*+]|\d{1,9}[.)])\s")
+_WORD = re.compile(r"\w")
 _INJECTION = re.compile(
     r"\b(?:ignore|disregard|forget|override)\b.{0,20}\b(?:previous|prior|above|earlier|preceding|your|system)\b.{0,30}"
     r"\b(?:instructions|prompts?|rules|messages|directions)\b"
@@ -36,6 +42,7 @@ class Piece:
     lead: number of the sentence that introduces its list, table or code, or -1.
     run: pieces that are one list, table or chain of code share a number; -1 for plain sentences.
     columns: the header's cells, for a table row.
+    link: whether it only points to another page.
     quotable: False for headings, for questions and for orders to the reader's machine.
     """
 
@@ -49,6 +56,7 @@ class Piece:
     lead: int
     run: int
     columns: tuple[str, ...]
+    link: bool
     quotable: bool
 
 
@@ -92,7 +100,7 @@ class _Reader:
         return tuple(self.out)
 
     def _take(self, kind: UnitKind, start: int, end: int, raw: str) -> None:
-        words = units.plain(raw)
+        words = self._code(start, end) if kind is UnitKind.CODE else units.plain(raw)
         terms = frozenset(analyse(words))
         asks = words.endswith(("?", "？")) and kind in (UnitKind.SENTENCE, UnitKind.ITEM)
         if kind is UnitKind.HEADING:
@@ -105,9 +113,17 @@ class _Reader:
         above = self.headings | self.asked | (self.out[lead].terms if lead >= 0 else frozenset())
         columns = self.columns if kind is UnitKind.ROW else ()
         quotable = kind is not UnitKind.HEADING and not asks and bool(words.strip()) and not _INJECTION.search(words)
-        self.out.append(Piece(kind, start, end, words, terms, above, self.section, lead, run, columns, quotable))
+        link = kind is not UnitKind.CODE and _points_elsewhere(raw)
+        self.out.append(Piece(kind, start, end, words, terms, above, self.section, lead, run, columns, link, quotable))
         if kind is UnitKind.SENTENCE and run < 0:
             self.lead = len(self.out) - 1
+
+    def _code(self, start: int, end: int) -> str:
+        """As it was written, without fences and without the indentation that all its lines share."""
+        begin = self.text.rfind("\n", 0, start) + 1
+        alone = not self.text[begin:start].strip(" \t>")  # a unit begins after these, also after a prompt ">"
+        whole = self.text[begin if alone else start : end]
+        return dedent(units.plain(whole) if _FENCE.search(whole) else whole)
 
     def _run_of(self, kind: UnitKind, raw: str, start: int) -> int:
         """The run this unit belongs to; a new one when nothing open can hold it."""
@@ -140,6 +156,12 @@ class _Reader:
 
     def _indented(self, start: int) -> bool:
         return self.text[start : start + 1] in " \t" or self.text[max(0, start - 1)] in " \t"
+
+
+def _points_elsewhere(raw: str) -> bool:
+    """Whether nothing is left of it without its links, as in the contents of a chapter."""
+    rest, links = _LINK.subn("", _MARKER.sub("", raw))
+    return links > 0 and not _WORD.search(_TAG.sub("", rest))
 
 
 def cells(row: str) -> tuple[str, ...]:

@@ -31,6 +31,7 @@ from router.types import UnitKind
         ("可以离线使用吗", Kind.WHETHER),
         ("是否支持 ARM", Kind.WHETHER),
         ("What is a snapshot?", Kind.WHAT_IS),
+        ("What eviction policies are available?", Kind.LIST),
         ("什么是快照", Kind.WHAT_IS),
         ("When was it released?", Kind.WHEN),
         ("什么时候发布的", Kind.WHEN),
@@ -65,6 +66,9 @@ def test_no_kind() -> None:
         (Kind.WHY, "It lags because the network is slow.", "It lags."),
         (Kind.WHETHER, "不支持离线使用。", "离线手册见下页。"),
         (Kind.WHEN, "It was released in May 2021.", "It was released."),
+        (Kind.WHEN, "The backup runs at midnight.", "The backup needs disk space."),
+        (Kind.WHEN, "备份每天凌晨执行。", "备份占用磁盘。"),
+        (Kind.LIST, "The following policies are available:", "A policy may change."),
         (Kind.WHERE, "日志位于 /var/log 目录。", "日志按天滚动。"),
     ],
 )
