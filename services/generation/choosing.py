@@ -28,7 +28,7 @@ _BESIDES_WIDE = 4  # further Chinese tokens: two characters, each also in a pair
 _CLAUSE = re.compile(
     r"\W*(?:(?:when|if|once|after|before|while|since|as|where|although|because)\b|当|如果|若|由于|因为)", re.I
 )
-_COPULA = re.compile(r"\b(?:is|are|means|refers to|stands for)\b|(?<![但还也就都不])是(?!否)|指|即|意为|称为")
+_COPULA = re.compile(r"\b(?:is|are|means|refers to|stands for)\b|(?<![但还也就都不])是(?!否)|指|即|意为|称为|[:：]")
 _TYPICAL = 18.0  # tokens of a typical unit
 
 
@@ -93,7 +93,7 @@ def wants_code(kinds: Sequence[Kind]) -> bool:
 
 
 def defines(piece: Piece, asked: frozenset[str]) -> bool:
-    """Whether it begins with the words asked for, hardly any others, and "is", "means", "是" or "指"."""
+    """Whether it begins with the words asked for, hardly any others, and "is", "means", "是", "指" or a colon."""
     if not asked or not asked <= piece.terms or piece.kind is UnitKind.CODE or _CLAUSE.match(piece.text):
         return False
     subject = _COPULA.split(piece.text[:_SUBJECT], maxsplit=1)

@@ -78,7 +78,8 @@ def _draft(text: str, said: Sequence[Block], known: Facts, support: Mapping[str,
 
 
 def _context(answer: Sequence[Block], ranked: Sequence[Choice], hits: Sequence[Hit], code: bool) -> list[Block]:
-    """Up to two further units that are nearly as good and say something else. code: whether code may be among them."""
+    """Up to two further units that are nearly as good and say something else. code: whether code is wanted; one block
+    of it is enough."""
     terms = [block.terms for block in answer]
     room = MOST - sum(block.length for block in answer)
     out: list[Block] = []
@@ -86,7 +87,8 @@ def _context(answer: Sequence[Block], ranked: Sequence[Choice], hits: Sequence[H
         if len(out) == _CONTEXT or choice.score < ranked[0].score - _WORTH:
             break
         block = Block(hits[choice.hit].passage, (choice.number,))
-        alone = (code or choice.piece.kind is not UnitKind.CODE) and not announces(choice.piece)
+        enough = any(piece.kind is UnitKind.CODE for said in (*answer, *out) for piece in said.pieces)
+        alone = (choice.piece.kind is not UnitKind.CODE or (code and not enough)) and not announces(choice.piece)
         if alone and block.length <= room and not any(_repeats(choice.piece.terms, said) for said in terms):
             out.append(block)
             terms.append(choice.piece.terms)

@@ -85,6 +85,7 @@ class _Reader:
 
     def __init__(self, text: str, preamble: str, title: frozenset[str]) -> None:
         self.text, self.title = text, title
+        self.suspect = bool(_INJECTION.search(text))
         self.columns = cells(preamble.strip().splitlines()[0]) if preamble.lstrip().startswith("|") else ()
         self.headings, self.section, self.lead, self.run, self.last_item = title, -1, -1, -1, -1
         self.asked: frozenset[str] = frozenset()  # words of the question that stands above, as on pages of such pairs
@@ -112,11 +113,15 @@ class _Reader:
         lead = self.lead if run >= 0 else -1
         above = self.headings | self.asked | (self.out[lead].terms if lead >= 0 else frozenset())
         columns = self.columns if kind is UnitKind.ROW else ()
-        quotable = kind is not UnitKind.HEADING and not asks and bool(words.strip()) and not _INJECTION.search(words)
+        quotable = kind is not UnitKind.HEADING and not asks and bool(words.strip()) and not self._orders(words)
         link = kind is not UnitKind.CODE and _points_elsewhere(raw)
         self.out.append(Piece(kind, start, end, words, terms, above, self.section, lead, run, columns, link, quotable))
         if kind is UnitKind.SENTENCE and run < 0:
             self.lead = len(self.out) - 1
+
+    def _orders(self, words: str) -> bool:
+        """Whether the unit tells the reader's machine what to do. Passages that do so at all are rare."""
+        return self.suspect and bool(_INJECTION.search(words))
 
     def _code(self, start: int, end: int) -> str:
         """As it was written, without fences and without the indentation that all its lines share."""
