@@ -201,6 +201,8 @@ def test_ordinary_advice_to_ignore_something_is_quoted() -> None:
 def test_what_is_wants_the_definition_though_others_name_it_more_often() -> None:
     text = "The LogIndex keeps LogIndex tables of the LogIndex on disk. LogIndex is a hash table of log positions."
     assert ask("What is LogIndex?", passage(text)).text.startswith("LogIndex is a hash table of log positions.")
+    text = "The option fsync_all can be set by users, and fsync_all can be reset.\n\n- `fsync_all`: waits for the disk."
+    assert ask("What is fsync_all?", passage(text)).text.startswith("- fsync_all: waits for the disk.")
     text = "打开预读并设置预读大小。预读是指提前读取多个页。"
     assert ask("什么是预读？", passage(text)).text.startswith("预读是指提前读取多个页。")
 
@@ -215,6 +217,8 @@ def test_how_to_shows_the_code_beside_the_sentences() -> None:
         "The okapi cache evicts what is old.\n\n## Warm-up\n\nWarm-up takes a minute.\n\n```sh\nokapi warm --all\n```"
     )
     assert "okapi warm --all" in ask("How do I warm the okapi cache?", passage(text)).text
+    twice = f"{text}\n\nOr warm the cache by hand.\n\n```sh\nokapi warm cache --one\n```"
+    assert ask("How do I warm the okapi cache?", passage(twice)).text.count("```sh") == 1
     assert "okapi warm --all" not in ask("What evicts the okapi cache?", passage(text)).text
 
 
