@@ -58,7 +58,8 @@ class Calibration:
     """A fitted model. id: hash of its content. created: date. data: the files it was fitted on, with their rows.
 
     names, centres, scales, coefficients: one per feature; a feature that is missing counts as its centre, so it
-    pulls nowhere. line: answers below it are not sent, 0..1. quality: the figures of the fit.
+    pulls nowhere. line: answers below it are not sent, 0..1. quality: the figures of the fit. origin: "packaged", or
+    "fitted" by a team on its own questions.
     """
 
     id: str
@@ -71,6 +72,7 @@ class Calibration:
     intercept: float
     line: float
     quality: Mapping[str, Any] = field(default_factory=dict)
+    origin: str = "fitted"
 
     def probability(self, values: Mapping[str, float]) -> float:
         """0..1; 0 when there are no features, because there is no answer."""

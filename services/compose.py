@@ -81,14 +81,12 @@ def index_home(settings: Settings) -> Path:
 
 
 def packaged_calibration() -> Calibration:
-    return Calibration.from_json(json.loads(_DEFAULT_CALIBRATION.read_text("utf-8")))
+    """The one to begin with, fitted on the question files that its `data` names."""
+    return replace(Calibration.from_json(json.loads(_DEFAULT_CALIBRATION.read_text("utf-8"))), origin="packaged")
 
 
 async def calibration_of(store: SqlStore, identity: str) -> Calibration:
-    """The stored one; the packaged one when `identity` is its id. Raises NotFound."""
-    packaged = packaged_calibration()
-    if identity == packaged.id:
-        return packaged
+    """Raises NotFound."""
     return replace(Calibration.from_json((await store.get_calibration(identity)).payload), id=identity)
 
 

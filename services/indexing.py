@@ -80,9 +80,17 @@ async def _release(store: SqlStore, version: str, active: Release | None, who: s
     """The release of a version: the active one when it serves that already, else a new one, activated."""
     if active and active.index_version == version:
         return active
+    calibration = await _calibration(store)
+    first = Release("", "", version, "none", "extractive", "none", calibration)
+    return await release_with(store, active or first, who, index_version=version, calibration=calibration)
+
+
+async def _calibration(store: SqlStore) -> str:
+    """The team's own, else the packaged one: kept in the store, so that a release finds it after an upgrade."""
     latest = await store.latest_calibration()
-    first = Release("", "", version, "none", "extractive", "none", latest.id if latest else packaged_calibration().id)
-    return await release_with(store, active or first, who, index_version=version)
+    if latest and latest.payload.get("origin") != "packaged":
+        return latest.id
+    return await store.put_calibration(packaged_calibration().to_json())
 
 
 async def release_with(store: SqlStore, base: Release, who: str, **changes: str) -> Release:
