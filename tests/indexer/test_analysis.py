@@ -72,6 +72,13 @@ def test_words_that_only_ask_are_left_out(question: str, left: list[str]) -> Non
     assert analyse_question(question) == left
 
 
+@pytest.mark.parametrize(
+    "question", ["polar_px 是什么意思？", "polar_px 啥意思", "请告诉我 polar_px", "我想知道 polar_px 是什么"]
+)
+def test_polite_and_roundabout_words_only_ask(question: str) -> None:
+    assert analyse_question(question) == ["polar_px", "polar", "px"]
+
+
 @pytest.mark.parametrize("question", ["what is it", "为什么", "怎么办？", "Who are you?", "的", "is"])
 def test_a_question_of_nothing_but_such_words_keeps_them(question: str) -> None:
     assert analyse_question(question) == analyse(question) != []
