@@ -20,6 +20,7 @@ from router.types import (
     SearchResult,
     Trace,
 )
+from services.compose import Outcome, Readiness
 from services.settings import Settings
 from services.store.records import now
 from services.store.sql import SqlStore
@@ -33,18 +34,6 @@ PASSAGES = tuple(
     Passage(f"{number:032x}", path, ("Manual", path), 0, len(text), text, "zh" if "zh" in path else "en")
     for number, (path, text) in enumerate(TEXTS.items())
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    trace: Trace
-    review_item: ReviewItem | None
-
-
-@dataclass(frozen=True, slots=True)
-class Readiness:
-    ready: bool
-    parts: Mapping[str, str]
 
 
 @dataclass(slots=True)
