@@ -244,7 +244,6 @@ def load(entry: FileEntry) -> Document:
         revision=entry.revision,
         content_hash=content_hash,
         modified=page.modified or folder.commit_dates.get(entry.path),
-        aliases=page.aliases,
     )
 
 

@@ -16,11 +16,10 @@ _DATE_KEYS = ("lastmod", "last_modified", "last_update", "updated", "modified", 
 class FrontMatter:
     title: str = ""
     modified: str | None = None
-    aliases: tuple[str, ...] = ()
 
 
 def read(text: str) -> FrontMatter:
-    """Title, date and aliases; an absent or broken block gives an empty record, the text is never lost."""
+    """Title and date; an absent or broken block gives an empty record, the text is never lost."""
     block = _block(text)
     if not block:
         return FrontMatter()
@@ -30,7 +29,7 @@ def read(text: str) -> FrontMatter:
         return FrontMatter()
     if not isinstance(values, dict):
         return FrontMatter()
-    return FrontMatter(_title(values), _modified(values), _aliases(values))
+    return FrontMatter(_title(values), _modified(values))
 
 
 def _block(text: str) -> str:
@@ -53,9 +52,3 @@ def _modified(values: dict[object, object]) -> str | None:
             if 1 <= month <= 12 and 1 <= day <= 31:
                 return f"{year:04}-{month:02}-{day:02}" + (f"T{found[4]}" if found[4] else "")
     return None
-
-
-def _aliases(values: dict[object, object]) -> tuple[str, ...]:
-    value = values.get("aliases")
-    entries = value if isinstance(value, list) else [value]
-    return tuple(entry.strip() for entry in entries if isinstance(entry, str) and entry.strip())

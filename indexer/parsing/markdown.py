@@ -11,4 +11,4 @@ def parse(path: str, data: bytes, context: Context) -> ParsedPage:
     text = decode(data)
     facts = frontmatter.read(text)
     text = includes.resolve(path, text, context.read)
-    return page(path, text, title=facts.title, modified=facts.modified, aliases=facts.aliases)
+    return page(path, text, title=facts.title, modified=facts.modified)

@@ -28,7 +28,6 @@ class ParsedPage:
     title: str
     text: str
     modified: str | None = None
-    aliases: tuple[str, ...] = ()
 
 
 def _no_file(_path: str) -> bytes | None:
@@ -57,15 +56,13 @@ def clean(text: str) -> str:
     return _UNWANTED.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
-def page(
-    path: str, text: str, *, title: str = "", modified: str | None = None, aliases: tuple[str, ...] = ()
-) -> ParsedPage:
+def page(path: str, text: str, *, title: str = "", modified: str | None = None) -> ParsedPage:
     """Make the record: clean the text and find a title. Raises ParseError when no text is left."""
     text = clean(text)
     if not text.strip():
         raise ParseError("the page holds no text")
     plain = plain_words(clean(title)) or title_of(text) or readable_name(path)
-    return ParsedPage(plain, text, modified, aliases)
+    return ParsedPage(plain, text, modified)
 
 
 def title_of(markdown: str) -> str:

@@ -11,6 +11,7 @@ import argparse
 import json
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -97,11 +98,14 @@ def summary(found: Sequence[int]) -> dict[str, float]:
     }
 
 
-def with_weights(searcher: Searcher, weights: dict[str, float]) -> Searcher:
-    """The same searcher with other weights for every language."""
-    fields = searcher.manifest.weights
-    searcher.manifest.weights = {language: weights for language in fields}  # type: ignore[misc]
-    return searcher
+def ranks_by_bm25(searcher: Searcher, wanted: Sequence[tuple[str, set[str]]]) -> list[int]:
+    """The same, with every channel but BM25 silent."""
+    manifest = searcher.manifest
+    searcher.manifest = replace(manifest, weights={language: {"bm25": 1.0} for language in manifest.weights})
+    try:
+        return ranks(searcher, wanted)
+    finally:
+        searcher.manifest = manifest
 
 
 def run(name: str, seconds: float) -> dict[str, Any]:
@@ -110,11 +114,11 @@ def run(name: str, seconds: float) -> dict[str, Any]:
         texts.mkdir()
         sources, wanted = paragraph_task(name, texts) if name in PARAGRAPHS else page_task(name)
         report, searcher = index(Path(folder) / "home", sources, seconds)
-        fused = summary(ranks(searcher, wanted))
         return {
             "task": name,
             "passages": report.passages,
-            "fused": fused,
+            "fused": summary(ranks(searcher, wanted)),
+            "bm25_alone": summary(ranks_by_bm25(searcher, wanted)),
             "weights": report.weights,
             "measured": searcher.manifest.measured,
             "trained": searcher.manifest.trained,
