@@ -6,7 +6,7 @@
 #   make test  lint  bench  clean
 #
 # On Linux, PyPI's own torch brings gigabytes of CUDA libraries that nothing here uses, so the CPU build is asked for by
-# its full version. Where your package index does not have it: make … TORCH_INDEX=https://download.pytorch.org/whl/cpu
+# its full version. Where your package index does not have it: make … TORCH_INDEX=URL_OF_PYTORCHS_CPU_INDEX
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -59,9 +59,10 @@ $(VENV)/.torch: $(VENV)/.python
 	@echo "Installing $(TORCH) …"
 	@$(PIP) install -q $(if $(TORCH_INDEX),--extra-index-url "$(TORCH_INDEX)") "$(TORCH)" || { \
 	  echo; \
-	  echo "pip found no $(TORCH). PyTorch keeps its CPU builds in an index of its own; set it and try again:"; \
+	  echo "pip found no $(TORCH). PyTorch keeps its CPU builds in an index of its own, whose URL the install page"; \
+	  echo "of pytorch.org shows for Pip and CPU; set it and try again:"; \
 	  echo; \
-	  echo "    make $(or $(MAKECMDGOALS),install) TORCH_INDEX=https://download.pytorch.org/whl/cpu"; \
+	  echo "    make $(or $(MAKECMDGOALS),install) TORCH_INDEX=URL_OF_PYTORCHS_CPU_INDEX"; \
 	  echo; \
 	  echo "Another build: make … TORCH='torch==VERSION+cpu'. On Linux, plain 'torch' brings CUDA; that is refused here."; \
 	  exit 1; }
