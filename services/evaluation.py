@@ -12,7 +12,7 @@ import json
 import random
 import tempfile
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -77,15 +77,23 @@ def _row(path: Path, number: int, line: str) -> Row:
         return Row(
             Question(str(text), history),
             bool(raw.get("answerable", True)),
-            tuple(map(str, raw.get("answer_keys") or ())),
-            tuple(map(str, raw.get("answers") or ())),
-            frozenset(map(str, [*pages, *(raw.get("also_in") or ())])),
+            tuple(_texts(raw, "answer_keys")),
+            tuple(_texts(raw, "answers")),
+            frozenset([*pages, *_texts(raw, "also_in")]),
             raw.get("context"),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InvalidInput(
             f"{path}, line {number}: not a question row ({error}); see the manual's page on evaluation"
         ) from error
+
+
+def _texts(raw: Mapping[str, Any], name: str) -> list[str]:
+    """A list of texts, empty when absent. Raises ValueError for a lone text, whose letters would count one by one."""
+    values = raw.get(name) or []
+    if not isinstance(values, list):
+        raise ValueError(f"{name} must be a list")
+    return [str(value) for value in values]
 
 
 def foreign(row: Row) -> Row:
