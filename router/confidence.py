@@ -16,15 +16,17 @@ from router.types import Draft, Hit, SearchResult
 MEANING = {
     "lexical": "how much of what BM25 could give at most the best passage got, 0..1",
     "gap": "how far the best passage is ahead of the best one from another document, 0..1",
-    "meaning": "cosine of the question and its nearest sentence (the text embedder), 0 where not used",
-    "meaning_known": "1 when the text embedder was asked",
-    "corpus": "cosine of the question and the best passage (the corpus embedder), 0 where not used",
-    "corpus_known": "1 when the corpus embedder was asked",
+    "meaning": "cosine of the question and its nearest sentence, where the text embedder was asked",
+    "corpus": "cosine of the question and the best passage, where the corpus embedder was asked",
     "terms": "number of informative words in the question, 0..1 (10 or more)",
     "chinese": "1 when the question is Chinese",
 }
 """What each retrieval feature says. A generator adds its own (`Draft.support`)."""
 
+EITHER_WAY = frozenset({"terms", "chinese"})
+"""The features that say what kind of question it is. Every other one is support: more of it never means less sure."""
+
+_COSINES = {"meaning": "dense_unit", "corpus": "corpus"}
 _MOST_TERMS = 10
 _BM25_CEILING = 1.9  # k1 + 1: the most that a term's idf is multiplied with
 
@@ -38,10 +40,7 @@ def features(found: SearchResult, draft: Draft | None) -> dict[str, float]:
     return {
         "lexical": min(top.scores.get("bm25", 0.0) / max(idf * _BM25_CEILING, 1e-6), 1.0),
         "gap": top.fused - _runner_up(found.hits),
-        "meaning": top.scores.get("dense_unit", 0.0),
-        "meaning_known": float("dense_unit" in top.scores),
-        "corpus": top.scores.get("corpus", 0.0),
-        "corpus_known": float("corpus" in top.scores),
+        **{name: top.scores[score] for name, score in _COSINES.items() if score in top.scores},
         "terms": min(len(found.terms) / _MOST_TERMS, 1.0),
         "chinese": float(found.language == "zh"),
         **draft.support,

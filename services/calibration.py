@@ -1,8 +1,8 @@
 """`answerloop calibrate`: fit the confidence model on question files, and find the line.
 
 Every question is asked with the line at 0, so that each has an answer; whether it was right is the label. The model is
-a logistic regression; its probabilities are judged, and the line is found, on answers that it was not fitted on
-(cross-validation by question, five folds).
+a logistic regression that begins with the packaged one. Its probabilities are judged, and the line is found, on
+answers that it was not fitted on (cross-validation by question, five folds).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from router.confidence import Calibration
+from router.confidence import EITHER_WAY, Calibration
 from router.errors import InvalidInput, NotFound
 from router.ports import Progress
 from services.compose import packaged_calibration
@@ -28,13 +28,20 @@ from services.indexing import release_with
 from services.settings import Settings
 from services.store.sql import SqlStore
 
-MOST_WRONG = 0.2
-"""Share of answers sent that may lack something that was asked for, by the out-of-fold probabilities. A promise, not a
-fit: at 0.2, 4 % of the unanswerable questions on product documents get an answer; at 0.1 none, at half the coverage."""
+MOST_WRONG = 0.165
+"""Share of answers sent that may lack something that was asked for, by the out-of-fold probabilities. With the next
+figure the promise that the line keeps; both are the product's to choose, not fitted."""
+MOST_UNANSWERABLE = 0.1
+"""Share of the unanswerable questions that may get an answer all the same. Counted in files that have answerable ones
+too: questions about other texts are too easy to refuse to promise anything by."""
+_FEW = 20  # unanswerable questions; with fewer, the packaged line holds if it is higher
 _FEWEST = 30  # answers; fewer fit noise
 _FOLDS = 5
 _FOREIGN = 100  # questions of each paragraph file that are also asked of the served documents
 _BINS = 10
+_PENALTY = 3.0
+"""Of a squared coefficient's distance from where it begins: the packaged model, so that few questions move it little.
+Flat between 1 and 10 by cross-validation on the packaged data."""
 
 Matrix = npt.NDArray[np.float64]
 
@@ -66,77 +73,109 @@ def fit_files(settings: Settings, files: Sequence[Path], progress: Progress) -> 
     Questions about the paragraphs of one file are asked of the served documents too: those are the questions that
     documents do not answer, of which people write too few.
     """
-    everything = replace(packaged_calibration(), line=0.0)
+    everything = replace(packaged_calibration(), line=0.0, origin="fitted")
     rows = {path.name: read_rows(path) for path in files}
     outside = [foreign(row) for each in rows.values() if each[0].context is not None for row in each[:_FOREIGN]]
     asked = {name: ask_rows(settings, each, everything, progress) for name, each in rows.items()}
     if outside and any(each[0].context is None for each in rows.values()):
         asked["questions about other texts"] = ask_rows(settings, outside, everything, progress)
-    return fit(asked)
+    return fit(asked, packaged_calibration())
 
 
-def fit(asked: Mapping[str, Sequence[Asked]]) -> Calibration:
-    """asked: by file. Every file counts the same, however many questions it has."""
+def fit(asked: Mapping[str, Sequence[Asked]], start: Calibration) -> Calibration:
+    """asked: by file; every file counts the same, however many questions it has. start: the model to begin with."""
     pairs = [(one, 1 / len(each)) for each in asked.values() for one in each if one.trace.features]
+    near = {id(one) for each in asked.values() if any(o.row.answerable for o in each) for one in each}
     usable = [one for one, _ in pairs]
-    weights = np.array([weight for _, weight in pairs]) * len(pairs) / len(asked)
     labels = np.array([one.right for one in usable], float)
     if len(usable) < _FEWEST or not 0 < labels.sum() < len(labels):
         raise InvalidInput(
             f"{len(usable)} answers, {int(labels.sum())} of them right: "
             f"a fit needs at least {_FEWEST}, right ones and wrong ones"
         )
-    names = sorted({name for one in usable for name in one.trace.features})
-    rows = np.array([[one.trace.features.get(name, np.nan) for name in names] for one in usable])
-    centres = np.nanmean(rows, axis=0)
-    rows = np.where(np.isnan(rows), centres, rows)
-    scales = np.maximum(rows.std(axis=0), 1e-3)
-    scaled = (rows - centres) / scales
-    held_out = _held_out(scaled, labels, weights)
-    coefficients, intercept = _logistic(scaled, labels, weights)
+    weights = np.array([weight for _, weight in pairs]) * len(pairs) / len(asked)
+    outside = np.array([not one.row.answerable and id(one) in near for one in usable])
+    space = _Space.of(usable, start)
+    held_out = _held_out(space, labels, weights)
+    coefficients, intercept = _logistic(space, np.ones(len(labels), bool), labels, weights)
     fitted = Calibration(
         id="",
         created=datetime.now(UTC).date().isoformat(),
         data={name: len(each) for name, each in asked.items()},
-        names=tuple(names),
-        centres=_rounded(centres),
-        scales=_rounded(scales),
+        names=space.names,
+        centres=_rounded(space.centres),
+        scales=_rounded(space.scales),
         coefficients=_rounded(coefficients),
-        intercept=round(float(intercept), 5),
-        line=_line(held_out, labels, weights),
+        intercept=round(intercept, 5),
+        line=_line(held_out, labels, weights, outside, start.line),
         quality=_quality(held_out, labels),
     )
     content = json.dumps({**fitted.to_json(), "created": ""}, sort_keys=True)
     return replace(fitted, id=hashlib.sha256(content.encode()).hexdigest()[:16])
 
 
-def _logistic(rows: Matrix, labels: Matrix, weights: Matrix) -> tuple[Matrix, float]:
-    from sklearn.linear_model import LogisticRegression
+@dataclass(frozen=True)
+class _Space:
+    """Features as a matrix of distances from their centres, in their scales; a missing one is at its centre.
+    before: the coefficients to begin with, the intercept last."""
 
-    model = LogisticRegression(C=0.3, max_iter=1000).fit(rows, labels, weights)  # C: flat between 0.1 and 1
-    return model.coef_[0], float(model.intercept_[0])
+    names: tuple[str, ...]
+    centres: Matrix
+    scales: Matrix
+    rows: Matrix
+    before: Matrix
+
+    @classmethod
+    def of(cls, usable: Sequence[Asked], start: Calibration) -> _Space:
+        """Centres and scales are those of the model to begin with, where it has them: else they mean nothing here."""
+        names = start.names or tuple(sorted({name for one in usable for name in one.trace.features}))
+        raw = np.array([[one.trace.features.get(name, np.nan) for name in names] for one in usable])
+        centres = np.array(start.centres) if start.names else np.nanmean(raw, axis=0)
+        scales = np.array(start.scales) if start.names else np.maximum(np.nanstd(raw, axis=0), 1e-3)
+        before = np.array([*(start.coefficients or np.zeros(len(names))), start.intercept])
+        return cls(names, centres, scales, np.nan_to_num((raw - centres) / scales), before)
 
 
-def _held_out(rows: Matrix, labels: Matrix, weights: Matrix) -> Matrix:
+def _logistic(space: _Space, chosen: npt.NDArray[np.bool_], labels: Matrix, weights: Matrix) -> tuple[Matrix, float]:
+    """Logistic regression on the chosen rows, pulled towards `space.before`; support never lowers the probability."""
+    from scipy.optimize import minimize
+
+    rows = np.column_stack((space.rows[chosen], np.ones(int(chosen.sum()))))
+    signs, share = 2 * labels[chosen] - 1, weights[chosen]
+
+    def loss(at: Matrix) -> tuple[float, Matrix]:
+        margins, moved = signs * (rows @ at), at - space.before
+        slope = -signs * share / (1 + np.exp(np.clip(margins, -500, 500)))
+        total = float((share * np.logaddexp(0, -margins)).sum() + _PENALTY * (moved[:-1] ** 2).sum())
+        return total, rows.T @ slope + 2 * _PENALTY * np.append(moved[:-1], 0.0)
+
+    bounds = [(None if name in EITHER_WAY else 0.0, None) for name in space.names]
+    found = minimize(loss, np.maximum(space.before, 0), jac=True, method="L-BFGS-B", bounds=[*bounds, (None, None)]).x
+    return found[:-1], float(found[-1])
+
+
+def _held_out(space: _Space, labels: Matrix, weights: Matrix) -> Matrix:
     """The probability of each row by a model that did not see it."""
     fold = np.random.default_rng(0).permutation(len(labels)) % _FOLDS
     out = np.zeros(len(labels))
     for number in range(_FOLDS):
         test = fold == number
-        if 0 < labels[~test].sum() < (~test).sum():
-            coefficients, intercept = _logistic(rows[~test], labels[~test], weights[~test])
-            out[test] = 1 / (1 + np.exp(-(rows[test] @ coefficients + intercept)))
-        else:
-            out[test] = labels[~test].mean()
+        coefficients, intercept = _logistic(space, ~test, labels, weights)
+        out[test] = 1 / (1 + np.exp(-(space.rows[test] @ coefficients + intercept)))
     return out
 
 
-def _line(probabilities: Matrix, labels: Matrix, weights: Matrix) -> float:
-    """The lowest line above which at most MOST_WRONG of the answers are wrong; 0.99 when there is none."""
-    order = np.argsort(-probabilities)
+def _line(
+    probabilities: Matrix, labels: Matrix, weights: Matrix, outside: npt.NDArray[np.bool_], packaged: float
+) -> float:
+    """The lowest line that keeps both promises; 0.99 when none does. With few unanswerable questions to judge by,
+    never below the packaged one. outside: which questions are unanswerable, and near enough to count."""
+    order = np.argsort(-probabilities, kind="stable")
     wrong = np.cumsum((1 - labels[order]) * weights[order]) / np.cumsum(weights[order])
-    good = np.flatnonzero(wrong <= MOST_WRONG)
-    return round(float(probabilities[order][good[-1]]), 4) if len(good) else 0.99
+    sent = np.cumsum(outside[order]) / max(int(outside.sum()), 1)
+    good = np.flatnonzero((wrong <= MOST_WRONG) & (sent <= MOST_UNANSWERABLE))
+    line = round(float(probabilities[order][good[-1]]), 4) if len(good) else 0.99
+    return max(line, packaged) if outside.sum() < _FEW else line
 
 
 def _quality(probabilities: Matrix, labels: Matrix) -> dict[str, Any]:

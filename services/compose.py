@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from router import answering
+from router import answering, units
 from router.answering import Parts
 from router.confidence import Calibration
 from router.errors import IndexUnavailable, Mismatch, NotFound
@@ -111,8 +111,18 @@ def citations(facts: Facts, hits: Sequence[Hit]) -> tuple[Citation, ...]:
 
 def _citation(hit: Hit, revision: str, _modified: str | None, aliases: tuple[str, ...]) -> Citation:
     passage = hit.passage
-    heading = " > ".join(passage.heading)
-    return Citation(passage.id, passage.document, heading, passage.text, passage.start, passage.end, revision, aliases)
+    first = next(iter(units.split(passage.text)), None)  # front matter and container marks are not worth showing
+    skipped = first.start if first else 0
+    return Citation(
+        passage.id,
+        passage.document,
+        " > ".join(passage.heading),
+        passage.text[skipped:],
+        passage.start + skipped,
+        passage.end,
+        revision,
+        aliases,
+    )
 
 
 class _Ids:

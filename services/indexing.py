@@ -49,6 +49,8 @@ def run_index(
         home = index_home(settings)
         options = BuildOptions(corpus_seconds=settings.corpus_seconds, full=full)
         report = build(home, wanted, embedder_of(settings), engines_of(settings), parent, options, progress)
+        if active and not report.documents:
+            raise InvalidInput("the sources hold no document that can be read; what was served before still is")
         release = asyncio.run(_release(store, report.version, active, who))
         return IndexReport(report, release.id, tuple(_prune(settings, store)))
     finally:
@@ -78,9 +80,9 @@ def _known(settings: Settings, parent: str | None) -> list[Source]:
 
 async def _release(store: SqlStore, version: str, active: Release | None, who: str) -> Release:
     """The release of a version: the active one when it serves that already, else a new one, activated."""
-    if active and active.index_version == version:
-        return active
     calibration = await _calibration(store)
+    if active and (active.index_version, active.calibration) == (version, calibration):
+        return active
     first = Release("", "", version, "none", "extractive", "none", calibration)
     return await release_with(store, active or first, who, index_version=version, calibration=calibration)
 
