@@ -15,10 +15,10 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -140,9 +140,8 @@ class Arrays:
 
 def _save_rows(path: Path, array: npt.NDArray[Any], rows: npt.NDArray[np.int64]) -> None:
     """Only these rows hold anything: the others, often most of a Chinese corpus, become holes that cost no disk."""
-    out = np.lib.format.open_memmap(  # type: ignore[no-untyped-call]
-        path, mode="w+", dtype=array.dtype, shape=array.shape
-    )
+    make: Callable[..., npt.NDArray[Any]] = np.lib.format.open_memmap  # typed in some releases of numpy, not in others
+    out = cast(np.memmap[Any, Any], make(path, mode="w+", dtype=array.dtype, shape=array.shape))
     out[rows] = array[rows]
     out.flush()
 
