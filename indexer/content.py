@@ -69,12 +69,6 @@ class Content:
         rows = self._connection.execute("SELECT document, language FROM passages ORDER BY row")
         return [(document, language) for document, language in rows]
 
-    def passages_of(self, document: str) -> list[Passage]:
-        rows = self._connection.execute(
-            f"SELECT {_PASSAGE} FROM passages WHERE document = ? ORDER BY start", (document,)
-        )
-        return [_passage(row) for row in rows]
-
     def document(self, path: str) -> Document | None:
         row = self._connection.execute(f"SELECT {_DOCUMENT} FROM documents WHERE path = ?", (path,)).fetchone()
         return _document(row) if row else None

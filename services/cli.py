@@ -77,6 +77,7 @@ def index(
     """Build a new index version from the sources and serve it from then on.
 
     Without `--source`, those of the current version are read again, and only what changed is embedded.
+    With it, the sources named replace those of the current version.
     The version that is served stays untouched until the new one is whole.
 
         answerloop index --source manual=./docs --source faq=https://example.org/faq.git
