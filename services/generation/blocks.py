@@ -206,7 +206,7 @@ def _begun_before(block: Block, hits: Sequence[Hit]) -> list[Block]:
     lead = [pieces[-1].lead] if pieces[-1].lead >= 0 and pieces[pieces[-1].lead].quotable else []
     run = [at for at, piece in enumerate(pieces) if piece.run == pieces[-1].run and piece.quotable]
     fits = sum(len(pieces[at].text) for at in (*lead, *run)) + block.length <= MOST
-    return [Block(passage, (*lead, *run))] if fits else []
+    return [Block(passage, (*lead, *run))] if run and fits else []
 
 
 def _same_section(pieces: Sequence[Piece]) -> list[int]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from indexer.analysis import analyse, analyse_question
@@ -361,6 +361,8 @@ TEXTS = st.lists(LINES, min_size=1, max_size=14).map("\n".join)
     st.lists(TEXTS | st.text(max_size=60), min_size=1, max_size=4),
     st.sampled_from(["backup", "how to do step x", "备份保留多久"]),
 )
+@example(["- Why?", "2. step"], "how to do step x")  # the steps before are none that can be quoted
+@example(["1. Why?", "2. step"], "how to do step x")
 def test_every_quote_is_a_slice_of_its_document(texts: Sequence[str], question: str) -> None:
     """The texts are neighbouring passages of one document."""
     document = "\n".join(texts)
