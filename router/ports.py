@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from router.types import Draft, Question, ReviewItem, SearchResult, Trace
+from router.types import CuratedMatch, Draft, Question, ReviewItem, SearchResult, Trace
 
 if TYPE_CHECKING:  # the arrays that cross this seam are numpy's, but the router does not need numpy
     import numpy as np
@@ -116,6 +116,13 @@ class Retriever(Protocol):
     """Called once a question. Raises `IndexUnavailable` when nothing can be searched."""
 
     async def search(self, question: str, limit: int, filters: Mapping[str, str]) -> SearchResult: ...
+
+
+class Curated(Protocol):
+    """The curated store as one process sees it. Called once a question, before anything is searched; never raises:
+    a store that cannot be read answers with what it read last."""
+
+    async def match(self, question: str) -> CuratedMatch: ...
 
 
 class Generator(Protocol):

@@ -192,15 +192,87 @@ class Answer:
     maybe_useful: tuple[Citation, ...] = ()
 
 
+class EntryStatus(StrEnum):
+    LIVE = "live"  # served
+    STALE = "stale"  # a passage it cites has changed: not served as certain until somebody looks
+    RETIRED = "retired"  # kept for its history, never served
+
+
 @dataclass(frozen=True, slots=True)
 class CuratedEntry:
+    """A question that people answered. variants: other ways to ask it. negatives: questions that look alike and that
+    it must NOT answer. The answer is sent word for word."""
+
     id: str
     question: str
     answer: str
     variants: tuple[str, ...] = ()
     negatives: tuple[str, ...] = ()
     citations: tuple[Citation, ...] = ()
-    status: str = "live"  # live | stale | retired
+    status: EntryStatus = EntryStatus.LIVE
+
+
+class How(StrEnum):
+    """How a curated entry matched."""
+
+    EXACT = "exact"  # the same words after normalisation
+    NEAR = "near"  # surely the same question in other words
+    UNSURE = "unsure"  # perhaps: candidates join the retrieval pool
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class CuratedCandidate:
+    """One entry beside one question. asked: the question, variant or negative of it that is nearest.
+
+    score: 0..1 from words alone. cosine: -1..1 where an embedder was asked. probability: 0..1 that both ask the same.
+    guards: what differs, as "name: theirs / ours"; any of them forbids a near match.
+    """
+
+    entry_id: str
+    asked: str
+    score: float
+    probability: float
+    cosine: float | None = None
+    guards: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CuratedMatch:
+    """entry: the one that answers, only with EXACT and NEAR. probability: 0..1 that it is the right one. margin: how
+    far the best candidate's probability is ahead of the next entry's. candidates: best first, a few. pool: entries
+    that may help but are not certain (no guard fired), best first. revision: of the curated store."""
+
+    how: How
+    entry: CuratedEntry | None = None
+    probability: float = 0.0
+    margin: float = 0.0
+    candidates: tuple[CuratedCandidate, ...] = ()
+    pool: tuple[CuratedEntry, ...] = ()
+    revision: str = ""
+
+
+class MessageKind(StrEnum):
+    """What kind of message the last one is."""
+
+    QUESTION = "question"
+    GREETING = "greeting"
+    THANKS = "thanks"
+    GOODBYE = "goodbye"
+    HANDOFF = "handoff"  # asks for a person
+    UNCLEAR = "unclear"  # a question that cannot be understood, and history does not settle it
+
+
+@dataclass(frozen=True, slots=True)
+class Understood:
+    """A message beside its history. standalone: the question made whole, which is what is matched and searched; equal
+    to the message's text where nothing was missing. carried: what was taken from history, for the trace. language: of
+    the asker, for our own sentences."""
+
+    kind: MessageKind
+    standalone: str
+    language: str
+    carried: str = ""
 
 
 @dataclass(frozen=True, slots=True)
