@@ -1,25 +1,40 @@
 """One question from start to finish. READ FIRST.
 
-A question goes down the cascade until a step answers it: curated (in a later release), grounded in passages, or
-abstained. What is sent is decided here and nowhere else; what happened is in the trace, which is durable before the
-reply leaves.
+A message goes down the cascade until a step answers it: a curated answer for this very question; small talk, a person
+asked for, or a question back; an answer grounded in passages; or an abstention, which goes to people. What is sent is
+decided in `router.deciding` and nowhere else; what happened is in the trace, which is durable before the reply leaves.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from router import confidence, wording
+from router import confidence, deciding, wording
 from router.confidence import Calibration
+from router.conversation import understand
+from router.deciding import Grounds
 from router.errors import GeneratorUnavailable, IndexUnavailable
-from router.ports import Generator, Retriever, Store
-from router.types import Answer, Citation, Draft, Hit, Question, ReviewItem, Route, SearchResult, Trace
+from router.ports import Curated, Generator, Retriever, Store
+from router.types import (
+    Answer,
+    Citation,
+    CuratedMatch,
+    Draft,
+    Hit,
+    How,
+    MessageKind,
+    Question,
+    ReviewItem,
+    Route,
+    SearchResult,
+    Trace,
+    Understood,
+)
 
 HITS = 8  # passages that a generator sees
-SUGGESTED = 3  # passages offered with an abstention
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +42,7 @@ class Parts:
     """What answering needs, pinned by one release. quoting: the generator that is always there.
     cite: a passage as a citation, whole. new_id, now: an id and the time for each trace."""
 
+    curated: Curated
     retriever: Retriever
     generator: Generator
     quoting: Generator
@@ -38,31 +54,72 @@ class Parts:
     now: Callable[[], str]
 
 
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What a step of the cascade decided, and what it looked at."""
+
+    answer: Answer
+    found: SearchResult
+    features: Mapping[str, float] = field(default_factory=dict)
+
+
 async def answer(question: Question, parts: Parts) -> tuple[Trace, ReviewItem | None]:
     """Decide the answer and make it durable. Returns the trace, and the review item that holds it, if any.
 
     Raises `Overloaded` or `Unavailable` when nothing can be recorded: then nothing is sent either.
     """
     watch = _Watch()
-    found = await _search(question, parts)
-    watch.lap("retrieve")
-    draft, degraded = await _draft(question, found, parts)
-    watch.lap("generate")
-    features = confidence.features(found, draft)
-    probability = parts.calibration.probability(features)
-    decided = _decide(draft, probability, found, parts, degraded)
-    trace = _trace(question, found, decided, features, parts, watch.done())
-    item = _review(trace) if decided.route is Route.ABSTAINED else None
+    trace, item = await propose(question, parts, watch)
     held_by = await parts.store.record(trace, item)
     return trace, _renamed(item, held_by)
 
 
-async def _search(question: Question, parts: Parts) -> SearchResult:
+async def propose(question: Question, parts: Parts, watch: _Watch | None = None) -> tuple[Trace, ReviewItem | None]:
+    """Decide, and record nothing: for explaining an answer."""
+    watch = watch or _Watch()
+    understood = understand(question)
+    match = await parts.curated.match(understood.standalone)
+    watch.lap("curated")
+    outcome = (
+        _curated(understood, match) or _talk(understood) or await _grounded(question, understood, match, parts, watch)
+    )
+    trace = _trace(question, understood, match, outcome, parts, watch.done())
+    return trace, _review(trace)
+
+
+def _curated(understood: Understood, match: CuratedMatch) -> _Outcome | None:
+    """A greeting is not nearly a question: only the very words of an entry answer what is not one."""
+    sure = match.how is How.EXACT or (match.how is How.NEAR and understood.kind is MessageKind.QUESTION)
+    if not sure or match.entry is None:
+        return None
+    return _Outcome(deciding.curated(match.entry, match), _nothing(understood))
+
+
+def _talk(understood: Understood) -> _Outcome | None:
+    answer = deciding.talk(understood)
+    return _Outcome(answer, _nothing(understood)) if answer else None
+
+
+async def _grounded(
+    question: Question, understood: Understood, match: CuratedMatch, parts: Parts, watch: _Watch
+) -> _Outcome:
+    whole = replace(question, text=understood.standalone)
+    found = deciding.pooled(await _search(whole, understood, parts), match)
+    watch.lap("retrieve")
+    draft, degraded = await _draft(whole, found, parts)
+    watch.lap("generate")
+    features = confidence.features(found, draft, match)
+    probability = parts.calibration.probability(features)
+    grounds = Grounds(draft, probability, parts.calibration.line, found, understood.language, degraded)
+    return _Outcome(deciding.grounded(grounds) or deciding.abstained(grounds, parts.cite), found, features)
+
+
+async def _search(question: Question, understood: Understood, parts: Parts) -> SearchResult:
     """An index that is down finds nothing, and says so in the reason; the process goes on."""
     try:
         return await parts.retriever.search(question.text, HITS, question.filters)
     except IndexUnavailable as error:
-        return SearchResult((), {}, wording.language_of(question.text), "none", problem=str(error))
+        return replace(_nothing(understood), problem=str(error))
 
 
 async def _draft(question: Question, found: SearchResult, parts: Parts) -> tuple[Draft | None, str]:
@@ -75,65 +132,63 @@ async def _draft(question: Question, found: SearchResult, parts: Parts) -> tuple
         return await parts.quoting.generate(question, found), f"The model is not available ({error}); quoted instead. "
 
 
-def _decide(draft: Draft | None, probability: float, found: SearchResult, parts: Parts, degraded: str) -> Answer:
-    language, line = found.language, parts.calibration.line
-    if draft and draft.citations and probability >= line:
-        reason = f"{degraded}The quoted passages answer it: confidence {probability:.2f}, the line is {line:.2f}."
-        return Answer(draft.text, Route.GROUNDED, probability, draft.citations, reason, draft.model)
-    return Answer(
-        wording.REFUSAL.get(language, wording.REFUSAL["en"]),
-        Route.ABSTAINED,
-        probability if draft else 0.0,
-        (),
-        degraded + _why_not(draft, probability, line, found),
-        draft.model if draft else "none",
-        parts.cite(found.hits[:SUGGESTED]),
-    )
+def _nothing(understood: Understood) -> SearchResult:
+    return SearchResult((), {}, understood.language, "none")
 
 
-def _why_not(draft: Draft | None, probability: float, line: float, found: SearchResult) -> str:
-    if found.problem:
-        return f"The index is not available ({found.problem})."
-    if not found.hits:
-        return "No passage has a word of the question."
-    if draft is None or not draft.citations:
-        return "Nothing in the passages found can be quoted as an answer."
-    return f"Not sure enough: confidence {probability:.2f} is below the line {line:.2f}."
+_REVIEWED = {Route.ABSTAINED: "abstained", Route.HANDOFF: "handoff"}
 
 
-def _review(trace: Trace) -> ReviewItem:
-    text = trace.question.text
-    return ReviewItem(f"item-{trace.id}", trace.id, text, trace.language, "abstained", "pending", trace.created)
+def _review(trace: Trace) -> ReviewItem | None:
+    cause = _REVIEWED.get(trace.answer.route)
+    if cause is None:
+        return None
+    text = trace.standalone or trace.question.text
+    return ReviewItem(f"item-{trace.id}", trace.id, text, trace.language, cause, "pending", trace.created)
 
 
 def _renamed(item: ReviewItem | None, held_by: str | None) -> ReviewItem | None:
     """The item as the store keeps it: the same question asked again joins the item that is there."""
     if item is None or held_by is None or held_by == item.id:
         return item
-    return ReviewItem(held_by, item.trace_id, item.question, item.language, item.cause, item.state, item.created)
+    return replace(item, id=held_by)
 
 
 def _trace(
     question: Question,
-    found: SearchResult,
-    decided: Answer,
-    features: Mapping[str, float],
+    understood: Understood,
+    match: CuratedMatch,
+    outcome: _Outcome,
     parts: Parts,
     timings: Mapping[str, float],
 ) -> Trace:
+    found = outcome.found
     return Trace(
         id=parts.new_id(),
         created=parts.now(),
         question=question,
-        normalised=wording.normalise(question.text),
+        normalised=wording.normalise(understood.standalone),
         language=found.language,
-        answer=decided,
+        answer=outcome.answer,
         candidates=tuple(_candidate(hit) for hit in found.hits),
-        features=features,
-        guards=(),
+        features=outcome.features,
+        guards=tuple(f"{one.entry_id}: {guard}" for one in match.candidates for guard in one.guards),
         release=parts.release,
         timings_ms={**timings, **{f"search_{name}": value for name, value in found.timings_ms.items()}},
+        standalone=understood.standalone,
+        curated=_matched(match),
     )
+
+
+def _matched(match: CuratedMatch) -> Mapping[str, Any]:
+    return {
+        "how": match.how.value,
+        "entry": match.entry.id if match.entry else None,
+        "probability": round(match.probability, 4),
+        "margin": round(match.margin, 4),
+        "revision": match.revision,
+        "candidates": [asdict(one) for one in match.candidates],
+    }
 
 
 def _candidate(hit: Hit) -> Mapping[str, Any]:
@@ -153,7 +208,7 @@ class _Watch:
 
     def __init__(self) -> None:
         self._begun = self._last = time.perf_counter()
-        self._laps: dict[str, float] = {"curated": 0.0}
+        self._laps: dict[str, float] = {}
 
     def lap(self, stage: str) -> None:
         now = time.perf_counter()

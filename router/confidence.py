@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from router.types import Draft, Hit, SearchResult
+from router.types import CuratedMatch, Draft, Hit, SearchResult
 
 MEANING = {
     "lexical": "how much of what BM25 could give at most the best passage got, 0..1",
@@ -20,6 +20,7 @@ MEANING = {
     "corpus": "cosine of the question and the best passage, where the corpus embedder was asked",
     "terms": "number of informative words in the question, 0..1 (10 or more)",
     "chinese": "1 when the question is Chinese",
+    "approved": "how probably an approved answer, which was not certain enough to be sent, answers it, 0..1",
 }
 """What each retrieval feature says. A generator adds its own (`Draft.support`)."""
 
@@ -31,7 +32,7 @@ _MOST_TERMS = 10
 _BM25_CEILING = 1.9  # k1 + 1: the most that a term's idf is multiplied with
 
 
-def features(found: SearchResult, draft: Draft | None) -> dict[str, float]:
+def features(found: SearchResult, draft: Draft | None, match: CuratedMatch) -> dict[str, float]:
     """All features of one answer, by name. Empty when nothing was found."""
     if not found.hits or draft is None:
         return {}
@@ -43,6 +44,7 @@ def features(found: SearchResult, draft: Draft | None) -> dict[str, float]:
         **{name: top.scores[score] for name, score in _COSINES.items() if score in top.scores},
         "terms": min(len(found.terms) / _MOST_TERMS, 1.0),
         "chinese": float(found.language == "zh"),
+        "approved": match.probability if match.pool else 0.0,
         **draft.support,
     }
 

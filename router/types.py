@@ -277,7 +277,9 @@ class Understood:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """Everything needed to explain one answer. JSON-ready values only in `candidates` and `features`."""
+    """Everything needed to explain and replay one answer. JSON-ready values only in `candidates`, `features` and
+    `curated`. standalone: the question made whole, as it was matched and searched. guards: "entry: what differs".
+    curated: how the curated store was matched, see `router.answering`."""
 
     id: str
     created: str
@@ -290,6 +292,8 @@ class Trace:
     guards: tuple[str, ...]
     release: str
     timings_ms: Mapping[str, float]
+    standalone: str = ""
+    curated: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

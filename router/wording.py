@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Mapping
 
 REFUSAL = {
     "en": "I could not find a reliable answer to this in the documents. It has been passed on to a person.",
     "zh": "在文档中没有找到可靠的答案，这个问题已转给人工处理。",
 }
 """The canonical refusal. One text per language: it is also what refusal rows of a training set say."""
+
+
+GREETING = {"en": "Hello! What would you like to know about the product?", "zh": "您好！请问您想了解产品的哪些内容？"}
+THANKS = {"en": "You are welcome.", "zh": "不客气。"}
+GOODBYE = {"en": "Goodbye!", "zh": "再见！"}
+HANDOFF = {"en": "Your message has been passed on to a person.", "zh": "您的消息已转给人工处理。"}
+CLARIFY = {
+    "en": "What exactly is your question about? Please name the product, command or feature.",
+    "zh": "请问您具体想了解什么？请说明相关的产品、命令或功能。",
+}
 
 
 def normalise(question: str) -> str:
@@ -20,3 +31,8 @@ def normalise(question: str) -> str:
 def language_of(text: str) -> str:
     """zh if there is any Han character, else en: the languages the wording exists in."""
     return "zh" if any("\u3400" <= char <= "\u9fff" for char in text) else "en"
+
+
+def in_language(texts: Mapping[str, str], language: str) -> str:
+    """The text for this language, English where there is none."""
+    return texts.get(language, texts["en"])

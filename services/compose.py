@@ -19,7 +19,7 @@ from router import answering, units
 from router.answering import Parts
 from router.confidence import Calibration
 from router.errors import IndexUnavailable, Mismatch, NotFound
-from router.types import Citation, Hit, Question, Release, ReviewItem, SearchResult, Trace
+from router.types import Citation, CuratedMatch, Hit, How, Question, Release, ReviewItem, SearchResult, Trace
 from services.generation.extractive import ExtractiveGenerator
 from services.settings import Settings
 from services.store.records import now
@@ -141,6 +141,13 @@ class _Ids:
         return self._left.pop()
 
 
+class _NothingCurated:
+    """`router.ports.Curated` of a system without a curated store."""
+
+    async def match(self, question: str) -> CuratedMatch:  # noqa: ARG002
+        return CuratedMatch(How.NONE)
+
+
 @dataclass(frozen=True, slots=True)
 class _Serving:
     release: Release
@@ -211,6 +218,7 @@ class System:
         facts = await asyncio.to_thread(retriever.searcher.content.facts)
         quoting = ExtractiveGenerator(lambda _paths: facts)
         parts = Parts(
+            curated=_NothingCurated(),
             retriever=retriever,
             generator=quoting,
             quoting=quoting,

@@ -1,0 +1,122 @@
+"""What is sent, by which route, and why. Pure: every answer that leaves is made here."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from router import wording
+from router.types import (
+    Answer,
+    Citation,
+    CuratedEntry,
+    CuratedMatch,
+    Draft,
+    Hit,
+    How,
+    MessageKind,
+    Passage,
+    Route,
+    SearchResult,
+    Understood,
+)
+
+SUGGESTED = 3  # passages offered with an abstention
+POOLED = 2  # curated entries that may join what was found
+CURATED_SOURCE = "curated"  # the source that an entry is cited as when it joins the pool
+
+_CURATED_WHY = {
+    How.EXACT: "An approved answer to this very question.",
+    How.NEAR: "An approved answer to the same question",
+}
+_TALK = {
+    MessageKind.GREETING: (Route.SMALLTALK, wording.GREETING, "A greeting; nothing was searched."),
+    MessageKind.THANKS: (Route.SMALLTALK, wording.THANKS, "Thanks; nothing was searched."),
+    MessageKind.GOODBYE: (Route.SMALLTALK, wording.GOODBYE, "A goodbye; nothing was searched."),
+    MessageKind.HANDOFF: (Route.HANDOFF, wording.HANDOFF, "A person was asked for."),
+    MessageKind.UNCLEAR: (
+        Route.CLARIFY,
+        wording.CLARIFY,
+        "The question does not say what it is about, and nothing before it does.",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Grounds:
+    """What is known when a draft is judged. probability, line: 0..1. degraded: why the model did not write it, if so."""
+
+    draft: Draft | None
+    probability: float
+    line: float
+    found: SearchResult
+    language: str
+    degraded: str = ""
+
+
+def curated(entry: CuratedEntry, match: CuratedMatch) -> Answer:
+    """The approved text, word for word."""
+    why = _CURATED_WHY[match.how]
+    if match.how is How.NEAR:
+        why += f": probability {match.probability:.2f}, {match.margin:.2f} ahead of the next."
+    return Answer(entry.answer, Route.CURATED, match.probability, entry.citations, why, "curated")
+
+
+def talk(understood: Understood) -> Answer | None:
+    """A reply to what is no question, or to one that nobody could answer; None for a question."""
+    if understood.kind not in _TALK:
+        return None
+    route, texts, why = _TALK[understood.kind]
+    return Answer(wording.in_language(texts, understood.language), route, 1.0, (), why, "none")
+
+
+def grounded(on: Grounds) -> Answer | None:
+    """The draft, if it quotes something and is sure enough."""
+    if on.draft is None or not on.draft.citations or on.probability < on.line:
+        return None
+    reason = f"{on.degraded}The quoted passages answer it: confidence {on.probability:.2f}, the line is {on.line:.2f}."
+    return Answer(on.draft.text, Route.GROUNDED, on.probability, on.draft.citations, reason, on.draft.model)
+
+
+def abstained(on: Grounds, cite: Callable[[tuple[Hit, ...]], tuple[Citation, ...]]) -> Answer:
+    return Answer(
+        wording.in_language(wording.REFUSAL, on.language),
+        Route.ABSTAINED,
+        on.probability if on.draft else 0.0,
+        (),
+        on.degraded + _why_not(on),
+        on.draft.model if on.draft else "none",
+        cite(on.found.hits[:SUGGESTED]),
+    )
+
+
+def _why_not(on: Grounds) -> str:
+    if on.found.problem:
+        return f"The index is not available ({on.found.problem})."
+    if not on.found.hits:
+        return "No passage has a word of the question."
+    if on.draft is None or not on.draft.citations:
+        return "Nothing in the passages found can be quoted as an answer."
+    return f"Not sure enough: confidence {on.probability:.2f} is below the line {on.line:.2f}."
+
+
+def pooled(found: SearchResult, match: CuratedMatch) -> SearchResult:
+    """What was found, with the curated entries that may help but are not certain, each as a passage of its own.
+
+    An entry stands as high as it probably asks the same: fused scores are comparable within one list only.
+    """
+    if not match.pool:
+        return found
+    probabilities = {one.entry_id: one.probability for one in match.candidates}
+    best = found.hits[0].fused if found.hits else 1.0
+    joined = [_as_hit(entry, best * probabilities.get(entry.id, 0.0)) for entry in match.pool[:POOLED]]
+    hits = sorted((*found.hits, *joined), key=lambda hit: -hit.fused)
+    return replace(found, hits=tuple(hits))
+
+
+def _as_hit(entry: CuratedEntry, fused: float) -> Hit:
+    identity = hashlib.sha256(f"{entry.id}\n{entry.question}\n{entry.answer}".encode()).hexdigest()[:32]
+    language = wording.language_of(entry.question)
+    path = f"{CURATED_SOURCE}/{entry.id}"
+    return Hit(Passage(identity, path, (entry.question,), 0, len(entry.answer), entry.answer, language), {}, fused)
