@@ -105,8 +105,8 @@ def open_retriever(settings: Settings, version: str) -> BatchingRetriever:
 
 
 def citations(facts: Facts, hits: Sequence[Hit]) -> tuple[Citation, ...]:
-    """Whole passages as citations, for "maybe useful"."""
-    return tuple(_citation(hit, *facts[hit.passage.document]) for hit in hits)
+    """Whole passages as citations, for "maybe useful". A curated entry among them has no file behind it."""
+    return tuple(_citation(hit, *facts.get(hit.passage.document, ("", None, ()))) for hit in hits)
 
 
 def _citation(hit: Hit, revision: str, _modified: str | None, aliases: tuple[str, ...]) -> Citation:

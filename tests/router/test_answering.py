@@ -1,0 +1,172 @@
+"""The cascade with tiny real parts: what is sent, by which route, and what is written down."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from router import wording
+from router.answering import Parts, answer, propose
+from router.confidence import Calibration
+from router.deciding import CURATED_SOURCE
+from router.errors import GeneratorUnavailable, IndexUnavailable
+from router.types import (
+    Citation,
+    CuratedCandidate,
+    CuratedEntry,
+    CuratedMatch,
+    Draft,
+    Hit,
+    How,
+    Passage,
+    Question,
+    ReviewItem,
+    Route,
+    SearchResult,
+    Trace,
+)
+
+ENTRY = CuratedEntry("e1", "How do I restart a node?", "Run `restart-node`, then wait.")
+PASSAGE = Passage("0" * 32, "docs/a.md", ("Nodes",), 0, 24, "Add a node with add-node.", "en")
+CITED = Citation(PASSAGE.id, PASSAGE.document, "Nodes", PASSAGE.text, 0, 24, "r")
+
+
+@dataclass
+class Approved:
+    how: How = How.NONE
+    probability: float = 0.0
+    asked: list[str] = field(default_factory=list)
+
+    async def match(self, question: str) -> CuratedMatch:
+        self.asked.append(question)
+        if self.how is How.NONE:
+            return CuratedMatch(How.NONE, revision="7")
+        near = CuratedCandidate(ENTRY.id, ENTRY.question, 0.8, self.probability, guards=())
+        sure = self.how in (How.EXACT, How.NEAR)
+        pool = () if sure else (ENTRY,)
+        return CuratedMatch(self.how, ENTRY if sure else None, self.probability, 0.3, (near,), pool, "7")
+
+
+@dataclass
+class Shelf:
+    down: bool = False
+    hits: tuple[Hit, ...] = (Hit(PASSAGE, {"bm25": 3.0}, 0.9),)
+    asked: list[str] = field(default_factory=list)
+
+    async def search(self, question: str, limit: int, filters: Mapping[str, str]) -> SearchResult:
+        self.asked.append(question)
+        if self.down:
+            raise IndexUnavailable("the folder is missing")
+        return SearchResult(self.hits[:limit], {"node": 2.0}, "en", "v1")
+
+
+@dataclass
+class Quotes:
+    """Quotes the first passage; support says how sure."""
+
+    name: str = "quotes"
+    sure: float = 1.0
+    down: bool = False
+    seen: list[Sequence[Hit]] = field(default_factory=list)
+
+    async def generate(self, question: Question, found: SearchResult) -> Draft:
+        if self.down:
+            raise GeneratorUnavailable("no route to it")
+        self.seen.append(found.hits)
+        return Draft(found.hits[0].passage.text, (CITED,), self.name, support={"sure": self.sure})
+
+
+@dataclass
+class Book:
+    """Keeps what it is told."""
+
+    traces: list[Trace] = field(default_factory=list)
+    items: list[ReviewItem] = field(default_factory=list)
+
+    async def record(self, trace: Trace, review: ReviewItem | None) -> str | None:
+        self.traces.append(trace)
+        if review is None:
+            return None
+        self.items.append(review)
+        return review.id
+
+    async def add_feedback(self, trace_id: str, rating: str, comment: str) -> None:
+        raise NotImplementedError
+
+
+CALIBRATION = Calibration("c", "2026-11-01", {}, ("sure",), (0.5,), (0.5,), (4.0,), 0.0, 0.5)
+
+
+@pytest.fixture
+def parts() -> Parts:
+    return Parts(
+        curated=Approved(),
+        retriever=Shelf(),
+        generator=Quotes(),
+        quoting=Quotes(),
+        calibration=CALIBRATION,
+        store=Book(),
+        release="r1",
+        cite=lambda hits: tuple(replace(CITED, source=hit.passage.document) for hit in hits),
+        new_id=lambda: "t1",
+        now=lambda: "2026-11-01T00:00:00Z",
+    )
+
+
+def asked(text: str, parts: Parts) -> tuple[Trace, ReviewItem | None]:
+    return asyncio.run(answer(Question(text), parts))
+
+
+@pytest.mark.parametrize("how", [How.EXACT, How.NEAR])
+def test_an_approved_answer_is_sent_word_for_word_and_nothing_is_searched(parts: Parts, how: How) -> None:
+    shelf = Shelf()
+    trace, item = asked("How to restart a node?", replace(parts, curated=Approved(how, 0.97), retriever=shelf))
+    assert (trace.answer.text, trace.answer.route, trace.answer.confidence) == (ENTRY.answer, Route.CURATED, 0.97)
+    assert item is None
+    assert shelf.asked == []
+    assert (trace.curated["how"], trace.curated["entry"], trace.curated["revision"]) == (how.value, "e1", "7")
+
+
+def test_an_uncertain_entry_joins_the_pool_below_what_fits_better(parts: Parts) -> None:
+    quotes = Quotes()
+    trace, _ = asked("restart it?? a node", replace(parts, curated=Approved(How.UNSURE, 0.4), generator=quotes))
+    assert trace.answer.route is Route.GROUNDED
+    assert [hit.passage.document for hit in quotes.seen[0]] == ["docs/a.md", f"{CURATED_SOURCE}/e1"]
+    assert trace.features["approved"] == 0.4
+
+
+def test_the_pool_answers_where_the_documents_hold_nothing(parts: Parts) -> None:
+    trace, _ = asked("restarting nodes", replace(parts, curated=Approved(How.UNSURE, 0.4), retriever=Shelf(hits=())))
+    assert trace.answer.text == ENTRY.answer
+
+
+def test_not_sure_enough_is_not_sent_and_goes_to_people(parts: Parts) -> None:
+    trace, item = asked("How do I add a node?", replace(parts, generator=Quotes(sure=0.0)))
+    assert (trace.answer.route, trace.answer.text) == (Route.ABSTAINED, wording.REFUSAL["en"])
+    assert item is not None and item.cause == "abstained"
+    assert [one.source for one in trace.answer.maybe_useful] == ["docs/a.md"]
+
+
+def test_a_dead_model_quotes_and_says_so(parts: Parts) -> None:
+    trace, _ = asked("How do I add a node?", replace(parts, generator=Quotes(down=True)))
+    assert trace.answer.route is Route.GROUNDED
+    assert "model is not available (no route to it)" in trace.answer.reason
+
+
+def test_a_dead_index_still_gives_approved_answers(parts: Parts) -> None:
+    down = replace(parts, retriever=Shelf(down=True))
+    trace, _ = asked("How do I add a node?", down)
+    assert trace.answer.route is Route.ABSTAINED
+    assert "the folder is missing" in trace.answer.reason
+    trace, _ = asked("How do I restart a node?", replace(down, curated=Approved(How.EXACT, 1.0)))
+    assert trace.answer.route is Route.CURATED
+
+
+def test_proposing_records_nothing(parts: Parts) -> None:
+    book = Book()
+    trace, _ = asyncio.run(propose(Question("How do I add a node?"), replace(parts, store=book)))
+    assert trace.answer.route is Route.GROUNDED
+    assert book.traces == []
