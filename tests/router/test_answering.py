@@ -56,7 +56,7 @@ class Shelf:
     hits: tuple[Hit, ...] = (Hit(PASSAGE, {"bm25": 3.0}, 0.9),)
     asked: list[str] = field(default_factory=list)
 
-    async def search(self, question: str, limit: int, filters: Mapping[str, str]) -> SearchResult:
+    async def search(self, question: str, limit: int, filters: Mapping[str, str]) -> SearchResult:  # noqa: ARG002
         self.asked.append(question)
         if self.down:
             raise IndexUnavailable("the folder is missing")
@@ -72,7 +72,7 @@ class Quotes:
     down: bool = False
     seen: list[Sequence[Hit]] = field(default_factory=list)
 
-    async def generate(self, question: Question, found: SearchResult) -> Draft:
+    async def generate(self, question: Question, found: SearchResult) -> Draft:  # noqa: ARG002
         if self.down:
             raise GeneratorUnavailable("no route to it")
         self.seen.append(found.hits)
