@@ -99,6 +99,8 @@ def index(
 
 app.command()(cli_answers.ask)
 app.command()(cli_answers.search)
+app.command()(cli_answers.explain)
+app.command()(cli_answers.why)
 app.command()(cli_answers.evaluate)
 app.command()(cli_answers.calibrate)
 app.add_typer(keys, name="keys")

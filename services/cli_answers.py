@@ -60,6 +60,38 @@ def search(
     return _print_hits(reply)
 
 
+def explain(
+    question: Annotated[str, typer.Argument(help="As it would be asked.")],
+    server: Server = None,
+    key: Key = None,
+    json: Json = False,
+) -> None:
+    """Why a question would be answered as it would: matches, passages, and what each feature pulls. Records nothing.
+
+    answerloop explain "How do I add a read-only node?"
+    """
+    from services import client
+
+    reply = client.explain(_settings(server, key), question)
+    return cli_output.print_json(reply) if json else _print_explanation(reply)
+
+
+def why(
+    trace: Annotated[str, typer.Argument(help="The id of a reply.")],
+    server: Server = None,
+    key: Key = None,
+    json: Json = False,
+) -> None:
+    """Why an answer that was sent is what it is.
+
+    answerloop why 3f2a…
+    """
+    from services import client
+
+    reply = client.why(_settings(server, key), trace)
+    return cli_output.print_json(reply) if json else _print_explanation(reply)
+
+
 def evaluate(files: Files, json: Json = False) -> None:
     """Measure answers and retrieval on question files.
 
@@ -123,6 +155,35 @@ def _print_answer(reply: dict[str, Any]) -> None:
     cli_output.out.print(route, plain(f"confidence {reply['confidence']:.2f} · {reply['reason']}", "dim"))
     _print_citations("", reply["citations"])
     _print_citations("Maybe useful:", reply["maybe_useful"])
+
+
+def _print_explanation(reply: dict[str, Any]) -> None:
+    cli_output.out.print(plain(reply["answer"]))
+    line = f", the line is {reply['line']:.2f}" if reply["line"] is not None else ""
+    about = plain(f"confidence {reply['confidence']:.2f}{line} · {reply['reason']}", "dim")
+    cli_output.out.print(cli_output.state(reply["route"]), about)
+    if reply["standalone"] != reply["question"]:
+        cli_output.out.print(plain(f"made whole: {reply['standalone']}"))
+    columns = ("feature", "value", "pull", "meaning")
+    rows = [[_figure(row[name]) for name in columns] for row in reply["features"]]
+    if rows:
+        cli_output.table("what it looked at; pull in log-odds", columns, rows)
+    candidates = [
+        (one["entry_id"], one["asked"], f"{one['score']:.2f}", f"{one['probability']:.2f}", "; ".join(one["guards"]))
+        for one in reply["curated"].get("candidates", ())
+    ]
+    if candidates:
+        names = ("entry", "asked as", "words", "probability", "what differs")
+        cli_output.table(f"curated: {reply['curated']['how']}", names, candidates)
+    found = [(one["document"], f"{one['fused']:.3f}", one["scores"]) for one in reply["passages"]]
+    if found:
+        cli_output.table("passages", ("document", "fused", "scores"), found)
+
+
+def _figure(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:+.2f}" if value < 0 else f"{value:.2f}"
+    return "" if value is None else str(value)
 
 
 def _print_citations(title: str, citations: list[dict[str, Any]]) -> None:

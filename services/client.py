@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from router.errors import AnswerloopError, InvalidInput, Unavailable
 from router.types import Question
@@ -52,6 +53,21 @@ def search(settings: Settings, question: str, limit: int) -> dict[str, Any]:
     return _with_system(settings, here)
 
 
+def explain(settings: Settings, question: str) -> dict[str, Any]:
+    """As `ask`; nothing is recorded."""
+    _refuse_blank(question)
+    if url := server_url(settings):
+        return post(url, settings.api_key, "/explain", {"question": question}, settings.ask_timeout_s)
+    return _with_system(settings, lambda system: system.explain(Question(question)))
+
+
+def why(settings: Settings, trace_id: str) -> dict[str, Any]:
+    """As `ask`, for an answer that was given. Raises `NotFound`."""
+    if url := server_url(settings):
+        return get(url, settings.api_key, f"/traces/{quote(trace_id, safe='')}", settings.ask_timeout_s)
+    return _with_system(settings, lambda system: system.why(trace_id))
+
+
 def server_url(settings: Settings) -> str:
     """The server to use: the one that was named, else the live one of this home, else none ("")."""
     if settings.server:
@@ -62,11 +78,20 @@ def server_url(settings: Settings) -> str:
 
 def post(url: str, key: str, path: str, body: dict[str, Any], timeout_s: float) -> dict[str, Any]:
     """The reply's JSON. Raises `ServerRefused` with the server's own words, `Unavailable` when it cannot be reached."""
+    return _call("POST", url, key, path, body, timeout_s)
+
+
+def get(url: str, key: str, path: str, timeout_s: float) -> dict[str, Any]:
+    """As `post`."""
+    return _call("GET", url, key, path, None, timeout_s)
+
+
+def _call(method: str, url: str, key: str, path: str, body: dict[str, Any] | None, timeout_s: float) -> dict[str, Any]:
     import httpx  # a tenth of a second that `--help` need not wait for
 
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     try:
-        reply = httpx.post(url + path, json=body, headers=headers, timeout=timeout_s + 5, trust_env=False)
+        reply = httpx.request(method, url + path, json=body, headers=headers, timeout=timeout_s + 5, trust_env=False)
     except (httpx.HTTPError, httpx.InvalidURL) as exc:
         raise Unavailable(f"The server {url} cannot be reached: {exc}") from exc
     value = _json_object(reply.content)

@@ -13,13 +13,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from router import answering, units
 from router.answering import Parts
 from router.confidence import Calibration
 from router.errors import IndexUnavailable, Mismatch, NotFound
 from router.types import Citation, CuratedMatch, Hit, How, Question, Release, ReviewItem, SearchResult, Trace
+from services.explaining import explanation
 from services.generation.extractive import ExtractiveGenerator
 from services.settings import Settings
 from services.store.records import now
@@ -169,6 +170,22 @@ class System:
     async def ask(self, question: Question) -> Outcome:
         """Returns once the trace is durable. Raises IndexUnavailable when there is no release to answer with."""
         return Outcome(*await answering.answer(question, self._current().parts))
+
+    async def explain(self, question: Question) -> dict[str, Any]:
+        """What would be answered now and why; nothing is recorded."""
+        parts = self._current().parts
+        trace, _ = await answering.propose(question, parts)
+        return explanation(trace, parts.calibration)
+
+    async def why(self, trace_id: str) -> dict[str, Any]:
+        """Why an answer was given, with the calibration of then. Raises NotFound."""
+        trace = await self.store.get_trace(trace_id)
+        try:
+            release = await self.store.get_release(trace.release)
+            calibration = await calibration_of(self.store, release.calibration)
+        except NotFound:
+            return explanation(trace, None)
+        return explanation(trace, calibration)
 
     async def search(self, question: str, limit: int, filters: Mapping[str, str]) -> SearchResult:
         return await self._current().retriever.search(question, limit, filters)

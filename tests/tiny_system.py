@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import uuid4
 
 from router.errors import IndexUnavailable
@@ -21,6 +22,7 @@ from router.types import (
     Trace,
 )
 from services.compose import Outcome, Readiness
+from services.explaining import explanation
 from services.settings import Settings
 from services.store.records import now
 from services.store.sql import SqlStore
@@ -61,6 +63,12 @@ class TinySystem:
         if self.record:
             await self.store.record(trace, item)
         return Outcome(trace, item)
+
+    async def explain(self, question: Question) -> dict[str, Any]:
+        return explanation(self._trace(question, _best(question.text)), None)
+
+    async def why(self, trace_id: str) -> dict[str, Any]:
+        return explanation(await self.store.get_trace(trace_id), None)
 
     async def search(self, question: str, limit: int, filters: Mapping[str, str]) -> SearchResult:
         if self.broken:

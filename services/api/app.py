@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from router.errors import AnswerloopError
-from services.api import admin, ask, documents, errors, feedback, openai, ops, review
+from services.api import admin, ask, documents, errors, explain, feedback, openai, ops, review
 from services.api.auth import Keyring
 from services.api.limits import Admission, BodyLimit
 from services.api.metrics import Metrics, Observe
@@ -80,6 +80,7 @@ def create_app(settings: Settings, open_system: Callable[[], System], worker: Se
         ask.router,
         feedback.router,
         openai.router,
+        explain.router,
         review.router,
         admin.router,
         documents.router,

@@ -138,6 +138,39 @@ class OpenAIError(BaseModel):
     error: OpenAIErrorBody
 
 
+class FeatureOut(BaseModel):
+    feature: str
+    value: float
+    pull: float | None
+    meaning: str
+
+
+class FoundOut(BaseModel):
+    document: str
+    fused: float
+    scores: str
+    id: str
+
+
+class ExplainReply(BaseModel):
+    id: str
+    created: str
+    question: str
+    standalone: str
+    language: str
+    route: str
+    answer: str
+    confidence: float
+    line: float | None
+    reason: str
+    model: str
+    release: str
+    curated: dict[str, Any]
+    features: list[FeatureOut]
+    passages: list[FoundOut]
+    timings_ms: dict[str, float]
+
+
 Responses = dict[int | str, dict[str, Any]]
 
 _REFUSALS = (400, 401, 403, 404, 409, 413, 422, 429, 503)
