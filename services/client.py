@@ -57,14 +57,14 @@ def explain(settings: Settings, question: str) -> dict[str, Any]:
     """As `ask`; nothing is recorded."""
     _refuse_blank(question)
     if url := server_url(settings):
-        return post(url, settings.api_key, "/explain", {"question": question}, settings.ask_timeout_s)
+        return post(url, settings.api_key, "/review/explain", {"question": question}, settings.ask_timeout_s)
     return _with_system(settings, lambda system: system.explain(Question(question)))
 
 
 def why(settings: Settings, trace_id: str) -> dict[str, Any]:
     """As `ask`, for an answer that was given. Raises `NotFound`."""
     if url := server_url(settings):
-        return get(url, settings.api_key, f"/traces/{quote(trace_id, safe='')}", settings.ask_timeout_s)
+        return get(url, settings.api_key, f"/review/traces/{quote(trace_id, safe='')}", settings.ask_timeout_s)
     return _with_system(settings, lambda system: system.why(trace_id))
 
 

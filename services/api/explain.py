@@ -12,7 +12,7 @@ from services.api.state import json_response, shared
 from services.api.wire import AskRequest, ExplainReply, ShortText
 from services.store.records import Role
 
-router = APIRouter(tags=["explain"], dependencies=[Depends(Requires(Role.REVIEWER))])
+router = APIRouter(prefix="/review", tags=["explain"], dependencies=[Depends(Requires(Role.REVIEWER))])
 
 
 @router.post("/explain", responses={200: {"model": ExplainReply}}, response_class=Response)
