@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from router.errors import InvalidInput
-from router.types import Answer, Citation, Question, Route, Trace, Turn
+from router.types import Answer, Citation, CuratedEntry, EntryStatus, Question, Route, Trace, Turn
 
 
 def dumps(value: object) -> str:
@@ -46,6 +46,14 @@ def decode_trace(text: str) -> Trace:
     raw["candidates"], raw["guards"] = tuple(raw["candidates"]), tuple(raw["guards"])
     raw["features"], raw["timings_ms"] = _numbers(raw["features"]), _numbers(raw["timings_ms"])
     return Trace(**raw)
+
+
+def decode_entry(text: str) -> CuratedEntry:
+    """What `dumps` made of an entry; fields that have a default may be missing."""
+    raw = loads(text)
+    raw["variants"], raw["negatives"] = tuple(raw.get("variants", ())), tuple(raw.get("negatives", ()))
+    raw["citations"], raw["status"] = _citations(raw.get("citations", [])), EntryStatus(raw.get("status", "live"))
+    return CuratedEntry(**raw)
 
 
 def _citations(raw: list[dict[str, Any]]) -> tuple[Citation, ...]:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from router.types import ReviewItem
+from router.types import CuratedEntry, ReviewItem
 
 
 def now() -> str:
@@ -123,3 +123,50 @@ class AuditEntry:
     what: str
     before: Any
     after: Any
+
+
+@dataclass(frozen=True, slots=True)
+class CuratedVersion:
+    """An entry as one edit left it, or as it was when that edit deleted it. version: 1, 2, 3, … for each id, on across
+    a deletion. revision: what that edit made of the whole curated store."""
+
+    entry: CuratedEntry
+    version: int
+    revision: int
+    created: str
+    who: str
+    deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CuratedChange:
+    """before: None for an entry that was not there."""
+
+    before: CuratedVersion | None
+    after: CuratedVersion
+
+
+@dataclass(frozen=True, slots=True)
+class CuratedEdit:
+    """What one edit did. revision: the curated store's after it; the same as before when nothing changed."""
+
+    revision: int
+    changes: tuple[CuratedChange, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CuratedDelta:
+    """What there is to do to come from an earlier revision to this one."""
+
+    revision: int
+    changed: tuple[CuratedEntry, ...] = ()
+    removed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CuratedPage:
+    """total: how many there are on all pages. revision: of the curated store."""
+
+    versions: tuple[CuratedVersion, ...]
+    total: int
+    revision: int

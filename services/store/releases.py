@@ -7,11 +7,11 @@ from dataclasses import asdict
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Row, Select, insert, select
+from sqlalchemy import Connection, Row, Select, insert, select, update
 
 from router.errors import NotFound
 from router.types import Release
-from services.store import audit
+from services.store import audit, curated
 from services.store.codec import dumps, loads
 from services.store.records import Activation, Calibration, now
 from services.store.tables import activations, calibrations, releases
@@ -41,11 +41,29 @@ def get(connection: Connection, release_id: str) -> Release:
     return _release(row)
 
 
-def activate(connection: Connection, release_id: str, who: str) -> Release:
+def activate(connection: Connection, release_id: str, who: str, keep_curated: bool = False) -> Release:
+    """Curated answers move with it: the release that is left keeps the revision it leaves, and the one that comes back
+    brings its own. One that was never active has none yet, and takes what is there."""
     release, before = get(connection, release_id), active(connection)
+    if before is not None and before.id != release_id:
+        _pin(connection, before.id)
+        if not keep_curated and _was_active(connection, release_id) and release.curated_revision.isdecimal():
+            curated.revert(connection, int(release.curated_revision), who)
+    _pin(connection, release_id)
     connection.execute(insert(activations).values(release_id=release_id, created=now(), who=who))
     audit.write(connection, who, "release.activate", before.id if before else None, release_id)
-    return release
+    return get(connection, release_id)
+
+
+def _was_active(connection: Connection, release_id: str) -> bool:
+    query = select(activations.c.seq).where(activations.c.release_id == release_id).limit(1)
+    return connection.execute(query).first() is not None
+
+
+def _pin(connection: Connection, release_id: str) -> None:
+    """The release stands for the curated answers as they are now."""
+    revision = str(curated.head(connection))
+    connection.execute(update(releases).where(releases.c.id == release_id).values(curated_revision=revision))
 
 
 def active(connection: Connection) -> Release | None:

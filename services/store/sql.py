@@ -17,7 +17,9 @@ from sqlalchemy import Connection, Engine
 from router.errors import InvalidInput
 from router.types import Release, ReviewItem, Trace
 from services.store import audit, jobs, keys, releases, reviews, traces
+from services.store.curated_store import CuratedStore
 from services.store.engine import FOREIGN_ERRORS, make_engine, translate
+from services.store.paging import check_page
 from services.store.records import (
     Activation,
     AuditEntry,
@@ -34,8 +36,6 @@ from services.store.writer import GroupWriter
 T = TypeVar("T")
 
 _READERS = 4
-_MAX_PAGE = 1_000
-_MAX_OFFSET = 2**53
 _KEY_SECONDS = 5.0  # how long a key that another process revoked may still work
 _SILENT_SECONDS = 900.0
 
@@ -52,6 +52,7 @@ class SqlStore:
         self._writer = GroupWriter(engine, traces.INSERT, max_waiting)
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="store-read")
         self._keys = keys.KeyCache(_KEY_SECONDS)
+        self.curated = CuratedStore(self)
 
     @classmethod
     def open(cls, url: str, *, max_waiting: int = 2_048) -> Self:
@@ -141,12 +142,12 @@ class SqlStore:
         self, limit: int = 50, *, before: int | None = None, route: str | None = None
     ) -> list[TraceSummary]:
         """Newest first. before: the `seq` of the last line of the page before."""
-        _check_page(limit, before or 0)
+        check_page(limit, before or 0)
         return await self.read(lambda c: traces.newest(c, limit, before, route))
 
     async def list_review_items(self, state: str = "pending", limit: int = 50, offset: int = 0) -> list[QueuedItem]:
         """What most people ask first. Raises `InvalidInput` for a state that does not exist."""
-        _check_page(limit, offset)
+        check_page(limit, offset)
         _check_state(state)
         return await self.read(lambda c: reviews.page(c, state, limit, offset))
 
@@ -160,7 +161,7 @@ class SqlStore:
 
     async def list_review_traces(self, item_id: str, limit: int = 50) -> list[str]:
         """Ids of the traces that ask this, newest first."""
-        _check_page(limit)
+        check_page(limit)
         return await self.read(lambda c: reviews.trace_ids(c, item_id, limit))
 
     # API keys
@@ -223,7 +224,7 @@ class SqlStore:
 
     async def list_jobs(self, limit: int = 50, *, kind: str | None = None) -> list[Job]:
         """Newest first."""
-        _check_page(limit)
+        check_page(limit)
         return await self.read(lambda c: jobs.newest(c, limit, kind))
 
     async def interrupt_dead_jobs(self, *, silent_after: float = _SILENT_SECONDS) -> list[Job]:
@@ -247,19 +248,22 @@ class SqlStore:
 
     async def list_releases(self, limit: int = 50) -> list[Release]:
         """Newest first."""
-        _check_page(limit)
+        check_page(limit)
         return await self.read(lambda c: releases.newest(c, limit))
 
-    async def activate_release(self, release_id: str, who: str) -> Release:
-        """Rolls forward or back, and writes the audit line. Raises `NotFound`."""
-        return await self.write(lambda c: releases.activate(c, release_id, who))
+    async def activate_release(self, release_id: str, who: str, keep_curated: bool = False) -> Release:
+        """Rolls forward or back, and writes the audit line. Raises `NotFound`.
+
+        Curated answers become again what they were when that release was left, unless `keep_curated`.
+        """
+        return await self.write(lambda c: releases.activate(c, release_id, who, keep_curated))
 
     async def active_release(self) -> Release | None:
         return await self.read(releases.active)
 
     async def list_activations(self, limit: int = 50) -> list[Activation]:
         """Newest first: the first one is in force."""
-        _check_page(limit)
+        check_page(limit)
         return await self.read(lambda c: releases.history(c, limit))
 
     async def put_calibration(self, payload: dict[str, Any]) -> str:
@@ -281,13 +285,8 @@ class SqlStore:
 
     async def list_audit(self, limit: int = 50) -> list[AuditEntry]:
         """Newest first."""
-        _check_page(limit)
+        check_page(limit)
         return await self.read(lambda c: audit.newest(c, limit))
-
-
-def _check_page(limit: int, offset: int = 0) -> None:
-    if not (1 <= limit <= _MAX_PAGE and 0 <= offset <= _MAX_OFFSET):
-        raise InvalidInput(f"limit must be 1 to {_MAX_PAGE} and the offset 0 or more, not {limit} and {offset}")
 
 
 def _check_state(state: str) -> None:

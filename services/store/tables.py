@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Float,
     ForeignKey,
@@ -16,6 +17,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    UniqueConstraint,
     text,
 )
 
@@ -166,4 +168,37 @@ audit_log = Table(
     Column("what", Text, nullable=False),
     Column("before", Text),
     Column("after", Text),
+)
+
+curated_revisions = Table(
+    "curated_revisions",
+    metadata,
+    Column("revision", BigInteger, primary_key=True, autoincrement=False),
+    Column("created", Text, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("what", Text, nullable=False),
+    Column("changed", Integer, nullable=False),
+)
+
+curated_versions = Table(
+    "curated_versions",
+    metadata,
+    Column("seq", Sequence, primary_key=True),
+    Column("entry_id", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("revision", BigInteger, ForeignKey("curated_revisions.revision"), nullable=False, index=True),
+    Column("status", Text, nullable=False),
+    Column("deleted", Boolean, nullable=False),
+    Column("created", Text, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("search", Text, nullable=False),
+    Column("payload", Text, nullable=False),
+    UniqueConstraint("entry_id", "version"),
+)
+
+curated_heads = Table(
+    "curated_heads",
+    metadata,
+    Column("entry_id", Text, primary_key=True),
+    Column("version", Integer, nullable=False),
 )

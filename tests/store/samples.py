@@ -45,4 +45,4 @@ def review(of: Trace, cause: str = "abstained") -> ReviewItem:
 
 
 def release(name: str) -> Release:
-    return Release(name, now(), f"index-{name}", "curated-1", "extractive", "prompt-1", "calibration-1", "a note")
+    return Release(name, now(), f"index-{name}", "0", "extractive", "prompt-1", "calibration-1", "a note")
