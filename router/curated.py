@@ -1,0 +1,243 @@
+"""Curated questions as one process holds them: exact after normalisation, near only when it is sure, else silence.
+
+`Entries` never changes; an edit makes another one that shares what did not change. Nothing here reads or waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
+
+from router.curated_near import Idf, Judged, Wording, Wordings, judge
+from router.curated_text import normal_form, tokens
+from router.guards import Facts, Guards, facts_of_key
+from router.types import CuratedCandidate, CuratedEntry, CuratedMatch, EntryStatus, How
+
+SHOWN = 8  # candidates that are judged in full and go into the trace
+POOLED = 3  # entries that join the retrieval pool
+_POOL_SCORE = 0.25  # least score of words, or _POOL_COSINE, to join it: retrieval weighs them again, so it may be low
+_POOL_COSINE = 0.5
+_LOOKED_AT = 2_500  # postings that a question may walk through; then rarer words have said enough
+_RANKED = 40  # wordings whose score is computed
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """One way to ask, or not to ask, an entry. rank: 0 for the entry's own question, 1 for a variant."""
+
+    entry_id: str
+    text: str
+    key: str
+    negative: bool
+    rank: int
+    words: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Entries:
+    """entries: by id, retired ones left out. forms: by number. keys, postings: normal form, word → numbers of forms.
+    owned: entry id → its forms. revision: of the curated store."""
+
+    guards: Guards
+    revision: str
+    entries: Mapping[str, CuratedEntry]
+    forms: Mapping[int, Form]
+    keys: Mapping[str, Sequence[int]]
+    postings: Mapping[str, Sequence[int]]
+    owned: Mapping[str, Sequence[int]]
+
+    @classmethod
+    def build(cls, entries: Iterable[CuratedEntry], guards: Guards, revision: str) -> Entries:
+        return cls(guards, "", {}, {}, {}, {}, {}).replaced(entries, (), revision)
+
+    def replaced(self, changed: Iterable[CuratedEntry], removed: Iterable[str], revision: str) -> Entries:
+        """With some entries new or edited and some gone; ids that are not there are passed over."""
+        draft = _Draft(self)
+        for entry_id in removed:
+            draft.remove(entry_id)
+        for entry in changed:
+            draft.remove(entry.id)
+            if entry.status is not EntryStatus.RETIRED:
+                draft.add(entry)
+        return draft.done(revision)
+
+    def match(self, question: str, cosines: Mapping[str, float] | None = None) -> CuratedMatch:
+        """cosines: normal form of a wording → its cosine to the question, for the nearest ones."""
+        key = normal_form(question, self.guards.wording)
+        exact = self.exact(key)
+        if exact:
+            return exact
+        return self.near(key, cosines or {})
+
+    def exact(self, key: str) -> CuratedMatch | None:
+        """None when nobody asks it in these words. A stale entry or a negative in the same words is no answer, and
+        then nothing near is one either."""
+        forms = [self.forms[number] for number in self.keys.get(key, ())] if key else []
+        if not forms:
+            return None
+        denied = {form.entry_id for form in forms if form.negative}
+        asking = sorted((form for form in forms if not form.negative), key=lambda form: (form.rank, form.entry_id))
+        candidates = tuple(self._same(form, denied) for form in asking)
+        sent = next((one for one in candidates if not one.guards), None)
+        if sent is None:
+            return CuratedMatch(How.UNSURE, candidates=candidates, revision=self.revision) if asking else None
+        entry = self.entries[sent.entry_id]
+        return CuratedMatch(How.EXACT, entry, 1.0, 1.0, candidates, (), self.revision)
+
+    def _same(self, form: Form, denied: set[str]) -> CuratedCandidate:
+        guards: tuple[str, ...] = ("stale",) if self.entries[form.entry_id].status is EntryStatus.STALE else ()
+        if form.entry_id in denied:
+            guards += (f"negative: {form.text}",)
+        return CuratedCandidate(form.entry_id, form.text, 1.0, 1.0, None, guards)
+
+    def near(self, key: str, cosines: Mapping[str, float]) -> CuratedMatch:
+        judged = self.judged(key, cosines)
+        free = [one for one in judged if not one.candidate.guards]
+        margin = _margin(free)
+        candidates = tuple(one.candidate for one in judged[:SHOWN])
+        pool = tuple(self.entries[one.candidate.entry_id] for one in judged if _helps(one))[:POOLED]
+        if free and free[0].candidate.probability >= free[0].line and margin >= self.guards.near.margin:
+            best = free[0].candidate
+            others = tuple(entry for entry in pool if entry.id != best.entry_id)
+            entry = self.entries[best.entry_id]
+            return CuratedMatch(How.NEAR, entry, best.probability, margin, candidates, others, self.revision)
+        how = How.UNSURE if pool else How.NONE
+        probability = free[0].candidate.probability if free else 0.0
+        return CuratedMatch(how, None, probability, margin, candidates, pool, self.revision)
+
+    def judged(self, key: str, cosines: Mapping[str, float]) -> list[Judged]:
+        """The nearest entries, guards and probabilities included, best first."""
+        asked = facts_of_key(key, self.guards)
+        return judge(asked, self._nearest(asked, cosines), Idf(len(self.forms), self.postings), self.guards.near)
+
+    def _nearest(self, asked: Facts, cosines: Mapping[str, float]) -> list[Wordings]:
+        """The entries whose wordings are nearest, by words and by cosine."""
+        by_words = self._by_words(asked.words)
+        by_cosine = {number: cosines[key] for key in cosines for number in self.keys.get(key, ())}
+        ranked = chain(
+            sorted(by_cosine, key=lambda number: -by_cosine[number])[:_RANKED],
+            sorted(by_words, key=lambda number: -by_words[number])[:_RANKED],
+        )
+        found: dict[str, dict[int, None]] = {}
+        for number in ranked:
+            found.setdefault(self.forms[number].entry_id, {})[number] = None
+        order = sorted(found, key=lambda name: -max(by_cosine.get(n, 0.0) + by_words.get(n, 0.0) for n in found[name]))
+        return [self._wordings(name, list(found[name]), cosines) for name in order[:SHOWN]]
+
+    def _by_words(self, words: frozenset[str]) -> dict[int, float]:
+        """Form number → score, for the forms that share the rarest words."""
+        idf = Idf(len(self.forms), self.postings)
+        weights = {word: idf(word) for word in words}
+        shared: dict[int, float] = {}
+        walked = 0
+        for word in sorted(weights, key=lambda one: (-weights[one], one)):
+            postings = self.postings.get(word, ())
+            walked += len(postings)
+            if shared and walked > _LOOKED_AT:
+                break
+            weight = weights[word]
+            for number in postings:
+                shared[number] = shared.get(number, 0.0) + weight
+        most = sorted(shared, key=lambda number: -shared[number])[:_RANKED]
+        return {number: _overlap(weights, self.forms[number].words, idf) for number in most}
+
+    def _wordings(self, entry_id: str, numbers: Sequence[int], cosines: Mapping[str, float]) -> Wordings:
+        entry = self.entries[entry_id]
+        owned = [self.forms[number] for number in self.owned[entry_id]]
+        negatives = [form for form in owned if form.negative]
+        near = [form for number in numbers if not (form := self.forms[number]).negative]
+        return Wordings(
+            entry_id,
+            entry.status,
+            [self._wording(form, cosines) for form in near] or [self._wording(form, cosines) for form in owned[:1]],
+            [self._wording(form, cosines) for form in negatives],
+            len(owned) - len(negatives),
+        )
+
+    def _wording(self, form: Form, cosines: Mapping[str, float]) -> Wording:
+        return Wording(form.text, _facts(form.key, self.guards), cosines.get(form.key))
+
+
+@lru_cache(maxsize=50_000)
+def _facts(key: str, guards: Guards) -> Facts:
+    """Of stored wordings, which come up again and again."""
+    return facts_of_key(key, guards)
+
+
+def _overlap(weights: Mapping[str, float], words: frozenset[str], idf: Idf) -> float:
+    """Shared idf over all idf of both sides: 0..1."""
+    shared = sum(weight for word, weight in weights.items() if word in words)
+    return 2 * shared / (sum(weights.values()) + sum(map(idf, words)))
+
+
+def _margin(free: Sequence[Judged]) -> float:
+    if not free:
+        return 0.0
+    return free[0].candidate.probability - (free[1].candidate.probability if len(free) > 1 else 0.0)
+
+
+def _helps(one: Judged) -> bool:
+    candidate = one.candidate
+    return not one.contradicted and (candidate.score >= _POOL_SCORE or (candidate.cosine or 0.0) >= _POOL_COSINE)
+
+
+class _Draft:
+    """An `Entries` under change: the outer dictionaries are copied once, what is inside on first touch."""
+
+    def __init__(self, base: Entries) -> None:
+        self._guards = base.guards
+        self._entries = dict(base.entries)
+        self._forms = dict(base.forms)
+        self._keys: dict[str, Sequence[int]] = dict(base.keys)
+        self._postings: dict[str, Sequence[int]] = dict(base.postings)
+        self._owned = dict(base.owned)
+        self._own: set[int] = set()  # ids of the lists made here, which may be changed in place
+        self._next = max(base.forms, default=-1) + 1
+
+    def remove(self, entry_id: str) -> None:
+        if self._entries.pop(entry_id, None) is None:
+            return
+        for number in self._owned.pop(entry_id):
+            form = self._forms.pop(number)
+            self._drop(self._keys, form.key, number)
+            for word in form.words:
+                self._drop(self._postings, word, number)
+
+    def add(self, entry: CuratedEntry) -> None:
+        self._entries[entry.id] = entry
+        asked = ((text, False, min(rank, 1)) for rank, text in enumerate((entry.question, *entry.variants)))
+        numbers = [self._form(entry.id, *one) for one in chain(asked, ((text, True, 1) for text in entry.negatives))]
+        self._owned[entry.id] = tuple(numbers)
+
+    def _form(self, entry_id: str, text: str, negative: bool, rank: int) -> int:
+        key = normal_form(text, self._guards.wording)
+        form = Form(entry_id, text, key, negative, rank, frozenset(tokens(key, self._guards.wording)))
+        number, self._next = self._next, self._next + 1
+        self._forms[number] = form
+        self._append(self._keys, key, number)
+        for word in form.words:
+            self._append(self._postings, word, number)
+        return number
+
+    def _append(self, table: dict[str, Sequence[int]], name: str, number: int) -> None:
+        self._mine(table, name).append(number)
+
+    def _drop(self, table: dict[str, Sequence[int]], name: str, number: int) -> None:
+        left = self._mine(table, name)
+        left.remove(number)
+        if not left:
+            del table[name]
+
+    def _mine(self, table: dict[str, Sequence[int]], name: str) -> list[int]:
+        held = table.get(name)
+        if isinstance(held, list) and id(held) in self._own:
+            return held
+        mine = list(held or ())
+        self._own.add(id(mine))
+        table[name] = mine
+        return mine
+
+    def done(self, revision: str) -> Entries:
+        return Entries(self._guards, revision, self._entries, self._forms, self._keys, self._postings, self._owned)

@@ -1,0 +1,184 @@
+"""How near a question is to an entry that is not asked in the same words: features, guards, a fitted probability.
+
+Three cases, each with a model of its own: words alone (no embedder, or one that does not know the language); one
+wording with a cosine; and an entry of which several wordings are near, where the votes decide and single words are
+free. Guards that contradict forbid a match in every case.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from router.curated_model import NearModel
+from router.guards import Facts, contradictions, doubts
+from router.types import CuratedCandidate, EntryStatus
+
+VOTERS = 5  # an entry with fewer wordings has no vote: each of them must stand alone
+NEIGHBOURS = 10  # nearest wordings of all entries that share the vote
+WORDINGS = 6  # of one entry that are compared in full
+
+
+@dataclass(frozen=True, slots=True)
+class Wordings:
+    """One entry beside one question. near: its nearest wordings, best first, with the cosines where known. negatives:
+    the questions it must not answer, likewise. voters: how many wordings it has."""
+
+    entry_id: str
+    status: EntryStatus
+    near: Sequence[Wording]
+    negatives: Sequence[Wording]
+    voters: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    text: str
+    facts: Facts
+    cosine: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """contradicted: the guards that keep an entry out of the retrieval pool too, a part of the candidate's guards."""
+
+    candidate: CuratedCandidate
+    line: float
+    contradicted: bool
+    features: Mapping[str, float]
+    case: str
+
+
+@dataclass(frozen=True, slots=True)
+class Idf:
+    """Inverse document frequency over the wordings of a store (Lucene's, > 0), as a share of the largest: 0..1."""
+
+    total: int
+    counts: Mapping[str, Sequence[int]]
+
+    def __call__(self, word: str) -> float:
+        seen = len(self.counts.get(word, ()))
+        return self._raw(seen) / self._raw(0)
+
+    def _raw(self, seen: int) -> float:
+        return math.log1p((self.total - seen + 0.5) / (seen + 0.5)) if seen <= self.total else 0.0
+
+
+def judge(asked: Facts, entries: Sequence[Wordings], idf: Idf, model: NearModel) -> list[Judged]:
+    """Every entry beside the question, the most probable first; those without a guard before the others."""
+    votes = _Votes.of(entries)
+    judged = [_judge(asked, entry, idf, model, votes) for entry in entries if entry.near]
+    return sorted(
+        judged, key=lambda one: (bool(one.candidate.guards), -one.candidate.probability, one.candidate.entry_id)
+    )
+
+
+def _judge(asked: Facts, entry: Wordings, idf: Idf, model: NearModel, votes: _Votes) -> Judged:
+    voting = votes.of_entry(entry, asked, idf)
+    pairs = [_pair(asked, wording, entry, idf, model, voting) for wording in entry.near[:WORDINGS]]
+    best = min(pairs, key=lambda one: (bool(one.candidate.guards), one.contradicted, -one.candidate.probability))
+    reasons = _standing(entry, asked, best, idf)
+    if not reasons:
+        return best
+    return replace(
+        best, candidate=replace(best.candidate, guards=(*reasons, *best.candidate.guards)), contradicted=True
+    )
+
+
+def _pair(
+    asked: Facts, wording: Wording, entry: Wordings, idf: Idf, model: NearModel, voting: Mapping[str, float] | None
+) -> Judged:
+    features = pair_features(asked, wording.facts, idf, wording.cosine)
+    case = "votes" if voting else "words" if wording.cosine is None else "pair"
+    fitted = {"words": model.words, "pair": model.pair, "votes": model.votes}[case]
+    weighed = {**features, **voting} if voting else features
+    against = contradictions(asked, wording.facts)
+    guards = against or (() if voting else doubts(asked, wording.facts))
+    candidate = CuratedCandidate(
+        entry.entry_id, wording.text, score(features), fitted.probability(weighed), wording.cosine, guards
+    )
+    return Judged(candidate, fitted.line, bool(against), weighed, case)
+
+
+def _standing(entry: Wordings, asked: Facts, best: Judged, idf: Idf) -> tuple[str, ...]:
+    """Why this entry may not answer whatever it says: its state, or a negative that is at least as near."""
+    reasons = ("stale",) if entry.status is EntryStatus.STALE else ()
+    for negative in entry.negatives:
+        nearer = score(pair_features(asked, negative.facts, idf, None)) >= best.candidate.score
+        cosine = best.candidate.cosine
+        if nearer or (cosine is not None and negative.cosine is not None and negative.cosine >= cosine):
+            return (*reasons, f"negative: {negative.text}")
+    return reasons
+
+
+def score(features: Mapping[str, float]) -> float:
+    """0..1 from words alone: the harmonic mean of both coverages."""
+    ours, theirs = features["cover_asked"], features["cover_theirs"]
+    return round(2 * ours * theirs / (ours + theirs), 6) if ours + theirs else 0.0
+
+
+def pair_features(asked: Facts, theirs: Facts, idf: Idf, cosine: float | None) -> dict[str, float]:
+    """cover_*: share of a side's idf that the other side holds. new_*: idf of the rarest word that it does not.
+    grams: pairs of characters in common (Dice). All 0..1. cosine: only where known."""
+    new_asked, new_theirs = asked.words - theirs.words, theirs.words - asked.words
+    features = {
+        "cover_asked": _cover(asked.words, new_asked, idf),
+        "cover_theirs": _cover(theirs.words, new_theirs, idf),
+        "new_asked": max(map(idf, new_asked), default=0.0),
+        "new_theirs": max(map(idf, new_theirs), default=0.0),
+        "grams": _dice(asked.key, theirs.key),
+    }
+    if cosine is not None:
+        features["cosine"] = cosine
+    return features
+
+
+def _cover(words: frozenset[str], new: frozenset[str], idf: Idf) -> float:
+    total = sum(map(idf, words))
+    return 1.0 - sum(map(idf, new)) / total if total else 0.0
+
+
+def _dice(ours: str, theirs: str) -> float:
+    first, second = _grams(ours), _grams(theirs)
+    return 2 * len(first & second) / (len(first) + len(second)) if first or second else 0.0
+
+
+def _grams(text: str) -> frozenset[str]:
+    return frozenset(text[at : at + 2] for at in range(len(text) - 1))
+
+
+@dataclass(frozen=True, slots=True)
+class _Votes:
+    """What the nearest wordings of all entries say together. means: by entry, the mean of its three best cosines."""
+
+    means: Mapping[str, float]
+    shares: Mapping[str, float]
+
+    @classmethod
+    def of(cls, entries: Sequence[Wordings]) -> _Votes:
+        cosines = {
+            entry.entry_id: heapq.nlargest(NEIGHBOURS, (one.cosine for one in entry.near if one.cosine is not None))
+            for entry in entries
+        }
+        nearest = heapq.nlargest(NEIGHBOURS, ((cosine, name) for name, all_ in cosines.items() for cosine in all_))
+        shares = {name: sum(one == name for _, one in nearest) / len(nearest) for _, name in nearest}
+        means = {name: sum(all_[:3]) / len(all_[:3]) for name, all_ in cosines.items() if all_}
+        return cls(means, shares)
+
+    def of_entry(self, entry: Wordings, asked: Facts, idf: Idf) -> dict[str, float] | None:
+        """None where the entry has no vote."""
+        near = [one for one in entry.near if one.cosine is not None]
+        if entry.voters < VOTERS or len(near) < 3:
+            return None
+        mean = self.means[entry.entry_id]
+        others = max((value for name, value in self.means.items() if name != entry.entry_id), default=0.0)
+        known = frozenset().union(*(one.facts.words for one in near))
+        return {
+            "nearest": max(one.cosine or 0.0 for one in near),
+            "mean3": mean,
+            "lead": mean - others,
+            "share": self.shares.get(entry.entry_id, 0.0),
+            "known": _cover(asked.words, asked.words - known, idf),
+        }

@@ -1,0 +1,150 @@
+"""What two questions must share to count as the same words, and the words by which different ones are compared.
+
+The normal form folds away case, width, script, spacing, punctuation that says nothing, and polite words around the
+question. It keeps what can change the answer: numbers, versions, flags, names, symbols.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+_HAN = (
+    "\u2e80-\u2fdf\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003134f"
+)
+_W = rf"[^\W{_HAN}]"  # a letter, digit or underscore outside the scripts that are written without spaces
+_KEPT = re.compile(
+    rf"""(?P<han>[{_HAN}]+)
+    | (?P<word>
+        (?<![\w-])--?{_W}(?:{_W}|-)*            # --flag; -5
+      | (?<![\w/.])/{_W}+(?:[/.-]+{_W}+)*       # /a/path
+      | {_W}+(?:[.:@]{_W}+|(?<=\d)/(?=\d){_W}+)*[+#%]*
+      | [<>=!]=|[<>=%$€£¥≥≤≠]|(?<![^\s(])\*(?![^\s),;])
+    )""",
+    re.VERBOSE,
+)
+_LINK = re.compile(r"!?\[([^\[\]]*)\]\([^()\s]*\)")  # Markdown: what is shown, without where it leads
+_APOSTROPHE = re.compile("[’‘ʼ`´]")
+_CONTRACTED = re.compile(r"[a-z]+(?:'[a-z]+)?")
+_PARTS = re.compile(rf"[{_HAN}]+|[^\s{_HAN}]+")
+_TAIL = 60  # characters at the end in which polite words are looked for
+_PASSES = 12  # each pass takes something away, so a few always settle it
+
+HAN = re.compile(f"[{_HAN}]")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Wording:
+    """The words that matching knows; data, read at the edge.
+
+    fold: width and Chinese script folded away. stem: of a lower-case English word. words: each known surface (Han
+    words; stems of English words, or two of them with a space) to the token it counts as, "" for one that says
+    nothing. longest: characters of the longest Han surface. unit: the space between a number and its Latin unit.
+    """
+
+    fold: Callable[[str], str]
+    stem: Callable[[str], str]
+    contractions: Mapping[str, str]
+    head: re.Pattern[str]
+    tail: re.Pattern[str]
+    bare: re.Pattern[str]
+    rewrites: tuple[tuple[re.Pattern[str], str], ...]
+    unit: re.Pattern[str]
+    words: Mapping[str, str]
+    longest: int
+
+
+def normal_form(text: str, wording: Wording) -> str:
+    """Equal for questions in the same words; "" when nothing but punctuation is there. Idempotent."""
+    current = _folded(text, wording)
+    for _ in range(_PASSES):
+        after = _unwrapped(_spaced(_folded(current, wording)), wording)
+        if after == current:
+            break
+        current = after
+    return current
+
+
+def _folded(text: str, wording: Wording) -> str:
+    folded = unicodedata.normalize("NFKC", wording.fold(text).casefold())
+    return _LINK.sub(r"\1", folded) if "](" in folded else folded
+
+
+def _spaced(text: str) -> str:
+    """Only what says something, with one space between two Latin words and none beside Han characters."""
+    plain = _APOSTROPHE.sub("'", text)
+    parts: list[str] = []
+    latin = False
+    for match in _KEPT.finditer(plain):
+        han = match.lastgroup == "han"
+        if parts and not han and latin:
+            parts.append(_joint(plain, match.start()))
+        parts.append(match.group())
+        latin = not han
+    return "".join(parts)
+
+
+def _joint(text: str, at: int) -> str:
+    """An apostrophe inside a word stays for the contractions, which are written out next."""
+    return "'" if text[at - 1] == "'" and at > 1 and text[at - 2].isalpha() else " "
+
+
+def _unwrapped(text: str, wording: Wording) -> str:
+    contractions = wording.contractions
+    current = _CONTRACTED.sub(lambda found: contractions.get(found.group(), found.group()), text).replace("'", " ")
+    current = wording.unit.sub("", current)
+    current = wording.head.sub("", current).strip() or current
+    tail = wording.tail.search(current, max(len(current) - _TAIL, 0))
+    current = (tail and current[: tail.start()].strip()) or current
+    for pattern, instead in wording.rewrites:
+        current = pattern.sub(instead, current)
+    return wording.bare.sub("", current).strip() or current
+
+
+def tokens(key: str, wording: Wording) -> list[str]:
+    """The words of a normal form that say something, in reading order: known words by their concept, other English
+    words by their stem, other Han runs as pairs of neighbours. Empty when it only asks."""
+    found: list[str] = []
+    latin: list[str] = []
+    for part in _PARTS.findall(key):
+        if HAN.match(part):
+            found += _latin(latin, wording)
+            latin = []
+            found += _han(part, wording)
+        else:
+            latin.append(part)
+    return [*found, *_latin(latin, wording)]
+
+
+def _latin(words: list[str], wording: Wording) -> Iterator[str]:
+    stems = [wording.stem(word) for word in words]
+    at = 0
+    while at < len(stems):
+        pair = wording.words.get(f"{stems[at]} {stems[at + 1]}") if at + 1 < len(stems) else None
+        token = pair if pair is not None else wording.words.get(stems[at], stems[at])
+        if token:
+            yield token
+        at += 1 if pair is None else 2
+
+
+def _han(run: str, wording: Wording) -> Iterator[str]:
+    """Known words, longest first; what is between them as pairs of neighbours."""
+    known, longest, begun, at = wording.words, wording.longest, 0, 0
+    while at < len(run):
+        for end in range(min(at + longest, len(run)), at, -1):
+            token = known.get(run[at:end])
+            if token is not None:
+                yield from _pairs(run[begun:at])
+                if token:
+                    yield token
+                begun = at = end
+                break
+        else:
+            at += 1
+    yield from _pairs(run[begun:])
+
+
+def _pairs(run: str) -> list[str]:
+    return [run] if 0 < len(run) < 3 else [run[at : at + 2] for at in range(len(run) - 1)]

@@ -1,0 +1,181 @@
+"""What must not differ between two questions that are answered alike: pure functions over data read at the edge.
+
+Published paraphrase models put "how do I turn it on" and "how do I turn it off" at a cosine of 0.94 to 0.98, so no
+score alone may decide. Each guard compares what both questions state and names the difference.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from router.curated_model import NearModel
+from router.curated_text import HAN, Wording, normal_form, tokens
+from router.kinds import Kind, kinds_of
+
+_NUMBER = re.compile(
+    r"(?<![a-z0-9_.@/:-])(?P<sign>-)?v?(?P<value>\d+(?:[.:/]\d+)*)(?P<unit>[a-z%]+|[\u3400-\u9fff]{0,3})(?![a-z0-9_])"
+)
+_NAME = re.compile(
+    r"--?[a-z][\w-]*|/\S+|\S*[_@]\S*|\S*[a-z][.:][a-z0-9]\S*|[a-z]+\d\S*|\d+[a-z]+\d\S*|\S*\d[a-z]{4,}\S*"
+)
+_ORDINARY = frozenset({"s", "t"})
+_LOOSE = frozenset({Kind.COMMAND, Kind.LIST, Kind.DEFAULT})  # beside another kind they ask for the same answer
+_PLAIN = frozenset({Kind.HOW_TO})  # "restart the cluster" and "how do I restart the cluster" ask the same
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Guards:
+    """What matching knows about words. units: surface → unit. numerals: word → digits. negation: the words that turn
+    a statement round, per script, and Han words that merely contain one. actions, objects: tokens. states: token →
+    the group of states that exclude one another. near: the fitted probabilities."""
+
+    wording: Wording
+    units: Mapping[str, str]
+    numerals: Mapping[str, str]
+    numeral: re.Pattern[str]
+    negation_han: re.Pattern[str]
+    negation_latin: frozenset[str]
+    actions: frozenset[str]
+    objects: frozenset[str]
+    states: Mapping[str, int]
+    near: NearModel
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What one question states. `words` are the tokens of `router.curated_text.tokens`."""
+
+    key: str
+    language: str
+    words: frozenset[str]
+    numbers: frozenset[str]
+    versions: frozenset[str]
+    units: frozenset[str]
+    names: frozenset[str]
+    negated: frozenset[str]
+    actions: frozenset[str]
+    states: frozenset[str]
+    objects: frozenset[str]
+    kinds: frozenset[Kind]
+
+
+def facts_of(text: str, guards: Guards) -> Facts:
+    return facts_of_key(normal_form(text, guards.wording), guards)
+
+
+def facts_of_key(key: str, guards: Guards) -> Facts:
+    words = frozenset(tokens(key, guards.wording))
+    latin = [part for part in re.split(f"[\\s]+|{HAN.pattern}+", key) if part]
+    numbers, versions, units = _quantities(_with_digits(key, guards), guards)
+    return Facts(
+        key,
+        "zh" if HAN.search(key) else "en",
+        words,
+        frozenset(numbers),
+        frozenset(versions),
+        frozenset(units),
+        frozenset(name for name in latin if _NAME.fullmatch(name)) - _ORDINARY,
+        _negations(key, latin, guards),
+        words & guards.actions,
+        frozenset(word for word in words if word in guards.states),
+        words & guards.objects,
+        _kinds(key),
+    )
+
+
+def _with_digits(key: str, guards: Guards) -> str:
+    return guards.numeral.sub(lambda found: guards.numerals[found.group()], key)
+
+
+def _quantities(key: str, guards: Guards) -> tuple[set[str], set[str], set[str]]:
+    numbers, versions, units = set(), set(), set()
+    for found in _NUMBER.finditer(key):
+        value, unit = found["value"], _unit(found["unit"], guards)
+        if "." in value or found.group().lstrip("-").startswith("v"):
+            versions.add(value + unit)
+        else:
+            numbers.add((found["sign"] or "") + value + unit)
+        if unit:
+            units.add(unit)
+    return numbers, versions, units | _asked_units(key, guards)
+
+
+def _unit(surface: str, guards: Guards) -> str:
+    """The unit that the text after a number begins with; Han text goes on without a space."""
+    return next((guards.units[surface[:n]] for n in range(len(surface), 0, -1) if surface[:n] in guards.units), "")
+
+
+_ASKED_UNIT = re.compile(r"how many ([a-z]+)|\bin ([a-z]+)\b|(?:多少|几)个?([\u3400-\u9fff]{1,2})")
+
+
+def _asked_units(key: str, guards: Guards) -> set[str]:
+    """How many days is not how many hours."""
+    surfaces = (next(filter(None, found), "") for found in _ASKED_UNIT.findall(key))
+    return {guards.units[surface] for surface in surfaces if len(surface) > 1 and surface in guards.units} | {
+        guards.units[found[2][:1]] for found in _ASKED_UNIT.findall(key) if found[2][:1] in guards.units
+    }
+
+
+def _negations(key: str, latin: Iterable[str], guards: Guards) -> frozenset[str]:
+    han = {found.group("no") for found in guards.negation_han.finditer(key)} - {None}
+    return frozenset({"not"} if han or not guards.negation_latin.isdisjoint(latin) else ())
+
+
+def _kinds(key: str) -> frozenset[Kind]:
+    kinds = frozenset(kinds_of(key))
+    return kinds - _PLAIN if kinds <= _PLAIN else kinds
+
+
+def contradictions(asked: Facts, theirs: Facts) -> tuple[str, ...]:
+    """The guards that always fire, each as "name: asked / theirs"; () when nothing stated is known to differ."""
+    found = [
+        _differ("language", {asked.language}, {theirs.language}),
+        _differ("version", asked.versions, theirs.versions),
+        _differ("number", asked.numbers, theirs.numbers),
+        _differ("unit", asked.units, theirs.units) if asked.units and theirs.units else "",
+        _differ("name", asked.names, theirs.names),
+        _differ("negation", asked.negated, theirs.negated),
+        _differ("kind", asked.kinds, theirs.kinds) if _kinds_differ(asked.kinds, theirs.kinds) else "",
+        _opposed("opposite", asked.states, theirs.states),
+        _opposed("action", asked.actions, theirs.actions),
+        _opposed("object", asked.objects, theirs.objects),
+    ]
+    return tuple(filter(None, found))
+
+
+def doubts(asked: Facts, theirs: Facts) -> tuple[str, ...]:
+    """What must be the same as well where one wording stands alone: every action and state on either side, and no
+    word in the place of another. Where many wordings of one question agree, they show what may be said otherwise."""
+    found = [
+        _one_sided("opposite", asked.states, theirs.states),
+        _one_sided("action", asked.actions, theirs.actions),
+        _opposed("object", asked.words, theirs.words),
+    ]
+    return tuple(filter(None, found))
+
+
+def _differ(name: str, asked: Collection[str], theirs: Collection[str]) -> str:
+    return f"{name}: {_shown(asked)} / {_shown(theirs)}" if set(asked) != set(theirs) else ""
+
+
+def _shown(values: Collection[str]) -> str:
+    return ", ".join(sorted(values)) or "none"
+
+
+def _opposed(name: str, asked: frozenset[str], theirs: frozenset[str]) -> str:
+    """One in the place of another: each side says something that the other does not. 重启 for 重建, 集群 for 实例."""
+    ours, others = asked - theirs, theirs - asked
+    return f"{name}: {_shown(ours)} / {_shown(others)}" if ours and others else ""
+
+
+def _one_sided(name: str, asked: frozenset[str], theirs: frozenset[str]) -> str:
+    return f"{name}: {_shown(asked - theirs)} / {_shown(theirs - asked)}" if asked != theirs else ""
+
+
+def _kinds_differ(asked: frozenset[Kind], theirs: frozenset[Kind]) -> bool:
+    ours, others = asked - _LOOSE, theirs - _LOOSE
+    if ours or others:
+        return ours - _PLAIN != others - _PLAIN
+    return bool(asked and theirs and asked.isdisjoint(theirs))
