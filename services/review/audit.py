@@ -75,8 +75,10 @@ def certifying(cluster: str, share: float = 0.8) -> bool:
 
 def split(audited: Sequence[Audited], share: float = 0.8) -> tuple[list[Audited], list[Audited]]:
     """For learning, and for certifying: by cluster, the same way every time."""
-    testing = [one for one in audited if certifying(one.cluster, share)]
-    return [one for one in audited if not certifying(one.cluster, share)], testing
+    parts: tuple[list[Audited], list[Audited]] = ([], [])
+    for one in audited:
+        parts[certifying(one.cluster, share)].append(one)
+    return parts
 
 
 Key = tuple[str, str]  # language and route, "" for any
