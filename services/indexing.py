@@ -15,6 +15,7 @@ from router.errors import InvalidInput
 from router.ports import Progress
 from router.types import Release
 from services.compose import embedder_of, engines_of, index_home, packaged_calibration
+from services.generation import readings
 from services.settings import Settings
 from services.store.records import now
 from services.store.sql import SqlStore
@@ -49,6 +50,7 @@ def run_index(
         home = index_home(settings)
         options = BuildOptions(corpus_seconds=settings.corpus_seconds, full=full)
         report = build(home, wanted, embedder_of(settings), engines_of(settings), parent, options, progress)
+        readings.write(version_folder(home, report.version), version_folder(home, parent) if parent else None, progress)
         if active and not report.documents:
             raise InvalidInput("the sources hold no document that can be read; what was served before still is")
         release = asyncio.run(_release(store, report.version, active, who))

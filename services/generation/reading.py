@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from textwrap import dedent
@@ -70,11 +71,35 @@ class Reading:
 
 
 def read(passage: Passage) -> Reading:
-    return _read(passage.text, passage.preamble, passage.heading)
+    """What was read before is kept, and what was read at index time is looked up: see `keep`."""
+    return _read(passage.text, passage.preamble, passage.heading, passage.id)
+
+
+def keep(known: Callable[[str], Reading | None] | None) -> None:
+    """Where readings made earlier are found, by passage id, from now on; None: nowhere. An id names the content of its
+    passage, so readings of another index version do no harm."""
+    global _known
+    _known = known or _nowhere
+
+
+def _nowhere(_: str) -> Reading | None:
+    return None
+
+
+_known: Callable[[str], Reading | None] = _nowhere
 
 
 @lru_cache(maxsize=_HOT)
-def _read(text: str, preamble: str, heading: tuple[str, ...]) -> Reading:
+def _read(text: str, preamble: str, heading: tuple[str, ...], identity: str) -> Reading:
+    return _known(identity) or _read_text(text, preamble, heading)
+
+
+def read_anew(passage: Passage) -> Reading:
+    """The reading itself, neither looked up nor kept."""
+    return _read_text(passage.text, passage.preamble, passage.heading)
+
+
+def _read_text(text: str, preamble: str, heading: tuple[str, ...]) -> Reading:
     title = frozenset(analyse(" \n".join(heading)))
     pieces = _Reader(text, preamble, title).pieces()
     return Reading(pieces, title, title.union(*(piece.terms for piece in pieces)))
