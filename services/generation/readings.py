@@ -14,6 +14,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from indexer import analysis
 from indexer.content import Content
@@ -86,13 +87,14 @@ def write(folder: Path, parent: Path | None, progress: Progress) -> None:
 
 def _fill(connection: sqlite3.Connection, content: Content, parent: Path | None, progress: Progress) -> None:
     connection.execute("CREATE TABLE rules (name TEXT)")
-    connection.execute("CREATE TABLE readings (id TEXT PRIMARY KEY, reading BLOB) WITHOUT ROWID")
+    connection.execute("CREATE TABLE readings (id TEXT, reading BLOB)")  # filled in order, so that its pages are full
     connection.execute("INSERT INTO rules VALUES (?)", (RULES,))
     older = Readings.open(parent) if parent else None
     total = len(content.places())
     encoded = _encoded(content.all_passages(), older.raw if older else lambda _: None)
     counted = _counted(encoded, total, progress)
-    connection.executemany("INSERT OR IGNORE INTO readings VALUES (?, ?)", counted)
+    connection.executemany("INSERT INTO readings VALUES (?, ?)", counted)
+    connection.execute("CREATE INDEX by_id ON readings (id)")
     if older:
         older.close()
 
@@ -115,7 +117,7 @@ def encode(found: Reading) -> bytes:
     return marshal.dumps((pieces, found.title, found.words))
 
 
-def _plain(value: object) -> object:
+def _plain(value: Any) -> Any:
     return value.value if isinstance(value, UnitKind) else value
 
 
