@@ -1,10 +1,60 @@
-"""What kind of message the last one is, and follow-ups made whole."""
+"""What kind of message this is, and the question that is meant: follow-ups made whole from the turns before.
+
+Only words are looked at, no model is asked, and what the turns say is never obeyed.
+"""
 
 from __future__ import annotations
 
-from router import wording
-from router.types import MessageKind, Question, Understood
+import re
+
+from router import smalltalk, wording
+from router.followups import context_of, make_whole
+from router.phrases import GENERIC, GENERIC_ZH, STOP, is_chinese, without_little
+from router.types import MessageKind, Question, Turn, Understood
 
 
 def understand(question: Question) -> Understood:
-    return Understood(MessageKind.QUESTION, question.text, wording.language_of(question.text))
+    """The message beside its history. Never raises. Small talk and messages that are whole keep their text."""
+    text, history = question.text, question.history
+    language = _language(text, history)
+    if kind := smalltalk.kind_of(text):
+        return Understood(kind, text, language)
+    context = context_of(history) if history else None
+    if context is None:
+        kind = MessageKind.QUESTION if has_content(text) else MessageKind.UNCLEAR
+        return Understood(kind, text, language)
+    whole, carried = make_whole(text, context)
+    kind = MessageKind.QUESTION if has_content(whole) else MessageKind.UNCLEAR
+    return Understood(kind, whole, language, carried)
+
+
+def _language(text: str, history: tuple[Turn, ...]) -> str:
+    """Of the message; of the user's last turn where a word or two ("Windows?", "ok") say nothing about it."""
+    own = wording.language_of(text)
+    if own == "zh" or len(text.split()) > 2:
+        return own
+    last = next((turn.content for turn in reversed(history) if turn.role == "user"), text)
+    return wording.language_of(last)
+
+
+_WORD = re.compile(r"[^\W_](?:[\w'’.-]*\w)?")
+_VAGUE = frozenset(
+    "work works working worked do does did use mean means fix help want need know tell explain show happen happens "
+    "happened say said go start try make get give think see look done doing using it's doesn't don't won't".split()
+)
+_VAGUE_ZH = re.compile(
+    "搞定|处理|解决|操作|起来|出来|上来|成功|告诉|知道|觉得|认为|帮|教|弄|看|来|出|上|下|点|再|还|么"
+)
+
+
+def has_content(text: str) -> bool:
+    """Whether any word says what is asked about; "it doesn't work" and "怎么弄" have none."""
+    rest = text
+    if is_chinese(text):
+        rest = _VAGUE_ZH.sub(" ", GENERIC_ZH.sub(" ", without_little(rest, " ")))
+    return any(_says_something(word) for word in _WORD.findall(rest))
+
+
+def _says_something(word: str) -> bool:
+    low = word.lower().replace("’", "'")
+    return (low not in STOP and low not in GENERIC and low not in _VAGUE) or (word.isupper() and len(word) > 2)

@@ -1,0 +1,232 @@
+"""English follow-ups: what is missing, and the words of the conversation that fill it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from router import pronouns_en, slots, smalltalk
+from router.phrases import GENERIC, STOP, is_code, phrases, stem, stems
+from router.pronouns_en import AUX, WH, Made, appended, ended
+from router.topics import Context, is_content, items, pair, statement
+
+_I = re.IGNORECASE
+_LEAD = re.compile(r"^(?:(?:thanks|thank you|ok(?:ay)?|great|i see|got it|sorry|hmm|oh|wow|no|yes|yeah)\b[,.! ]+)+", _I)
+_CONNECT = re.compile(r"^(?:(?:and|but|so|or|then)\b[, ]*)+", _I)
+_WORDS = re.compile(r"[A-Za-z0-9_'’./:+-]*[A-Za-z0-9_+]")
+_ASKS = re.compile(rf"\b{WH}\b|^\W*{AUX}\b|\b{AUX} (?:i|we|you|it|they|he|she|there|the|this|that|my)\b", _I)
+
+
+def make_whole(text: str, context: Context) -> Made | None:
+    """None for a message that is whole by itself. The first rule that finds something missing fills it."""
+    core = _LEAD.sub("", smalltalk.without(text)).strip() or text.strip()
+    for rule in RULES:
+        if made := rule(core, context):
+            return _CONNECT.sub("", made[0]), made[1]
+    return None
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _lower_first(question: str) -> str:
+    """ "How much …" in the middle of a sentence; names keep their capital."""
+    first = question.split(maxsplit=1)[0] if question.strip() else ""
+    return question[:1].lower() + question[1:] if first.lower() in STOP else question
+
+
+_MEANT = re.compile(
+    r"^(?:what )?i(?:'m| am| was)? (?:mean|meant|(?:just )?(?:referring|talking|asking|interested)(?: (?:to know|in|"
+    r"to))?|wanted to (?:ask|know))\b"
+    r"(?:\s+(?:was|is|to|about|for|in|that)\b)*\s+(?:the )?(?P<what>.+?)[\s.?!]*$",
+    _I,
+)
+_CLARIFYING = re.compile(
+    r"\b(?:which|what|specify|clarify|do you mean|more information about|referring to)\b[^?]*\?\s*$", _I
+)
+
+
+def _clarified(core: str, context: Context) -> Made | None:
+    """ "I meant Mars": the last question, about that."""
+    match = _MEANT.match(core)
+    what = match["what"] if match else core.strip(" .?!")
+    if match is None and not (_CLARIFYING.search(context.said[-200:]) and "anything else" not in context.said):
+        return None
+    if len(what.split()) > 12 or _ASKS.search(what) or not stems(what):
+        return None
+    if stems(context.topic) and stems(context.topic) <= stems(what):
+        return None
+    if swapped := slots.swap_alike(context.question, what):
+        return swapped, context.question
+    return f"{_capital(what)}: {context.question}", context.question
+
+
+_WHAT_ABOUT = re.compile(r"^(?:(?:and|but|so|or|then)[, ]+)?(?:what|how) about\s+(?P<what>.+?)[\s?!.]*$", _I)
+_AND = re.compile(r"^(?:and|or|but)[, ]+(?:also )?(?P<what>.+?)[\s?!.]*$", _I)
+_PLACED = re.compile(
+    r"^(?P<what>(?:on|in|for|with|without|under|from|to|at|by|using|via|inside|outside|during|before|"
+    r"after) .+?)[\s?!.]*$",
+    _I,
+)
+
+
+def _other_slot(core: str, context: Context) -> Made | None:
+    """ "what about replicas?", "and on Windows?": the last question, with something else in one place."""
+    match = _WHAT_ABOUT.match(core) or _AND.match(core) or _PLACED.match(core)
+    if match is None:
+        return None
+    what, explicit = match["what"], match.re is _WHAT_ABOUT
+    if _ASKS.search(what) or re.match(r"(?:if|it|this|that|these|those|they|them)\b", what, _I) or not stems(what):
+        return None
+    if not explicit and len(what.split()) > 6:
+        return None
+    if swapped := slots.swap(context.question, what):
+        return swapped, context.question
+    if explicit and len(what.split()) > 6:
+        return None
+    topic = " ".join(topic for topic in context.topics[:2] if not stems(topic) & stems(what))
+    return (f"{_capital(what)} ({topic})?", topic) if topic else None
+
+
+_IF = re.compile(r"^(?:(?:and|but|so|or|then)[, ]+)?(?:what )?if (?P<what>.+?)[\s?!.]*$", _I)
+
+
+_MAIN_CLAUSE = re.compile(
+    r",\s*\w+.*\b(?:can|will|do|is|should)\b|\b(?:will|does|did)\s+\w+\s+\w|"
+    rf"\w\s+\w+\s+{AUX}\s+(?:an?|the|my|any|all|each|both)\b",
+    _I,
+)
+
+
+def _condition(core: str, context: Context) -> Made | None:
+    """ "and if they are hashes?": the last question under a condition."""
+    match = _IF.match(core)
+    if match is None or _ASKS.search(match["what"]) or _MAIN_CLAUSE.search(match["what"]):
+        return None
+    return f"If {match['what']}, {_lower_first(context.question)}", context.question
+
+
+def _bare(core: str, context: Context) -> Made | None:
+    """ "Why?", "How so?", "tell me more": nothing but asking words; the last question says about what."""
+    words = _WORDS.findall(core)
+    if not words or len(words) > 10 or any(_own(word) for word in words):
+        return None
+    if re.search(r"\b(?:it|its|they|them|their|he|him|his|she|her|these|those)\b", core, _I):
+        return None
+    if _COMPARES.search(core) or _ORDINAL.search(core):
+        return None
+    about = statement(context.question)
+    return f"{core.strip(' ?!.,')}: {about}?", about
+
+
+def _own(word: str) -> bool:
+    return is_content(word) and word.lower() not in _VAGUE
+
+
+_VAGUE = frozenset(
+    "tell give show explain describe think mean means meant elaborate clarify want need help say know do does did "
+    "please example examples more continue go happen happens happened work works start use get ask".split()
+)
+
+_COMPARES = re.compile(
+    r"^(?:so |and |but |then )?(?:"
+    r"(?:(?P<which>(?:which|what)(?: one)?)(?: of (?:them|these|those|the two|the both))? "
+    r"(?:is|are|would be|works?|should i (?:use|choose|pick|take)|do you (?:recommend|suggest)|to (?:use|choose|pick))"
+    r"(?: (?:the|a|much|more|most|less|least|better|best|\w+er|\w+est|important|\w+ive|\w+ent|\w+able|\w+al|\w+ful|"
+    r"choice|option|one|recommended|preferred|common|secure|popular))*)"
+    r"|(?P<differ>what(?:'s| is| are) the (?:main |key )?differences?|how (?:are they|do they|is it) differ\w*"
+    r"|(?:is|are) there (?:a|any) differences?|are they (?:the same|different|equal|equivalent)|how do they compare))"
+    r"(?: (?:between|of) (?:them|these|those|the two))?[\s?!.]*$",
+    _I,
+)
+
+
+def _comparison(core: str, context: Context) -> Made | None:
+    match = _COMPARES.match(core)
+    two = pair(context) if match else None
+    if match is None or two is None:
+        return None
+    one, other = two
+    if match["differ"]:
+        return f"What is the difference between {one} and {other}?", f"{one}, {other}"
+    return ended(core, f", {one} or {other}"), f"{one}, {other}"
+
+
+_NUMBER = {"first": 0, "second": 1, "third": 2, "fourth": 3, "fifth": 4, "last": -1, "former": 0, "latter": 1}
+_ORDINAL = re.compile(
+    r"\bthe (?:(?P<n>first|second|third|fourth|fifth|last) (?:one|option|method|approach|way|item|choice|"
+    r"point)(?! of)|(?P<m>former|latter))\b",
+    _I,
+)
+
+
+def _ordinal(core: str, context: Context) -> Made | None:
+    match = _ORDINAL.search(core)
+    listed = items(context) if match else []
+    if match is None or not listed:
+        return None
+    at = _NUMBER[(match["n"] or match["m"]).lower()]
+    if at >= len(listed):
+        return None
+    whole = f"{core[: match.start()]}{listed[at]}{core[match.end() :]}"
+    made = _other_slot(whole, context)
+    return made if made else (whole, listed[at])
+
+
+_DEFINITE = re.compile(r"\bthe ((?:[a-z][\w-]*\s?){1,3})", re.ASCII)
+_MORE = re.compile(r"\b(?:also|too|as well|instead|other|another|else|then|still|same|any more)\b", _I)
+_DEFINING = re.compile(r"^\W*(?:what(?:'s| is| are| does)|who(?:'s| is| was| are)|define|what do you mean by)\b", _I)
+
+
+def _loose(core: str, context: Context) -> Made | None:
+    """Messages with words of their own that still lean on the topic: "the song", "any other clinics", a name that only
+    the last answer knows. A message that names the topic, or a name nobody spoke of, stands alone."""
+    own = stems(core)
+    if any(stems(topic) & own for topic in (*context.past, context.topic)):
+        return None
+    names = [phrase.text for phrase in phrases(core) if phrase.proper]
+    if names:
+        told = len(own) <= 4 and all(is_code(name) and stems(name) <= context.told - context.asked for name in names)
+        return appended(core, context) if told else None
+    led = bool(_CONNECT.match(core))
+    if led and len(own) <= 2:
+        return appended(core, context)
+    leaning = _definite(core) | (own if len(own) <= 4 and (led or _MORE.search(core)) else frozenset())
+    if leaning and leaning & (context.asked | context.told):
+        return appended(core, context)
+    words = _WORDS.findall(core)
+    said = [word for word in words if word.lower() not in STOP and word.lower() not in GENERIC and _own(word)]
+    if len(said) == 1 and len(words) > 1 and not _DEFINING.match(core) and _ends_in_verb(core, said[0]):
+        return appended(core, context)
+    return None
+
+
+def _ends_in_verb(core: str, word: str) -> bool:
+    """ "How do I uninstall?": a verb without its object."""
+    return bool(re.search(rf"\b(?:i|we|you|to)\s+{re.escape(word)}(?: (?:then|instead|now|again))?[\s?.!]*$", core, _I))
+
+
+def _definite(core: str) -> set[str]:
+    """Stems of "the song"; not of "the song of the year"."""
+    found = set()
+    for match in _DEFINITE.finditer(core):
+        words = match.group(1).split()
+        nouns = [word for word in words if is_content(word)]
+        follows = core[match.end() :].split(maxsplit=1)[:1]
+        tied = {word.lower() for word in (*words, *follows)} & {"of", "for", "that", "between", "which", "who"}
+        if nouns and not tied:
+            found.add(stem(nouns[0]))
+    return found
+
+
+RULES: tuple[Callable[[str, Context], Made | None], ...] = (
+    _clarified,
+    _ordinal,
+    _comparison,
+    _condition,
+    _other_slot,
+    pronouns_en.fill,
+    _bare,
+    _loose,
+)
