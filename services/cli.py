@@ -10,6 +10,7 @@ import typer
 
 from router.errors import AnswerloopError
 from services import cli_answers, cli_output
+from services.cli_curated import curated
 from services.cli_manage import jobs, keys, releases, rollback
 from services.settings import Settings
 
@@ -103,6 +104,7 @@ app.command()(cli_answers.explain)
 app.command()(cli_answers.why)
 app.command()(cli_answers.evaluate)
 app.command()(cli_answers.calibrate)
+app.add_typer(curated, name="curated")
 app.add_typer(keys, name="keys")
 app.add_typer(releases, name="releases")
 app.command()(rollback)

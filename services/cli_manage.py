@@ -23,6 +23,9 @@ T = TypeVar("T")
 WHO = "command line"
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout and nothing else.")]
+KeepCurated = Annotated[
+    bool, typer.Option("--keep-curated", help="Leave the curated answers as they are; else they move with the release.")
+]
 
 keys = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys.")
 releases = typer.Typer(no_args_is_help=True, help="List releases and choose the one that is served.")
@@ -92,12 +95,12 @@ def list_releases(limit: Annotated[int, typer.Option(min=1, max=500)] = 20, json
 
 
 @releases.command("activate")
-def activate(release_id: Annotated[str, typer.Argument(metavar="ID")]) -> None:
+def activate(release_id: Annotated[str, typer.Argument(metavar="ID")], keep_curated: KeepCurated = False) -> None:
     """Serve this release from now on. A running server follows within seconds."""
-    _serve_release(release_id)
+    _serve_release(release_id, keep_curated)
 
 
-def rollback() -> None:
+def rollback(keep_curated: KeepCurated = False) -> None:
     """Go back to the release made before the active one. Again goes back one more.
 
     Index, calibration, curated answers and model go back together.
@@ -111,10 +114,10 @@ def rollback() -> None:
             raise NotFound("There is no release before the active one (answerloop releases list).")
         return older[0]
 
-    _serve_release(with_store(before).id)
+    _serve_release(with_store(before).id, keep_curated)
 
 
-def _serve_release(release_id: str) -> None:
+def _serve_release(release_id: str, keep_curated: bool) -> None:
     from services.compose import System  # opens the release first: one that cannot be served is not activated
     from services.store.sql import SqlStore
 
@@ -123,12 +126,14 @@ def _serve_release(release_id: str) -> None:
     async def activate() -> Release:
         system = System(settings, SqlStore.open(settings.store_url))
         try:
-            return await system.activate(release_id, WHO)
+            return await system.activate(release_id, WHO, keep_curated)
         finally:
             await system.close()
 
     release = asyncio.run(activate())
-    cli_output.say(f"Release {release.id} (index {release.index_version}) is active.")
+    cli_output.say(
+        f"Release {release.id} (index {release.index_version}, curated revision {release.curated_revision}) is active."
+    )
 
 
 def jobs(

@@ -19,7 +19,8 @@ from router import answering, units
 from router.answering import Parts
 from router.confidence import Calibration
 from router.errors import IndexUnavailable, Mismatch, NotFound
-from router.types import Citation, CuratedMatch, Hit, How, Question, Release, ReviewItem, SearchResult, Trace
+from router.types import Citation, Hit, Question, Release, ReviewItem, SearchResult, Trace
+from services.curated.live import LiveCurated
 from services.explaining import explanation
 from services.generation.extractive import ExtractiveGenerator
 from services.settings import Settings
@@ -142,13 +143,6 @@ class _Ids:
         return self._left.pop()
 
 
-class _NothingCurated:
-    """`router.ports.Curated` of a system without a curated store."""
-
-    async def match(self, question: str) -> CuratedMatch:  # noqa: ARG002
-        return CuratedMatch(How.NONE)
-
-
 @dataclass(frozen=True, slots=True)
 class _Serving:
     release: Release
@@ -162,6 +156,7 @@ class System:
     def __init__(self, settings: Settings, store: SqlStore) -> None:
         self.settings = settings
         self.store = store
+        self.curated = LiveCurated(store.curated)
         self._serving: _Serving | None = None
         self._problem = "no index yet; make one with `answerloop index --source NAME=FOLDER_OR_GIT_URL`"
         self._refused: str | None = None
@@ -191,7 +186,7 @@ class System:
         return await self._current().retriever.search(question, limit, filters)
 
     def readiness(self) -> Readiness:
-        parts = {"database": "ok"}
+        parts = {"database": "ok", "curated": self.curated.status()}
         if self._serving is None:
             return Readiness(False, {**parts, "index": self._problem})
         release = self._serving.release
@@ -200,17 +195,21 @@ class System:
             True, {**parts, "index": index, "generator": release.model, "calibration": release.calibration}
         )
 
-    async def activate(self, release_id: str, who: str) -> Release:
-        """Serve another release, back or forward. It is opened first: one that cannot be opened is not activated."""
+    async def activate(self, release_id: str, who: str, keep_curated: bool = False) -> Release:
+        """Serve another release, back or forward, with the curated answers it had, unless they are to be kept. It is
+        opened first: one that cannot be opened is not activated."""
         async with self._switching:
             release = await self.store.get_release(release_id)
             serving = await self._open(release)
-            await self.store.activate_release(release_id, who)
+            release = await self.store.activate_release(release_id, who, keep_curated)
             await self._switch(serving)
+        await self.curated.refresh()
         return release
 
     async def refresh(self) -> None:
-        """Serve the active release, if it is another one than now: a reindex, another process or the CLI chose it."""
+        """Serve the active release, if it is another one than now: a reindex, another process or the CLI chose it; and
+        the newest curated answers."""
+        await self.curated.refresh()
         active = await self.store.active_release()
         if active is None or active.id in (self._refused, self._serving and self._serving.release.id):
             return
@@ -235,7 +234,7 @@ class System:
         facts = await asyncio.to_thread(retriever.searcher.content.facts)
         quoting = ExtractiveGenerator(lambda _paths: facts)
         parts = Parts(
-            curated=_NothingCurated(),
+            curated=self.curated,
             retriever=retriever,
             generator=quoting,
             quoting=quoting,

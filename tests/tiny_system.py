@@ -22,6 +22,7 @@ from router.types import (
     Trace,
 )
 from services.compose import Outcome, Readiness
+from services.curated.live import LiveCurated
 from services.explaining import explanation
 from services.settings import Settings
 from services.store.records import now
@@ -49,6 +50,10 @@ class TinySystem:
     release: str = "r1"
     record: bool = True
     asked: list[Question] = field(default_factory=list)
+    curated: LiveCurated = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.curated = LiveCurated(self.store.curated)
 
     async def ask(self, question: Question) -> Outcome:
         if self.broken:
@@ -79,11 +84,15 @@ class TinySystem:
         return SearchResult(tuple(best), {}, "en", "v1", {"retrieve": 0.1})
 
     def readiness(self) -> Readiness:
-        return Readiness(not self.broken, {"index": "cannot be opened" if self.broken else "ok, version v1"})
+        return Readiness(
+            not self.broken,
+            {"curated": self.curated.status(), "index": "cannot be opened" if self.broken else "ok, version v1"},
+        )
 
-    async def activate(self, release_id: str, who: str) -> Release:
-        release = await self.store.activate_release(release_id, who)
+    async def activate(self, release_id: str, who: str, keep_curated: bool = False) -> Release:
+        release = await self.store.activate_release(release_id, who, keep_curated)
         self.release = release.id
+        await self.curated.refresh()
         return release
 
     async def refresh(self) -> None:

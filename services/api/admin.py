@@ -13,6 +13,7 @@ from services.api.auth import AdminCaller, Requires
 from services.api.render import job_link, job_out, key_out, release_out
 from services.api.state import json_response, shared
 from services.api.wire import (
+    ActivateRequest,
     JobOut,
     JobsReply,
     JobStarted,
@@ -64,9 +65,12 @@ async def releases(request: Request, limit: Limit = 50) -> Response:
 
 
 @router.post("/releases/{id}/activate", responses={200: {"model": ReleaseOut}}, response_class=Response)
-async def activate(request: Request, caller: AdminCaller, id: ShortText) -> Response:
-    """Serves that release from now on: rolls back, or forward again."""
-    release = await shared(request).system.activate(id, caller.name)
+async def activate(
+    request: Request, caller: AdminCaller, id: ShortText, body: Annotated[ActivateRequest | None, Body()] = None
+) -> Response:
+    """Serves that release from now on: rolls back, or forward again. The curated answers become again what they were
+    when it was left."""
+    release = await shared(request).system.activate(id, caller.name, body.keep_curated if body else False)
     return json_response(release_out(release, release.id))
 
 

@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from router.errors import AnswerloopError
-from services.api import admin, ask, documents, errors, explain, feedback, openai, ops, review
+from services.api import admin, ask, curated, documents, errors, explain, feedback, openai, ops, review
 from services.api.auth import Keyring
 from services.api.limits import Admission, BodyLimit
 from services.api.metrics import Metrics, Observe
 from services.api.state import Shared
 from services.api.wire import PROBLEMS, Problem
+from services.curated.live import LOOK_EVERY_S
 from services.jobs import WORKER, Jobs
 from services.settings import Settings
 from services.version import own_version
@@ -55,12 +56,16 @@ def create_app(settings: Settings, open_system: Callable[[], System], worker: Se
         app.state.keyring = Keyring(system.store)
         await app.state.keyring.refresh()
         await system.store.interrupt_dead_jobs()
-        refreshing = asyncio.create_task(_refresh(system, app.state.keyring))
+        refreshing = [
+            asyncio.create_task(_keep_looking(REFRESH_S, system.refresh, app.state.keyring.refresh)),
+            asyncio.create_task(_keep_looking(LOOK_EVERY_S, system.curated.refresh)),
+        ]
         try:
             yield
         finally:
-            refreshing.cancel()
-            await asyncio.gather(refreshing, return_exceptions=True)
+            for task in refreshing:
+                task.cancel()
+            await asyncio.gather(*refreshing, return_exceptions=True)
             await jobs.close()
             await system.close()
 
@@ -83,12 +88,13 @@ def create_app(settings: Settings, open_system: Callable[[], System], worker: Se
         explain.router,
         review.router,
         admin.router,
+        curated.router,
         documents.router,
         ops.public,
         ops.inside,
     ):
         app.include_router(router)
-    uploads = {"/admin/documents": settings.max_upload_bytes + FORM_OVERHEAD}
+    uploads = dict.fromkeys(("/admin/documents", "/admin/curated/import"), settings.max_upload_bytes + FORM_OVERHEAD)
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes, larger=uploads)
     errors.install(app)
     app.add_middleware(Observe, metrics=metrics)
@@ -99,13 +105,13 @@ def _name_of(route: APIRoute) -> str:
     return route.name
 
 
-async def _refresh(system: System, keyring: Keyring) -> None:
-    """Notices, about once a second, what other processes changed: a release activated, a key made or revoked."""
+async def _keep_looking(every_s: float, *looks: Callable[[], Awaitable[None]]) -> None:
+    """Notices what other processes changed: a release activated, a key made or revoked, a curated answer edited."""
     while True:
-        await asyncio.sleep(REFRESH_S)
+        await asyncio.sleep(every_s)
         try:
-            await system.refresh()
-            await keyring.refresh()
+            for look in looks:
+                await look()
         except AnswerloopError as exc:
             log.warning("cannot look for changes: %s", exc)
         except Exception:

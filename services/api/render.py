@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from router.types import Citation, Hit, Release, ReviewItem, SearchResult, Trace
-from services.store.records import Job, KeyInfo, QueuedItem
+from services.store.records import CuratedVersion, Job, KeyInfo, QueuedItem
 
 
 def ask_reply(trace: Trace, item: ReviewItem | None) -> dict[str, Any]:
@@ -82,6 +82,24 @@ def review_item_out(queued: QueuedItem) -> dict[str, Any]:
         "created": item.created,
         "updated": queued.updated,
         "asks": queued.asks,
+    }
+
+
+def curated_out(version: CuratedVersion) -> dict[str, Any]:
+    entry = version.entry
+    return {
+        "id": entry.id,
+        "question": entry.question,
+        "answer": entry.answer,
+        "variants": list(entry.variants),
+        "negatives": list(entry.negatives),
+        "citations": [citation_out(citation) for citation in entry.citations],
+        "status": entry.status.value,
+        "version": version.version,
+        "revision": str(version.revision),
+        "updated": version.created,
+        "updated_by": version.who,
+        "deleted": version.deleted,
     }
 
 

@@ -213,6 +213,10 @@ class ReleasesReply(BaseModel):
     releases: list[ReleaseOut]
 
 
+class ActivateRequest(Strict):
+    keep_curated: bool = Field(False, description="Leave the curated answers as they are.")
+
+
 class ReadyReply(BaseModel):
     ready: bool
     parts: dict[str, str]

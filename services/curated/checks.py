@@ -62,7 +62,7 @@ def id_for(question: str) -> str:
 
 def _text(raw: str, name: str, longest: int) -> str:
     text = clean(raw).strip()
-    if not text:
+    if not any(char.isprintable() and not char.isspace() for char in text):
         raise InvalidInput(f"the {name} is blank")
     if len(text) > longest:
         raise InvalidInput(f"the {name} has {len(text)} characters; at most {longest} are kept")
