@@ -1,0 +1,111 @@
+"""The adapter folded into its base: one model that any server loads, proved equal to what was trained.
+
+Merged into the full-precision base of the very revision it was trained on; logits are compared before merging, after
+it, and after reloading from disk. The folder appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from router.errors import Conflict, Misconfigured
+from services.training.encoding import Messages, prompt_ids, with_template
+
+MERGED = "merged.json"
+TOLERANCE = 1e-3
+"""Largest difference of a logit, merged against adapter, in float32. Folding reorders sums: 1e-5 is usual on tiny
+models, and rounding grows with depth; ten times what was seen, and far below what changes a greedy token."""
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class MergeReport:
+    """merged_difference, reloaded_difference: largest absolute difference of a logit to the model with its adapter."""
+
+    folder: str
+    base: str
+    base_digest: str
+    adapter_digest: str
+    merged_difference: float
+    reloaded_difference: float
+    tolerance: float
+    prompts: int
+
+
+def merge(adapter: Path, base: str, out: Path, prompts: Sequence[Messages]) -> MergeReport:
+    """Raises `Conflict` when `out` exists, `Misconfigured` when the adapter is another base's or logits differ."""
+    if out.exists():
+        raise Conflict(f"{out} is already there; a merged model is never overwritten, give another folder")
+    tokenizer = with_template(AutoTokenizer.from_pretrained(adapter))
+    ids = [prompt_ids(tokenizer, messages) for messages in prompts]
+    tuned = _tuned(adapter, base)
+    before = _logits(tuned, ids)
+    merged = tuned.merge_and_unload(safe_merge=True)
+    after = _difference(before, _logits(merged, ids))
+    unfinished = out.with_name(f".{out.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    merged.save_pretrained(unfinished)
+    tokenizer.save_pretrained(unfinished)
+    reloaded = _difference(before, _logits(_full(str(unfinished)), ids))
+    report = MergeReport(str(out), base, digest(base), digest(str(adapter)), after, reloaded, TOLERANCE, len(ids))
+    _check(report)
+    (unfinished / MERGED).write_text(json.dumps(asdict(report), indent=1), "utf-8")
+    os.replace(unfinished, out)
+    return report
+
+
+def digest(model: str) -> str:
+    """sha256 over the weights of a model's folder; "" for a name, which only a hub could resolve."""
+    folder = Path(model)
+    if not folder.is_dir():
+        return ""
+    total = hashlib.sha256()
+    for path in sorted(folder.glob("*.safetensors")):
+        total.update(path.name.encode())
+        for piece in _pieces(path):
+            total.update(piece)
+    return total.hexdigest()
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while piece := file.read(_CHUNK):
+            yield piece
+
+
+def _full(model: str) -> Any:
+    return AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32).eval()
+
+
+def _tuned(adapter: Path, base: str) -> Any:
+    try:
+        return PeftModel.from_pretrained(_full(base), str(adapter)).eval()
+    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: other shapes than the adapter's
+        raise Misconfigured(f"the adapter {adapter} does not fit the base {base}: {error}") from error
+
+
+@torch.no_grad()
+def _logits(model: Any, ids: Sequence[Sequence[int]]) -> list[torch.Tensor]:
+    """One tensor [tokens, vocabulary] per prompt."""
+    return [model(input_ids=torch.tensor([row], device=model.device)).logits[0].float().cpu() for row in ids]
+
+
+def _difference(one: Sequence[torch.Tensor], other: Sequence[torch.Tensor]) -> float:
+    return max((float((a - b).abs().max()) for a, b in zip(one, other, strict=True)), default=0.0)
+
+
+def _check(report: MergeReport) -> None:
+    worst = max(report.merged_difference, report.reloaded_difference)
+    if worst > report.tolerance:
+        raise Misconfigured(f"merging changed a logit by {worst:.2g}, more than {report.tolerance:.0e}: not saved")

@@ -1,0 +1,66 @@
+"""Training files to encoded rows. Nothing is trimmed here: rows that are too long are listed and left out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from router.errors import InvalidInput
+from services.training import jsonl
+from services.training.encoding import Encoded, Tokenizer, check, encode
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """too_long: (line number, tokens) of rows over the budget, left out."""
+
+    rows: tuple[Encoded, ...]
+    too_long: tuple[tuple[int, int], ...]
+
+    @property
+    def tokens(self) -> int:
+        return sum(len(row.ids) for row in self.rows)
+
+
+def load(tokenizer: Tokenizer, path: Path, max_tokens: int) -> Loaded:
+    """Raises `InvalidInput` naming the row that is none, or when every row is too long."""
+    jsonl.check_rows(path)
+    rows, too_long = [], []
+    for number, raw in jsonl.read(path):
+        row = _encoded(tokenizer, raw, f"{path}, line {number}")
+        if len(row.ids) > max_tokens:
+            too_long.append((number, len(row.ids)))
+        else:
+            rows.append(row)
+    if not rows:
+        raise InvalidInput(f"{path}: no row of at most {max_tokens} tokens; give a larger --max-tokens")
+    return Loaded(tuple(rows), tuple(too_long))
+
+
+def _encoded(tokenizer: Tokenizer, raw: Mapping[str, Any], where: str) -> Encoded:
+    if "text" in raw:
+        return _text(tokenizer, raw["text"])
+    messages, answer = _parts(raw, where)
+    row = encode(tokenizer, messages, answer)
+    check(tokenizer, row, answer)
+    return row
+
+
+def _text(tokenizer: Tokenizer, text: str) -> Encoded:
+    """Continued pre-training: the loss is on every token, the end token included."""
+    ids = (
+        *tokenizer(text, add_special_tokens=False)["input_ids"],
+        tokenizer.convert_tokens_to_ids(tokenizer.eos_token),
+    )
+    return Encoded(ids, ids, 0)
+
+
+def _parts(raw: Mapping[str, Any], where: str) -> tuple[Sequence[Mapping[str, str]], str]:
+    if "prompt" in raw:
+        return [{"role": "user", "content": raw["prompt"]}], raw["completion"]
+    *messages, last = raw["messages"] or [{}]
+    if not messages or last.get("role") != "assistant":
+        raise InvalidInput(f"{where}: the last message must be the assistant's answer")
+    return messages, last["content"]

@@ -1,0 +1,155 @@
+"""LoRA on tiny models of every family: attached, learning, and resumed after `kill -9` to the same result."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from router.errors import InvalidInput, Misconfigured
+from services.training.encoding import MASKED, check, encode, with_template
+from services.training.looping import order_of
+from services.training.lora import ADAPTER, TrainOptions, attach, attached, train
+from services.training.rows import load
+from tests.training.tiny_models import FAMILIES, make
+
+ROWS = [
+    {
+        "messages": [
+            {"role": "user", "content": f"What is the limit of pool {at}? 连接池 {at} 的上限是多少？"},
+            {"role": "assistant", "content": f"{at * 7 % 50} connections. [1]"},
+        ]
+    }
+    for at in range(48)
+]
+TEXTS = [message["content"] for row in ROWS for message in row["messages"]]
+
+
+def quiet(_stage: str, _done: int, _total: int) -> None:
+    return None
+
+
+def written(folder: Path) -> tuple[Path, Path]:
+    lines = [json.dumps(row, ensure_ascii=False) for row in ROWS]
+    train_file, valid_file = folder / "train.jsonl", folder / "valid.jsonl"
+    train_file.write_text("\n".join(lines), "utf-8")
+    valid_file.write_text("\n".join(lines[::6]), "utf-8")
+    return train_file, valid_file
+
+
+def options(folder: Path, base: Path, **changes: object) -> TrainOptions:
+    train_file, valid_file = written(folder)
+    plain = {"epochs": 3.0, "batch": 4, "accumulation": 1, "learning_rate": 5e-3, "dropout": 0.0, "patience": 0}
+    return TrainOptions(str(base), train_file, valid_file, folder / "out", **{**plain, **changes})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_gets_adapters_on_every_linear_layer(tmp_path: Path, family: str) -> None:
+    base = make(tmp_path / "base", family, TEXTS)
+    model = attach(AutoModelForCausalLM.from_pretrained(base), options(tmp_path, base))
+    names = attached(model)
+    wanted = {
+        "gpt2": {"c_attn", "c_fc", "c_proj"},
+        "phi3": {"qkv_proj", "o_proj", "gate_up_proj", "down_proj"},
+    }.get(family, {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"})
+    assert set(names) == wanted
+    assert all(count % model.config.num_hidden_layers == 0 for count in names.values())
+
+
+@pytest.mark.parametrize("family", ["qwen3", "gpt2"])
+def test_the_loss_is_on_the_answer_and_its_end_alone(tmp_path: Path, family: str) -> None:
+    tokenizer = with_template(AutoTokenizer.from_pretrained(make(tmp_path / "base", family, TEXTS)))
+    row = encode(tokenizer, ROWS[3]["messages"][:1], ROWS[3]["messages"][1]["content"])
+    learnt = [label for label in row.labels if label != MASKED]
+    assert tokenizer.decode(learnt) == ROWS[3]["messages"][1]["content"] + tokenizer.eos_token
+    assert row.labels[: row.prompt] == (MASKED,) * row.prompt
+    check(tokenizer, row, ROWS[3]["messages"][1]["content"])
+    with pytest.raises(Misconfigured, match="stop token"):
+        check(tokenizer, row, "another answer")
+
+
+def test_a_tokenizer_that_never_stops_is_refused(tmp_path: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(make(tmp_path / "base", "qwen3", TEXTS))
+    tokenizer.chat_template = "{% for message in messages %}{{ message.content }}\n{% endfor %}"
+    with pytest.raises(Misconfigured, match="never stop"):
+        encode(tokenizer, ROWS[0]["messages"][:1], "a")
+
+
+def test_too_long_rows_are_listed_and_never_cut(tmp_path: Path) -> None:
+    tokenizer = with_template(AutoTokenizer.from_pretrained(make(tmp_path / "base", "qwen3", TEXTS)))
+    train_file, _ = written(tmp_path)
+    long = {"messages": [{"role": "user", "content": "x " * 300}, {"role": "assistant", "content": "y"}]}
+    train_file.write_text(train_file.read_text("utf-8") + "\n" + json.dumps(long), "utf-8")
+    loaded = load(tokenizer, train_file, 128)
+    assert [line for line, _ in loaded.too_long] == [len(ROWS) + 1]
+    with pytest.raises(InvalidInput, match="no row of at most 3 tokens"):
+        load(tokenizer, train_file, 3)
+
+
+def test_a_curriculum_begins_with_the_short_rows() -> None:
+    lengths = [100 - at for at in range(100)]
+    seen = [lengths[at] for at in order_of(lengths, "length", 0)]
+    assert max(seen[:10]) <= 10 < min(seen[10:])
+    assert order_of(lengths, "length", 0) == order_of(lengths, "length", 0) != order_of(lengths, "length", 1)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """It knows the questions' words, and other answers."""
+    texts = [f"{question} {at * 3 % 50} connections." for at, question in enumerate(TEXTS[::2])]
+    return make(tmp_path_factory.mktemp("models") / "base", "qwen3", texts, steps=60)
+
+
+def test_it_learns_and_says_what_it_did(tmp_path: Path, base: Path) -> None:
+    report = train(options(tmp_path, base, epochs=8.0, order="length"), quiet)
+    first, last = next(iter(report.losses.values())), list(report.losses.values())[-1]
+    assert last < 0.7 * first
+    assert (report.rows, report.steps, report.too_long) == (48, 96, {})
+    assert (tmp_path / "out" / ADAPTER / "adapter_model.safetensors").is_file()
+    assert json.loads((tmp_path / "out" / "training.json").read_text("utf-8"))["attached"]["q_proj"] == 2
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from tests.training.test_lora import options, quiet, train
+folder, base = Path(sys.argv[1]), Path(sys.argv[2])
+train(options(folder, base, epochs=6.0), quiet)
+"""
+
+
+@pytest.mark.slow
+def test_killed_and_started_again_it_ends_the_same(tmp_path: Path, base: Path) -> None:
+    whole, torn = tmp_path / "whole", tmp_path / "torn"
+    for folder in (whole, torn):
+        folder.mkdir()
+    train(options(whole, base, epochs=6.0), quiet)
+    command = [sys.executable, "-c", SCRIPT, str(torn), str(base)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, env=environment)
+    _wait_for_checkpoint(torn / "out" / "stage2", process)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (torn / "out" / "training.json").exists()
+    subprocess.run(command, check=True, env=environment)
+    one, other = (load_file(folder / "out" / ADAPTER / "adapter_model.safetensors") for folder in (whole, torn))
+    assert one.keys() == other.keys()
+    for name in one:
+        assert torch.allclose(one[name], other[name], atol=1e-5), name
+
+
+def _wait_for_checkpoint(folder: Path, process: subprocess.Popen[bytes]) -> None:
+    for _ in range(1200):
+        if list(folder.glob("checkpoint-*/trainer_state.json")) or process.poll() is not None:
+            return
+        time.sleep(0.05)
+    raise AssertionError("no checkpoint was written")
