@@ -24,6 +24,7 @@ HOMES = {
     "torch": (MODEL, "indexer.corpus_training", "services.training"),
     "onnxruntime": (MODEL,),
     "onnx": (MODEL,),
+    "openvino": (MODEL,),
     "sentence_transformers": (MODEL,),
     "transformers": (MODEL, "services.training"),
     "tokenizers": (MODEL, "services.training"),

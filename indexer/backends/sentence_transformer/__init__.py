@@ -4,10 +4,11 @@
     checkpoint.py   find the model, check its hash, read what it says about itself
     bert.py         BertEmbedder: tokens, batches, pooling; for BERT-like models
     onnx_encoder.py     its forward pass for questions and small updates, without torch
+    openvino_encoder.py its forward pass for questions where that package and bfloat16 units are there
     torch_encoder.py    its forward pass for whole corpora, bfloat16 where the processor has it
     library.py      LibraryEmbedder: every other architecture, by the sentence-transformers package itself
 
-Importing this package loads none of torch, transformers, onnxruntime or tokenizers.
+Importing this package loads none of torch, transformers, onnxruntime, openvino or tokenizers.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ import numpy as np
 
 from indexer.backends.sentence_transformer import checkpoint as checkpoints
 from indexer.backends.sentence_transformer.checkpoint import Checkpoint
-from indexer.backends.sentence_transformer.vectors import Vectors, processors
+from indexer.backends.sentence_transformer.vectors import Vectors, padded, processors
 from router.errors import Misconfigured
 
 if TYPE_CHECKING:
@@ -33,22 +33,19 @@ class OnnxEncoder:
 
     def __init__(self, checkpoint: Checkpoint, path: Path) -> None:
         if not path.is_file():
-            _export(checkpoint, path)
+            export(checkpoint, path)
         self._session = _open(path)
         if self._session is None:  # cut short by a full disk, or written by another version
-            _export(checkpoint, path)
+            export(checkpoint, path)
             self._session = _open(path)
         if self._session is None:
             raise Misconfigured(f"ONNX Runtime cannot open {path}, which was just written: check the disk")
 
     def pooled(self, batch: Sequence[Sequence[int]], weights: Sequence[Vectors]) -> list[Vectors]:
         """See `bert._Encoder`. Safe to call from many threads."""
-        lengths = np.array([len(ids) for ids in batch], dtype=np.int32)
-        padded = np.zeros((len(batch), int(lengths.max())), dtype=np.int32)
-        for row, ids in zip(padded, batch, strict=True):
-            row[: len(ids)] = ids
-        (out,) = self._session.run(None, {"ids": padded, "lengths": lengths})
-        return [rows @ states[: len(ids)] for rows, states, ids in zip(weights, out, batch, strict=True)]
+        ids, lengths = padded(batch)
+        (out,) = self._session.run(None, {"ids": ids, "lengths": lengths})
+        return [rows @ states[: len(own)] for rows, states, own in zip(weights, out, batch, strict=True)]
 
     def map(self, job: Callable[[list[int]], T], batches: Iterable[list[int]]) -> Iterable[T]:
         return map(job, batches)  # the session spreads each batch over its own threads
@@ -73,7 +70,7 @@ def _threads() -> int:
     return min(processors(), 4)  # a question is too little work for more
 
 
-def _export(checkpoint: Checkpoint, path: Path) -> None:
+def export(checkpoint: Checkpoint, path: Path) -> None:
     """Write the graph beside its final name, then rename: a reader sees all of it or none."""
     path.parent.mkdir(parents=True, exist_ok=True)
     data = graph(checkpoint).SerializeToString()

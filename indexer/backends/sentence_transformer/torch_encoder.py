@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
-from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -19,10 +18,9 @@ from torch.nn import functional
 
 from indexer.backends.sentence_transformer import checkpoint as checkpoints
 from indexer.backends.sentence_transformer.checkpoint import Checkpoint, Weights
-from indexer.backends.sentence_transformer.vectors import Vectors, processors
+from indexer.backends.sentence_transformer.vectors import Vectors, native_bfloat16, processors
 
 T = TypeVar("T")
-_NATIVE_BF16 = {"avx512_bf16", "amx_bf16"}
 
 
 class _Linear(NamedTuple):
@@ -130,6 +128,4 @@ def _device(device: str) -> str:
 def _precision(device: torch.device) -> torch.dtype:
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
-    flags = Path("/proc/cpuinfo")
-    native = flags.is_file() and not _NATIVE_BF16.isdisjoint(flags.read_text("utf-8", "replace").split())
-    return torch.bfloat16 if native else torch.float32
+    return torch.bfloat16 if native_bfloat16() else torch.float32

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 Vectors = npt.NDArray[np.float32]
+Ids = npt.NDArray[np.int32]
 Span = tuple[int, int]
 Units = Literal["late", "separate", "both"]
 
@@ -41,6 +43,24 @@ def span_texts(texts: Sequence[str], spans: Sequence[Sequence[Span]]) -> list[tu
 def processors() -> int:
     """How many this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def native_bfloat16() -> bool:
+    """Whether the processor multiplies bfloat16 natively."""
+    flags = Path("/proc/cpuinfo")
+    return flags.is_file() and not _NATIVE_BF16.isdisjoint(flags.read_text("utf-8", "replace").split())
+
+
+_NATIVE_BF16 = {"avx512_bf16", "amx_bf16"}
+
+
+def padded(batch: Sequence[Sequence[int]]) -> tuple[Ids, Ids]:
+    """Token ids [texts, longest], filled up on the right with 0, and the length of each text."""
+    lengths = np.array([len(ids) for ids in batch], dtype=np.int32)
+    out = np.zeros((len(batch), int(lengths.max())), dtype=np.int32)
+    for row, ids in zip(out, batch, strict=True):
+        row[: len(ids)] = ids
+    return out, lengths
 
 
 _PADDING = 32
