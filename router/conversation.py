@@ -9,7 +9,7 @@ import re
 
 from router import smalltalk, wording
 from router.followups import context_of, make_whole
-from router.phrases import GENERIC, GENERIC_ZH, STOP, is_chinese, without_little
+from router.phrases import GENERIC_ZH, STOP, is_chinese, without_little
 from router.types import MessageKind, Question, Turn, Understood
 
 
@@ -39,22 +39,30 @@ def _language(text: str, history: tuple[Turn, ...]) -> str:
 
 _WORD = re.compile(r"[^\W_](?:[\w'’.-]*\w)?")
 _VAGUE = frozenset(
-    "work works working worked do does did use mean means fix help want need know tell explain show happen happens "
-    "happened say said go start try make get give think see look done doing using it's doesn't don't won't".split()
+    "work works working worked use uses mean means fix fixed help want need know tell explain show happen happens "
+    "happened say said go start try make get give think see look done doing using thing things stuff way ways good bad "
+    "better best worse worst great fine possible true right wrong sure able cost costs price expensive cheap problem "
+    "issue broken fails fail failed example examples detail details more long fast slow hard easy meaning different "
+    "difference differences reason correct idea please".split()
 )
+_POINTS = re.compile(r"\b(?:it|its|this|that|these|those|they|them|their|he|she|one|there|which)\b", re.IGNORECASE)
 _VAGUE_ZH = re.compile(
     "搞定|处理|解决|操作|起来|出来|上来|成功|告诉|知道|觉得|认为|帮|教|弄|看|来|出|上|下|点|再|还|么"
 )
+_FEW_WORDS, _FEW_CHARACTERS = 3, 10
 
 
 def has_content(text: str) -> bool:
-    """Whether any word says what is asked about; "it doesn't work" and "怎么弄" have none."""
-    rest = text
+    """Whether any word says what is asked about; "it doesn't work" and "怎么弄" have none. In doubt there is some."""
     if is_chinese(text):
-        rest = _VAGUE_ZH.sub(" ", GENERIC_ZH.sub(" ", without_little(rest, " ")))
-    return any(_says_something(word) for word in _WORD.findall(rest))
+        rest = _VAGUE_ZH.sub(" ", GENERIC_ZH.sub(" ", without_little(text, " ")))
+        return len(text) > _FEW_CHARACTERS or any(map(_says_something, _WORD.findall(rest)))
+    words = _WORD.findall(text)
+    if any(map(_says_something, words)):
+        return True
+    return len(words) > _FEW_WORDS and not _POINTS.search(text)
 
 
 def _says_something(word: str) -> bool:
     low = word.lower().replace("’", "'")
-    return (low not in STOP and low not in GENERIC and low not in _VAGUE) or (word.isupper() and len(word) > 2)
+    return (low not in STOP and low not in _VAGUE) or (word.isupper() and len(word) > 2)
