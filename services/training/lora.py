@@ -21,6 +21,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, EarlyStoppingCallb
 
 from router.errors import InvalidInput, Misconfigured
 from router.ports import Progress
+from services.training.digests import remember_base
 from services.training.encoding import Tokenizer, with_template
 from services.training.looping import Loop, last_checkpoint, losses_of
 from services.training.rows import Loaded, load
@@ -168,6 +169,7 @@ def _save(
     adapter = options.out / ADAPTER
     model.save_pretrained(adapter)
     tokenizer.save_pretrained(adapter)
+    remember_base(adapter, options.base)
     losses, valid_losses = losses_of(loop)
     report = TrainReport(
         adapter=str(adapter),

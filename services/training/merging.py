@@ -6,11 +6,9 @@ it, and after reloading from disk. The folder appears whole or not at all.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,13 +18,13 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from router.errors import Conflict, Misconfigured
+from services.training.digests import digest, trained_on
 from services.training.encoding import Messages, prompt_ids, with_template
 
 MERGED = "merged.json"
 TOLERANCE = 1e-3
 """Largest difference of a logit, merged against adapter, in float32. Folding reorders sums: 1e-5 is usual on tiny
 models, and rounding grows with depth; ten times what was seen, and far below what changes a greedy token."""
-_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +45,9 @@ def merge(adapter: Path, base: str, out: Path, prompts: Sequence[Messages]) -> M
     """Raises `Conflict` when `out` exists, `Misconfigured` when the adapter is another base's or logits differ."""
     if out.exists():
         raise Conflict(f"{out} is already there; a merged model is never overwritten, give another folder")
-    tokenizer = with_template(AutoTokenizer.from_pretrained(adapter))
+    _check_base(adapter, base)
+    saved = AutoTokenizer.from_pretrained(adapter)
+    tokenizer = with_template(saved)
     ids = [prompt_ids(tokenizer, messages) for messages in prompts]
     tuned = _tuned(adapter, base)
     before = _logits(tuned, ids)
@@ -56,36 +56,26 @@ def merge(adapter: Path, base: str, out: Path, prompts: Sequence[Messages]) -> M
     unfinished = out.with_name(f".{out.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     merged.save_pretrained(unfinished)
-    tokenizer.save_pretrained(unfinished)
+    saved.save_pretrained(unfinished)
     reloaded = _difference(before, _logits(_full(str(unfinished)), ids))
     report = MergeReport(str(out), base, digest(base), digest(str(adapter)), after, reloaded, TOLERANCE, len(ids))
     _check(report)
     (unfinished / MERGED).write_text(json.dumps(asdict(report), indent=1), "utf-8")
-    os.replace(unfinished, out)
+    unfinished.replace(out)
     return report
 
 
-def digest(model: str) -> str:
-    """sha256 over the weights of a model's folder; "" for a name, which only a hub could resolve."""
-    folder = Path(model)
-    if not folder.is_dir():
-        return ""
-    total = hashlib.sha256()
-    for path in sorted(folder.glob("*.safetensors")):
-        total.update(path.name.encode())
-        for piece in _pieces(path):
-            total.update(piece)
-    return total.hexdigest()
-
-
-def _pieces(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while piece := file.read(_CHUNK):
-            yield piece
-
-
 def _full(model: str) -> Any:
-    return AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32).eval()
+    loaded = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
+    loaded.train(False)
+    return loaded
+
+
+def _check_base(adapter: Path, base: str) -> None:
+    """The same weights that it was trained on, not only the same name."""
+    before = trained_on(adapter)
+    if before and digest(base) and before != digest(base):
+        raise Misconfigured(f"{base} is not the revision that the adapter {adapter} was trained on: other weights")
 
 
 def _tuned(adapter: Path, base: str) -> Any:

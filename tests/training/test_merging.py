@@ -9,6 +9,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from router.errors import Conflict, Misconfigured
+from services.training.digests import BASE, remember_base
 from services.training.lora import TrainOptions, attach
 from services.training.merging import TOLERANCE, merge
 from tests.training.test_lora import ROWS, TEXTS
@@ -27,6 +28,7 @@ def adapter_of(folder: Path, base: Path) -> Path:
             torch.nn.init.normal_(weight, std=0.05)
     model.save_pretrained(folder / "adapter")
     AutoTokenizer.from_pretrained(base).save_pretrained(folder / "adapter")
+    remember_base(folder / "adapter", str(base))
     return folder / "adapter"
 
 
@@ -46,6 +48,10 @@ def test_merged_equals_the_adapter_and_survives_the_disk(tmp_path: Path, family:
 
 def test_another_base_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
     base, other = make(tmp_path / "base", "qwen3", TEXTS), make(tmp_path / "other", "qwen3", TEXTS, hidden=32)
+    adapter = adapter_of(tmp_path, base)
+    with pytest.raises(Misconfigured, match="other weights"):
+        merge(adapter, str(other), tmp_path / "merged", PROMPTS)
+    (adapter / BASE).unlink()  # an adapter from elsewhere does not say
     with pytest.raises(Misconfigured, match="does not fit the base"):
-        merge(adapter_of(tmp_path, base), str(other), tmp_path / "merged", PROMPTS)
+        merge(adapter, str(other), tmp_path / "merged", PROMPTS)
     assert not (tmp_path / "merged").exists()
