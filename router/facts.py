@@ -51,7 +51,7 @@ _WIDE_UNITS = "|".join(sorted((name for name in _FOLDED if name[0] >= "\u2e80"),
 _LATIN_UNITS = "|".join(sorted((name for name in _FOLDED if name[0] < "\u2e80" and name != "%"), key=len, reverse=True))
 _NUMBER = re.compile(
     rf"""(?<![A-Za-z0-9_.])(?:百分之)?(?:v(?=\d))?
-    (?P<value>\d{{1,3}}(?:,\d{{3}})+(?:\.\d+)?(?![\d.]) | \d+(?:\.\d+)*)
+    (?P<value>\d{{1,3}}(?:,\d{{3}})+(?:\.\d+)?(?!\d|\.\d) | \d+(?:\.\d+)*)
     (?:\ ?(?P<unit>%|{_WIDE_UNITS}|(?:{_LATIN_UNITS})(?![A-Za-z0-9_])))?""",
     re.VERBOSE | re.IGNORECASE,
 )
@@ -70,9 +70,9 @@ _VALUES = {
 
 NEGATION = re.compile(
     r"""\b(?:not|no|never|none|neither|nor|cannot|without|unable|unsupported|isn't|aren't|wasn't|weren't|don't|doesn't
-    |didn't|can't|couldn't|won't|wouldn't|shouldn't|mustn't|hasn't|haven't|needn't|lacks?)\b
+    |didn't|can't|couldn't|won't|wouldn't|shouldn't|mustn't|hasn't|haven't|needn't|lacks?|avoid(?:s|ing)?)\b
     | 不(?!仅|但|同|断|过|久|止|论|管|妨|如|足|错|时|然|得不)|没有|沒有|没(?=[能法])|无(?:法|需|须|效|权|关)|無法
-    | [未勿毋莫]|禁止|并非""",
+    | [未勿毋莫]|禁止|避免|并非""",
     re.VERBOSE | re.IGNORECASE,
 )
 """Words that turn a statement into its opposite. 不 inside words that deny nothing (不仅, 不同, 不断 …) is none."""
@@ -97,7 +97,6 @@ QUALIFIES_BEFORE = re.compile(
 
 OPPOSITES = (
     ("enable enabled enables", "disable disabled disables"),
-    ("on", "off"),
     ("start starts started", "stop stops stopped"),
     ("add adds added", "remove removes removed delete deletes deleted"),
     ("increase increases increased", "decrease decreases decreased reduce reduces reduced"),
@@ -128,9 +127,10 @@ OPPOSITES = (
 )
 """Words that cannot stand for one another; each side lists the forms of one word."""
 
-_LIST_MARK = re.compile(r"^[ \t>]*(?:\d{1,3}[.)、]|[-*+])[ \t]+", re.MULTILINE)
+_LIST_MARK = re.compile(r"(?:^[ \t>]*|(?<=[:;.：；。]) ?)(?:\d{1,3}[.)、](?!\d))[ \t]*", re.MULTILINE)
 _NAME = re.compile(r"(?<![A-Za-z0-9_.])[A-Z][\w'’-]*[A-Za-z0-9]")
 _START = re.compile(r"(?:\A|[.!?:;\n。！？：；]|[-*•])[\s\"'“(\[*_]*\Z")
+_ABBREVIATIONS = frozenset({"e.g", "i.e", "and/or"})
 _ANSWERS = re.compile(r"^\W*(?:yes|no|nope|不|是的|不是的?|没有)\s*[,，.。!！;；:：]", re.IGNORECASE)
 _OPPOSITE_OF: dict[str, tuple[str, ...]] = {}
 for _one, _other in OPPOSITES:
@@ -182,7 +182,8 @@ def _plain_value(value: str) -> str:
 def missing_identifiers(text: str, passage: str) -> list[str]:
     """Names, flags and versions of `text` that do not stand in `passage`, case and spaces apart; quantities apart."""
     folded = "".join(passage.split()).lower()
-    return [name for name in support.identifiers(text) if not name[:1].isdigit() and _bare(name) not in folded]
+    named = (name for name in support.identifiers(text) if not name[:1].isdigit() and name not in _ABBREVIATIONS)
+    return [name for name in named if _bare(name) not in folded and _bare(name).removesuffix("s") not in folded]
 
 
 def _bare(name: str) -> str:
@@ -200,7 +201,7 @@ def names(text: str) -> frozenset[str]:
 
 def denies(text: str) -> bool:
     """Whether the statement is negative: an odd number of negations; the "no" that answers a question is none."""
-    return len(NEGATION.findall(_ANSWERS.sub("", text))) % 2 == 1
+    return len(NEGATION.findall(_ANSWERS.sub("", text.replace("’", "'")))) % 2 == 1
 
 
 def opposed(text: str, other: str) -> list[str]:
