@@ -26,8 +26,11 @@ Format = Annotated[
 ]
 
 curated = typer.Typer(
+    rich_markup_mode="markdown",
     no_args_is_help=True,
     help="""Approved answers, sent word for word.
+
+For example:
 
     answerloop curated import faq.jsonl
     answerloop curated explain "How do I restart the cluster?"
