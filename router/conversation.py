@@ -9,7 +9,7 @@ import re
 
 from router import smalltalk, wording
 from router.followups import context_of, make_whole
-from router.phrases import GENERIC_ZH, STOP, is_chinese, without_little
+from router.phrases import GENERIC_ZH, STOP, is_chinese, simplified, without_little
 from router.types import MessageKind, Question, Turn, Understood
 
 
@@ -55,6 +55,7 @@ _FEW_WORDS, _FEW_CHARACTERS = 3, 10
 def has_content(text: str) -> bool:
     """Whether any word says what is asked about; "it doesn't work" and "怎么弄" have none. In doubt there is some."""
     if is_chinese(text):
+        text = simplified(text)
         rest = _VAGUE_ZH.sub(" ", GENERIC_ZH.sub(" ", without_little(text, " ")))
         return len(text) > _FEW_CHARACTERS or any(map(_says_something, _WORD.findall(rest)))
     words = _WORD.findall(text)

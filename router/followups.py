@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from router import followups_en, followups_zh, smalltalk
-from router.phrases import is_chinese
+from router.phrases import is_chinese, simplified
 from router.topics import Context, after, exchanges
 from router.types import Turn
 
@@ -38,7 +38,7 @@ def make_whole(text: str, context: Context) -> tuple[str, str]:
     if len(text) > LONGEST or not text.strip():
         return text, ""
     rules = followups_zh if is_chinese(text) or (is_chinese(context.question) and _short(text)) else followups_en
-    made = rules.make_whole(text, context)
+    made = rules.make_whole(simplified(text), context)
     return made if made and made[0].strip() else (text, "")
 
 

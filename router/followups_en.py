@@ -137,7 +137,7 @@ _COMPARES = re.compile(
     r"choice|option|one|recommended|preferred|common|secure|popular))*)"
     r"|(?P<differ>what(?:'s| is| are) the (?:main |key )?differences?|how (?:are they|do they|is it) differ\w*"
     r"|(?:is|are) there (?:a|any) differences?|are they (?:the same|different|equal|equivalent)|how do they compare))"
-    r"(?: (?:between|of) (?:them|these|those|the two))?[\s?!.]*$",
+    r"(?: (?:between|of) (?:them|these|those|the two))?(?P<use> for [\w -]{1,30})?[\s?!.]*$",
     _I,
 )
 
@@ -192,8 +192,9 @@ def _loose(core: str, context: Context) -> Made | None:
     led = bool(_CONNECT.match(core))
     if led and len(own) <= 2:
         return appended(core, context)
-    leaning = _definite(core) | (own if len(own) <= 4 and (led or _MORE.search(core)) else frozenset())
-    if leaning and leaning & (context.asked | context.told):
+    definite = _definite(core)
+    leaning = definite | (own if len(own) <= 4 and (led or _MORE.search(core)) else frozenset())
+    if definite & pronouns_en.CLASSES or (leaning and leaning & (context.asked | context.told)):
         return appended(core, context)
     words = _WORDS.findall(core)
     said = [word for word in words if word.lower() not in STOP and word.lower() not in GENERIC and _own(word)]
@@ -220,6 +221,20 @@ def _definite(core: str) -> set[str]:
     return found
 
 
+_ONE = re.compile(r"\b(?:i|we|you|to|how)\b.*\b\w+ (?P<one>ones?)[\s?.!]*$", _I)
+_WHICH_ONE = re.compile(
+    r"\b(?:the|this|that|which|what|each|every|any|no|only|last|first|next|another|other|new|old) ones?\W*$", _I
+)
+
+
+def _one(core: str, context: Context) -> Made | None:
+    """ "How do I create one?" """
+    match = _ONE.search(core)
+    if match is None or _WHICH_ONE.search(core) or stems(core) or not context.topic:
+        return None
+    return f"{core[: match.start('one')]}{context.topic}{core[match.end('one') :]}", context.topic
+
+
 RULES: tuple[Callable[[str, Context], Made | None], ...] = (
     _clarified,
     _ordinal,
@@ -227,6 +242,7 @@ RULES: tuple[Callable[[str, Context], Made | None], ...] = (
     _condition,
     _other_slot,
     pronouns_en.fill,
+    _one,
     _bare,
     _loose,
 )

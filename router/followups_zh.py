@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 from router import slots, smalltalk
-from router.phrases import ASKING_ZH, GENERIC_ZH, HAN, is_chinese, phrases, stems, without_little
+from router.phrases import ASKING_ZH, ENDS_IN_VERB_ZH, GENERIC_ZH, HAN, is_chinese, phrases, stems, without_little
 from router.topics import Context, items, pair, statement
 
 Made = tuple[str, str]
@@ -131,9 +131,14 @@ def _content(core: str) -> str:
 _MIDDLE = re.compile("什么(?!时候)|多少|哪|几[个种]|谁|啥|多[久长大]")  # asking words that leave a hole when taken out
 
 
+_SAYS_YES = re.compile("^(?:是的?|对的?|没错|嗯+|不是|不对|没有|不|yes|no)[。！!，, ]*$", re.IGNORECASE)
+
+
 def _bare(core: str, context: Context) -> Made | None:
     """「为什么」「要多久」「详细说说」: nothing but asking words; the last question says about what."""
     if len(core) > 16 or _content(core) or _COMPARES.match(core) or _ORDINAL.search(core):
+        return None
+    if _SAYS_YES.match(core):
         return None
     core = _CONNECT.sub("", core)
     if _POINTED.search(core) and not _WHY.match(core):
@@ -194,7 +199,8 @@ def _ordinal(core: str, context: Context) -> Made | None:
         return None
     before = _CONNECT.sub("", core[: match.start()])
     whole = _join(before, listed[at], core[match.end() :])
-    return _other_slot(whole, context) or (whole, listed[at])
+    made = None if listed[at] in context.question else _other_slot(whole, context)
+    return made or (re.sub("呢(?=[？?]?$)", "", whole), listed[at])
 
 
 _NOUN = (
@@ -264,8 +270,19 @@ def _with_noun(context: Context, noun: str) -> str:
 _SHORT, _SHORT_LED = 2, 4  # Han characters of content; the second after "那", which says that something goes on
 _ASK_FIRST = re.compile("^(?:怎么|如何|怎样|为什么|能否|能不能|可以|可否|是否|需要|要不要|支持)")
 _DEFINING = re.compile("什么是|是什么|是啥|是谁|什么意思|指的是|何谓")
-_MODAL = re.compile(r"^(?:还|也|都)?(?:要|需要?|必须|可以|能|会|得)|[的了是吗呢有\s，。？?！!]")
+_MODAL = re.compile(
+    r"默认|自动|手动|改完|(?:默认|当前|最大|最小)?值|当前|最大|最小|在|还|也|都|要|需要?|必须|可以|能|会|得|[的了是吗呢有\s，。？?！!]"
+)
 _VERB_END = re.compile("(?:怎么|如何|怎样|能否|能不能|是否|要不要|可以|可否)[^，。？?的]{1,6}[？?。吗呢 ]*$")
+
+
+_VALUE = re.compile("^(?:默认|当前|最大|最小)?值$")
+
+
+def _has_object(own: str) -> bool:
+    """「如何重启集群」: a verb with something it is done to."""
+    things = (phrase for phrase in phrases(own) if phrase.rank >= 1.0 and not _VALUE.match(phrase.text))
+    return any(ENDS_IN_VERB_ZH.search(own[: phrase.start]) for phrase in things)
 
 
 def _loose(core: str, context: Context) -> Made | None:
@@ -277,7 +294,7 @@ def _loose(core: str, context: Context) -> Made | None:
         return None
     if re.search("[A-Za-z0-9]", own) or stems(context.topic) & stems(own) or not context.topic:
         return None
-    if len(content if led else _MODAL.sub("", ASKING_ZH.sub("", own))) > (_SHORT_LED if led else _SHORT):
+    if len(_MODAL.sub("", ASKING_ZH.sub("", own))) > (_SHORT_LED if led else _SHORT) or _has_object(own):
         return None
     bare = own.rstrip("？?。！! ")
     if _VERB_END.search(own) and not bare.endswith("吗") and _ASK_FIRST.match(own):

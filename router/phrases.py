@@ -53,6 +53,8 @@ GENERIC = frozenset(
     "used difficult helpful correct exactly case tips today".split()
 )
 RELATIONAL = frozenset(
+    "limitation limitations restriction restrictions prerequisite prerequisites drawback drawbacks pros cons syntax "
+    "usage option options pricing maximum minimum "
     "process purpose definition benefit benefits advantage advantages disadvantage disadvantages symptom symptoms "
     "role history location address website email hours size limit limits default value values effect effects impact "
     "step steps requirement requirements feature features list status guideline guidelines factors factor contents "
@@ -60,6 +62,15 @@ RELATIONAL = frozenset(
     "strategy plot origin result results year day".split()
 )
 _LATIN = re.compile(r"--?[A-Za-z][\w-]*|[A-Za-zÀ-ɏ0-9_](?:[A-Za-zÀ-ɏ0-9_'’.:/@+&-]*[A-Za-zÀ-ɏ0-9_+])?|[^\sA-Za-z0-9_]")
+_PAIRS = (
+    "麼么麽么嗎吗這这個个們们該该為为還还樣样裡里裏里時时會会問问請请謝谢說说話话誰谁幾几過过對对從从後后"
+    "來来邊边點点將将應应須须無无當当與与關关開开啟启啓启設设處处種种條条項项兩两間间轉转聯联繫系繼继續续"
+    "詳详細细區区別别選选擇择實实現现參参數数據据庫库節节單单機机鏡镜創创刪删備备復复運运維维護护連连線线"
+    "測测試试環环務务網网絡络緩缓讀读寫写擴扩縮缩遷迁導导錯错誤误報报見见幫帮員员專专換换讓让給给價价錢钱"
+    "長长慣惯優优勢势嘗尝舉举釋释講讲麗丽標标準准號号簡简義义動动頁页檔档盤盘碼码貴贵內内憶忆體体熱热歸归"
+    "鎖锁併并發发執执徑径戶户權权類类級级總总結结構构術术語语"
+)
+_TRADITIONAL = str.maketrans(dict(zip(_PAIRS[::2], _PAIRS[1::2], strict=True)))
 _BEFORE_VERB = frozenset(
     "i we you they he she it to can could should will would not please don't can't doesn't".split()
 )
@@ -84,14 +95,21 @@ LITTLE_ZH = re.compile(
     "[的了吗呢吧啊呀么嘛哦着过得地我你您他她它这那该此其是有在和与跟同及或把被对从到将为给让请也都还就才只再又很太更最会能要可应需并而但若则时不没去来个]"
 )
 GENERIC_ZH = re.compile(
-    "东西|事情|问题|情况|办法|方法|方式|意思|原因|区别|不同|差别|差异|例子|举例|详细|具体|解释|说明|介绍|继续|更多|说说|讲讲|讲|说|"
+    "东西|事情|举个?例子?|一点|一些|问题|情况|办法|方法|方式|意思|原因|区别|不同|差别|差异|例子|举例|详细|具体|解释|说明|介绍|继续|更多|说说|讲讲|讲|说|"
     "重要|一样|好用|合适|推荐|建议|便宜|贵|快|慢|好|坏|行|对|错|弄|搞|做|办|用|看|试|算|钱|生效|起作用|出错|失败"
 )
 CUT_ZH = re.compile(f"(?P<kept>{_KEPT_ZH})|{ASKING_ZH.pattern}|{LITTLE_ZH.pattern}")
-_VERB_ZH = re.compile(
-    "^(?:控制|影响|决定|限制|强制|导致|查看|查询|设置|配置|修改|更改|调整|创建|新建|添加|新增|增加|删除|移除|使用|安装|卸载|部署|开启|打开|启用|关闭|停用|禁用|重启|启动|停止|"
-    "升级|降级|扩容|缩容|备份|恢复|回滚|迁移|导入|导出|连接|访问|登录|初始化|格式化|挂载|卸载|执行|运行|编译|监控|申请|购买|支持|了解|介绍|指定|实现)+"
+_VERBS_ZH = (
+    "(?:"
+    "控制|建立|影响|决定|限制|强制|导致|查看|查询|设置|配置|修改|更改|调整|创建|"
+    "新建|添加|新增|增加|删除|移除|使用|安装|卸载|部署|开启|打开|启用|关闭|"
+    "停用|禁用|重启|启动|停止|升级|降级|扩容|缩容|备份|恢复|回滚|迁移|导入|"
+    "导出|连接|访问|登录|初始化|格式化|挂载|执行|运行|编译|监控|申请|购买|支持|"
+    "了解|介绍|指定|实现"
+    ")+"
 )
+VERB_ZH = re.compile("^" + _VERBS_ZH)
+ENDS_IN_VERB_ZH = re.compile(_VERBS_ZH + "$")
 _VERB_BEHIND_ZH = re.compile("(?:支持|控制|影响|包含|提供|占用|存放|保留|使用|属于|位于)+$")
 _PUNCT_ZH = re.compile(r"[，。？！、；：,?!;（）()“”\"'《》【】…~—\t\r\n]|(?<![A-Za-z0-9])[.:]|[.:](?![A-Za-z0-9])")
 _RUN_ZH = re.compile(rf"(?P<latin>[^\s{HAN}]+(?: \d[\d.]*)?)?(?: ?(?P<han>[{HAN}]+))?(?<=[^\s])")
@@ -110,6 +128,11 @@ class Phrase:
 
 def is_chinese(text: str) -> bool:
     return bool(_HAN.search(text))
+
+
+def simplified(text: str) -> str:
+    """Traditional forms of the commonest characters as simplified ones; the length stays."""
+    return text.translate(_TRADITIONAL)
 
 
 def is_code(name: str) -> bool:
@@ -204,7 +227,7 @@ def _chinese(text: str) -> list[Phrase]:
     out: list[Phrase] = []
     for match in _RUN_ZH.finditer(wiped):
         latin, han = match.span("latin"), match.span("han")
-        if latin[0] >= 0 and han[0] >= 0 and match["han"][0] not in "上中里下内外" and not _VERB_ZH.match(match["han"]):
+        if latin[0] >= 0 and han[0] >= 0 and match["han"][0] not in "上中里下内外" and not VERB_ZH.match(match["han"]):
             out.append(Phrase(text[latin[0] : han[1]], latin[0], han[1], 2.0, True))
             continue
         if latin[0] >= 0 and match["latin"].lower() not in STOP:
@@ -223,7 +246,7 @@ def without_little(text: str, blank: str) -> str:
 
 def _han(text: str, start: int, end: int) -> Phrase:
     """A verb in front of its object is left out; a verb alone ranks low."""
-    verb = _VERB_ZH.match(text[start:end])
+    verb = VERB_ZH.match(text[start:end])
     if verb and verb.end() == end - start:
         return Phrase(text[start:end], start, end, 0.3)
     if verb and end - start - verb.end() >= 2:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import re
 
-from router.phrases import GENERIC, STOP, VERBS, phrases, stem, stems
+from router.phrases import GENERIC, RELATIONAL, STOP, VERBS, phrases, stem, stems
 from router.topics import Context, is_content, statement
 
 Made = tuple[str, str]
 """The question made whole, and what was carried into it."""
 
+CLASSES = frozenset(
+    "command commands parameter parameters setting settings feature features function functions flag flags operation "
+    "operations tool extension plugin option options value values method statement directive variable".split()
+)
+"""Kinds of things that a name belongs to: "the command" after a name of one."""
 _I = re.IGNORECASE
 _END = re.compile(r"[\s?!.,;:]*$")
 WH = r"(?:what|which|who|whom|whose|where|when|why|how)"
@@ -129,10 +134,14 @@ def _pointed(core: str, match: re.Match[str], context: Context) -> Made | None:
     first = noun.group(1).split()[0].lower() if noun else ""
     if word == "that" and not (_AT_END.match(rest) or (_THAT_STANDS.search(ahead) and _THAT_ALONE.match(rest))):
         return None
-    if word in ("this", "that") and (not first or first in STOP or _THAT_ALONE.match(rest)) and _deed(ahead, context):
+    if (
+        word in ("this", "that")
+        and (not first or first in STOP or first in VERBS or _THAT_ALONE.match(rest))
+        and _deed(ahead, context)
+    ):
         about = statement(context.question)
         return f"{_undone(ahead)}{about}{rest}", about
-    if first and first not in STOP and not (word == "that" or _THAT_ALONE.match(rest)):
+    if first and first not in STOP and first not in VERBS and not (word == "that" or _THAT_ALONE.match(rest)):
         return _pointed_noun(core, match, noun, context) if noun else None
     return _replaced(core, match.span(), word, context)
 
@@ -168,7 +177,7 @@ def _pointed_noun(core: str, match: re.Match[str], noun: re.Match[str], context:
         end = match.end() + noun.end()
         return f"{core[: match.start()]}{named}{core[end:]}", named
     known = context.asked | context.told
-    if (stem(words[-1]) in known or words[-1].lower() in GENERIC) and context.topic:
+    if (stem(words[-1]) in known or words[-1].lower() in GENERIC | RELATIONAL | CLASSES) and context.topic:
         return appended(core, context)
     return None
 

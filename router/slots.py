@@ -46,6 +46,8 @@ def swap(question: str, new: str) -> str | None:
         return _swap_preposition(question, match["word"], match["what"])
     if alike := swap_alike(question, new):
         return alike
+    if counted := _swap_counted(question, new):
+        return counted
     old = _same_kind(question, new) or _subject(question, new)
     return question[: old.start] + new + question[old.end :] if old else None
 
@@ -59,9 +61,9 @@ def _swap_preposition(question: str, word: str, what: str) -> str | None:
     ]
     if len(found) == 1:
         return question[: found[0].start] + what + question[found[0].end :]
-    if swapped := swap(question, what) if not found else None:
-        return swapped
-    return None if found else _with_place(question, f"{word} {what}")
+    if found:
+        return None
+    return swap_alike(question, what) or _with_place(question, f"{word} {what}")
 
 
 def _with_place(question: str, place: str) -> str:
@@ -103,6 +105,22 @@ def _same_kind(question: str, new: str) -> Phrase | None:
     return fitting[0] if len(fitting) == 1 else None
 
 
+_COUNTED = re.compile(
+    r"(?:\d[\d.,]*|[一二两三四五六七八九十百千万]+) ?"
+    r"(?P<unit>[个台次种天年月条位核块]?[\u4e00-\u9fff]{1,3}|[A-Za-z]{2,12})"
+)
+
+
+def _swap_counted(question: str, new: str) -> str | None:
+    """ "三个节点" for "两个节点", "5 nodes" for "3 nodes"."""
+    match = _COUNTED.fullmatch(new)
+    if match is None:
+        return None
+    unit = re.escape(match["unit"].removesuffix("s"))
+    hits = list(re.finditer(rf"(?:\d[\d.,]*|[一二两三四五六七八九十百千万]+) ?{unit}s?", question))
+    return question[: hits[0].start()] + new + question[hits[0].end() :] if len(hits) == 1 else None
+
+
 _SUBJECT = re.compile(
     r"^\W*(?:(?:what|how|why|where|when|who)\s+)?(?:is|are|was|were|does|do|did|can|could|should|will|would|has|"
     r"have)\s+(?:the |an? )?$",
@@ -116,7 +134,9 @@ def _subject(question: str, new: str) -> Phrase | None:
     if not found or is_chinese(new) != is_chinese(question) or _kind(new) not in ("plain", "name"):
         return None
     if is_chinese(question):
-        return found[0] if found[0].start == 0 and len(found[0].text) < len(question.rstrip("？?。 ")) - 1 else None
+        end = found[0].end
+        modifies = len(found) > 1 and found[1].start <= end + 1
+        return found[0] if found[0].start == 0 and end < len(question.rstrip("？?。 ")) - 1 and not modifies else None
     return found[0] if len(found) == 1 or _SUBJECT.match(question[: found[0].start]) else None
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from router.phrases import simplified
 from router.types import MessageKind
 
 LONGEST = 120  # characters; nobody says hello in more
@@ -71,7 +72,8 @@ _GOODBYE = re.compile(
 )
 _FILLER = re.compile(
     r"(?:please|pls|oh|um+|uh+|hmm+|well|so|and|then|yes|yeah|yep|no|sure|just|actually|sorry|very|much|indeed|"
-    r"for now|now|again|today|sir|madam|man|mate|bot|team|there|everyone|all|you too|my friend|guys|haha+|lol|yay|ai|friend|buddy|dear)\b"
+    r"for now|now|again|today|sir|madam|man|mate|bot|team|there|everyone|all|you too|my friend|guys|haha+|lol|yay|"
+    r"ai|friend|buddy|dear)\b"
     r"|请|呀|啊|啦|哈+|呵+|嘿+|吧|了|哦|呢|那|就|先|都|的|我|小助手|机器人|助手|客服|老师|大家|各位|亲爱的?|朋友们?|请问(?=$)|不好意思|打扰(?:了|一下)?|嗯+",
     _I,
 )
@@ -143,7 +145,7 @@ def kind_of(text: str) -> MessageKind | None:
     """GREETING, THANKS, GOODBYE or HANDOFF, if the whole message is that; else None. Linear in a bounded length."""
     if len(text) > LONGEST:
         return None
-    folded = " ".join(unicodedata.normalize("NFKC", text).replace("’", "'").split()).strip()
+    folded = " ".join(unicodedata.normalize("NFKC", simplified(text)).replace("’", "'").split()).strip()
     if asks_for_person(folded):
         return MessageKind.HANDOFF
     return _polite(folded)

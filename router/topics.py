@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from router.phrases import GENERIC, HAN, RELATIONAL, STOP, Phrase, is_chinese, phrases, stems
+from router.phrases import GENERIC, HAN, RELATIONAL, STOP, Phrase, is_chinese, phrases, simplified, stems
 from router.types import Turn
 
 TURNS = 4  # user turns looked at
@@ -48,7 +48,7 @@ def exchanges(history: tuple[Turn, ...]) -> list[tuple[str, str]]:
     pairs: list[tuple[str, str]] = []
     for turn in history[-4 * TURNS :]:
         if turn.role == "user":
-            pairs.append((turn.content[:ASKED].strip(), ""))
+            pairs.append((simplified(turn.content[:ASKED].strip()), ""))
         elif turn.role == "assistant" and pairs:
             asked, said = pairs[-1]
             pairs[-1] = (asked, (said + turn.content)[:SAID])
