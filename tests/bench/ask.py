@@ -5,7 +5,8 @@
 Prints one JSON object. The index (20,000 passages and more) is built first, in FOLDER if one is given, and found there
 by the next run. Every question is asked once: headings of the corpus, and stretches of its sentences. The server, the
 load and the bare loop are processes of their own and share the machine; the bare loop runs before and after the load,
-so compare `ratio` rather than the figures of two days.
+so compare `ratio` rather than the figures of two days. `cpu_ms` is processor time of the server (of the bare loop) for
+each question, all threads: it moves less when others use the machine too.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from indexer.build import version_folder, versions
 from indexer.content import Content
 from indexer.corpus_embedder import CorpusEmbedder
 from router.ports import EngineQuery
-from tests.processes import report, serving
+from tests.processes import cpu_ms, report, serving
 
 CORPORA = Path(__file__).resolve().parents[3] / "shared" / "data" / "corpora"
 SOURCES = {
@@ -73,8 +74,9 @@ def measure(home: Path, language: str, seconds: float) -> dict[str, Any]:
     load = [os.getloadavg()[0]]
     loops = [_bare_process(home, language, seconds / 2)]
     with serving(home, log_level="warning") as served:
-        asked = [uvloop.run(ask(served.url, bodies(home, language, seed), seconds, n)) for seed, n in rounds()][1:]
-        memory = _memory(served.process.pid)
+        pid = served.process.pid
+        asked = [asked_of(served.url, pid, bodies(home, language, seed), seconds, n) for seed, n in rounds()][1:]
+        memory = _memory(pid)
     loops.append(_bare_process(home, language, seconds / 2))
     load.append(os.getloadavg()[0])
     loop = {name: round(statistics.mean(one[name] for one in loops), 3) for name in loops[0]}
@@ -141,6 +143,12 @@ def _from_text(text: str, language: str, rng: random.Random) -> str:
 def bodies(home: Path, language: str, seed: int) -> Iterator[bytes]:
     ready = list(itertools.islice(questions(home, language, seed), 12_000))  # made before the clock runs
     return iter([orjson.dumps({"question": question}) for question in ready])
+
+
+def asked_of(url: str, pid: int, requests: Iterator[bytes], seconds: float, askers: int) -> dict[str, Any]:
+    before = cpu_ms(pid)
+    found = uvloop.run(ask(url, requests, seconds, askers))
+    return {**found, "cpu_ms": round((cpu_ms(pid) - before) / found["asked"], 2)}
 
 
 async def ask(url: str, requests: Iterator[bytes], seconds: float, askers: int) -> dict[str, Any]:
@@ -225,11 +233,15 @@ def bare(home: Path, language: str, seconds: float) -> dict[str, float]:
     loop = Bare(home)
     texts = list(itertools.islice(questions(home, language, 0), 12_000))
     loop.search(texts[:ASKERS])
+    began = time.process_time()
     one = _timed(loop, [[text] for text in texts], seconds / 2)
+    between = time.process_time()
     many = _timed(loop, [texts[at : at + ASKERS] for at in range(0, len(texts) - ASKERS, ASKERS)], seconds / 2)
     return {
         "p50_ms": round(statistics.median(one) * 1e3, 3),
         "per_second_in_batches": round(ASKERS * len(many) / sum(many), 1),
+        "cpu_ms": round((between - began) * 1e3 / len(one), 2),
+        "cpu_ms_in_batches": round((time.process_time() - between) * 1e3 / ASKERS / len(many), 2),
     }
 
 
