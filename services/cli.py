@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from router.errors import AnswerloopError
-from services import cli_answers, cli_output
+from services import cli_answers, cli_output, cli_training
 from services.cli_curated import curated
 from services.cli_manage import jobs, keys, releases, rollback
 from services.settings import Settings
@@ -103,6 +103,8 @@ app.command()(cli_answers.search)
 app.command()(cli_answers.explain)
 app.command()(cli_answers.why)
 app.command()(cli_answers.evaluate)
+app.command()(cli_training.train)
+app.command()(cli_training.merge)
 app.command()(cli_answers.calibrate)
 app.add_typer(curated, name="curated")
 app.add_typer(keys, name="keys")

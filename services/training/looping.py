@@ -78,6 +78,11 @@ def pad(rows: Sequence[Encoded], filler: int) -> dict[str, torch.Tensor]:
     }
 
 
+def filler_of(tokenizer: Tokenizer) -> int:
+    """What rows are padded with; it gets no attention and no loss, so any token will do."""
+    return int(tokenizer.convert_tokens_to_ids(tokenizer.eos_token))
+
+
 class Loop(Trainer):
     order = "shuffle"
 
@@ -93,7 +98,7 @@ class Loop(Trainer):
         callbacks: Sequence[TrainerCallback],
         progress: Progress,
     ) -> Self:
-        filler = tokenizer.convert_tokens_to_ids(tokenizer.eos_token)
+        filler = filler_of(tokenizer)
         loop = cls(
             model=model,
             args=_arguments(options, len(rows), folder),

@@ -8,7 +8,7 @@ rank 8 is weak, and GPT-2 and Phi-3 have no modules of those names.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,13 +21,16 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, EarlyStoppingCallb
 
 from router.errors import InvalidInput, Misconfigured
 from router.ports import Progress
+from services.training.chart import draw
 from services.training.digests import remember_base
 from services.training.encoding import Tokenizer, with_template
-from services.training.looping import Loop, last_checkpoint, losses_of
+from services.training.estimating import Estimate, estimate
+from services.training.looping import Loop, filler_of, last_checkpoint, losses_of
 from services.training.rows import Loaded, load
 
 ADAPTER = "adapter"
 REPORT = "training.json"
+CHART = "loss.svg"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +82,25 @@ class TrainReport:
         return asdict(self)
 
 
-def train(options: TrainOptions, progress: Progress) -> TrainReport:
-    """Raises `InvalidInput` for rows that are none and `Misconfigured` for a base that cannot be tuned."""
+def train(options: TrainOptions, progress: Progress, say: Callable[[str], None] = lambda _line: None) -> TrainReport:
+    """Raises `InvalidInput` for rows that are none and `Misconfigured` for a base that cannot be tuned. say: gets the
+    estimate of time and memory before the first step."""
+    check_options(options)
     set_seed(options.seed)
     tokenizer = with_template(AutoTokenizer.from_pretrained(options.base))
     rows, valid = (load(tokenizer, path, options.max_tokens) for path in (options.train, options.valid))
     model = attach(load_base(options), options)
+    say(_estimated(estimate(model, rows.rows, options.batch, options.epochs, filler_of(tokenizer))))
     text = load(tokenizer, options.text, options.max_tokens) if options.text else None
     if text:
         _run(model, tokenizer, options, text.rows, valid, "stage1", progress)
     replayed = text.rows[: int(options.replay * len(rows.rows))] if text else ()
     loop = _run(model, tokenizer, options, (*rows.rows, *replayed), valid, "stage2", progress)
     return _save(model, tokenizer, options, loop, rows, {options.train.name: rows, options.valid.name: valid})
+
+
+def _estimated(one: Estimate) -> str:
+    return f"{one.tokens} tokens to train on, about {one.seconds / 60:.1f} minutes and {one.bytes / 2**30:.2f} GiB"
 
 
 def load_base(options: TrainOptions) -> Any:
@@ -183,6 +193,8 @@ def _save(
         valid_losses=valid_losses,
         too_long={name: tuple(line for line, _ in one.too_long) for name, one in files.items() if one.too_long},
     )
+    curves = {"training": losses, "validation": valid_losses}
+    (options.out / CHART).write_text(draw(curves, f"loss of {options.base}"), "utf-8")
     (options.out / REPORT).write_text(json.dumps(report.to_json(), indent=1), "utf-8")
     return report
 

@@ -10,6 +10,7 @@ import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from router.errors import Conflict, Misconfigured
+from services.training import jsonl
 from services.training.digests import digest, trained_on
 from services.training.encoding import Messages, prompt_ids, with_template
 
@@ -63,6 +65,14 @@ def merge(adapter: Path, base: str, out: Path, prompts: Sequence[Messages]) -> M
     (unfinished / MERGED).write_text(json.dumps(asdict(report), indent=1), "utf-8")
     unfinished.replace(out)
     return report
+
+
+def prompts_of(rows: Path | None, most: int = 16) -> list[Messages]:
+    """The first prompts of a file of chat rows; without one, two plain questions."""
+    if rows is None:
+        return [[{"role": "user", "content": text}] for text in ("How do I restart a node?", "怎么重启节点？")]
+    chats = (row["messages"][:-1] for _, row in jsonl.read(rows) if "messages" in row)
+    return list(islice(chats, most))
 
 
 def _full(model: str) -> Any:

@@ -1,0 +1,110 @@
+"""answerloop train | merge"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from router.errors import InvalidInput, Misconfigured
+from services import cli_output
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout and nothing else.")]
+Folder = Annotated[Path, typer.Option(help="Where checkpoints, the adapter and the report go.")]
+
+_NEEDED = "training needs the extra 'train': pip install 'answerloop[train]'"
+
+
+def train(
+    data: Annotated[Path, typer.Argument(metavar="DATASET", help="A folder with train.jsonl and valid.jsonl.")],
+    base: Annotated[str, typer.Option(help="The base model: a folder, or a name that transformers can resolve.")],
+    out: Folder,
+    epochs: Annotated[float, typer.Option(min=0.01, help="Passes over the rows.")] = 2.0,
+    rank: Annotated[int, typer.Option(min=1, help="Rank of the adapters.")] = 16,
+    alpha: Annotated[int, typer.Option(min=1, help="Their scale; twice the rank is usual.")] = 32,
+    learning_rate: Annotated[float, typer.Option(min=1e-6, max=1.0)] = 2e-4,
+    batch: Annotated[int, typer.Option(min=1, help="Rows a step.")] = 4,
+    accumulation: Annotated[int, typer.Option(min=1, help="Steps an update.")] = 4,
+    max_tokens: Annotated[int, typer.Option(min=16, help="Longest row; longer ones are listed and left out.")] = 2048,
+    order: Annotated[
+        str, typer.Option(help="shuffle, or length: a curriculum from short rows to long ones.")
+    ] = "shuffle",
+    patience: Annotated[int, typer.Option(min=0, help="Stop after so many evaluations without gain; 0: never.")] = 3,
+    text: Annotated[bool, typer.Option("--text", help="First continue pre-training on DATASET/text.jsonl.")] = False,
+    replay: Annotated[float, typer.Option(min=0, max=1, help="Share of text rows mixed into the second stage.")] = 0.0,
+    quantised: Annotated[
+        bool, typer.Option("--quantised", help="QLoRA: the base in 4 bits (GPU, bitsandbytes).")
+    ] = False,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write TensorBoard logs.")] = False,
+    seed: Annotated[int, typer.Option()] = 0,
+    json: Json = False,
+) -> None:
+    """Fine-tune a LoRA on a dataset. Stopped or killed, the same command goes on where it was.
+
+    answerloop train var/datasets/latest --base Qwen/Qwen3-0.6B --out var/training/first
+    """
+    try:
+        from services.training.lora import TrainOptions
+        from services.training.lora import train as run
+    except ImportError as error:
+        raise Misconfigured(f"{_NEEDED} ({error})") from error
+    options = TrainOptions(
+        base=base,
+        train=_file(data, "train.jsonl"),
+        valid=_file(data, "valid.jsonl"),
+        out=out,
+        text=_file(data, "text.jsonl") if text else None,
+        replay=replay,
+        rank=rank,
+        alpha=alpha,
+        learning_rate=learning_rate,
+        epochs=epochs,
+        batch=batch,
+        accumulation=accumulation,
+        max_tokens=max_tokens,
+        patience=patience,
+        order=order,
+        quantised=quantised,
+        tensorboard=tensorboard,
+        seed=seed,
+    )
+    with cli_output.progress_bar() as show:
+        report = run(options, show, cli_output.say)
+    _print(report.to_json(), json, "training")
+
+
+def merge(
+    adapter: Annotated[Path, typer.Argument(help="The adapter's folder, as `train` wrote it.")],
+    base: Annotated[str, typer.Option(help="The base it was trained on.")],
+    out: Annotated[Path, typer.Option(help="Where the merged model goes; must not be there yet.")],
+    data: Annotated[Path | None, typer.Option(help="A dataset whose test prompts the logits are compared on.")] = None,
+    json: Json = False,
+) -> None:
+    """Fold an adapter into its full-precision base, and check that the logits stay the same, also from disk.
+
+    answerloop merge var/training/first/adapter --base Qwen/Qwen3-0.6B --out var/models/first
+    """
+    try:
+        from services.training.merging import merge as run
+        from services.training.merging import prompts_of
+    except ImportError as error:
+        raise Misconfigured(f"{_NEEDED} ({error})") from error
+    from dataclasses import asdict
+
+    report = run(adapter, base, out, prompts_of(_file(data, "test.jsonl") if data else None))
+    _print(asdict(report), json, "merge")
+
+
+def _file(folder: Path, name: str) -> Path:
+    path = folder / name
+    if not path.is_file():
+        raise InvalidInput(f"There is no {path}; `answerloop dataset build` makes one.")
+    return path
+
+
+def _print(report: dict[str, Any], json: bool, title: str) -> None:
+    if json:
+        cli_output.print_json(report)
+    else:
+        cli_output.print_report(report, title)
