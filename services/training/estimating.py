@@ -47,8 +47,8 @@ def estimate(model: Any, rows: Sequence[Encoded], batch: int, epochs: float, fil
 
 
 def _weights(model: Any) -> int:
-    frozen = sum(one.numel() * one.element_size() for one in model.parameters() if not one.requires_grad)
-    return int(frozen) + sum(one.numel() * _ADAM for one in model.parameters() if one.requires_grad)
+    sizes = (one.numel() * (_ADAM if one.requires_grad else one.element_size()) for one in model.parameters())
+    return int(sum(sizes))
 
 
 def _activations(model: Any, tokens: int) -> int:
