@@ -30,7 +30,7 @@ from services.store.sql import SqlStore
 if TYPE_CHECKING:
     from indexer.content import Facts
     from indexer.search import BatchingRetriever
-    from router.ports import Embedder, Engines
+    from router.ports import Embedder, Engines, Generator, Retriever
 
 _DEFAULT_CALIBRATION = Path(__file__).parent / "calibration_default.json"
 
@@ -144,6 +144,16 @@ class _Ids:
 
 
 @dataclass(frozen=True, slots=True)
+class _NoIndex:
+    """`router.ports.Retriever` where there is no release yet, or none that can be opened."""
+
+    problem: str
+
+    async def search(self, question: str, limit: int, filters: Mapping[str, str]) -> SearchResult:  # noqa: ARG002
+        raise IndexUnavailable(self.problem)
+
+
+@dataclass(frozen=True, slots=True)
 class _Serving:
     release: Release
     retriever: BatchingRetriever
@@ -161,14 +171,16 @@ class System:
         self._problem = "no index yet; make one with `answerloop index --source NAME=FOLDER_OR_GIT_URL`"
         self._refused: str | None = None
         self._switching = asyncio.Lock()
+        self._ids = _Ids()
 
     async def ask(self, question: Question) -> Outcome:
-        """Returns once the trace is durable. Raises IndexUnavailable when there is no release to answer with."""
-        return Outcome(*await answering.answer(question, self._current().parts))
+        """Returns once the trace is durable. Raises IndexUnavailable when there is neither a release nor a curated
+        answer to answer with."""
+        return Outcome(*await answering.answer(question, self._parts()))
 
     async def explain(self, question: Question) -> dict[str, Any]:
         """What would be answered now and why; nothing is recorded."""
-        parts = self._current().parts
+        parts = self._parts()
         trace, _ = await answering.propose(question, parts)
         return explanation(trace, parts.calibration)
 
@@ -224,6 +236,16 @@ class System:
         await self._switch(None)
         self.store.close()
 
+    def _parts(self) -> Parts:
+        """Those of the release; without one, the curated answers alone."""
+        if self._serving is not None:
+            return self._serving.parts
+        if not self.curated.entries.entries:
+            raise IndexUnavailable(self._problem)
+        quoting = ExtractiveGenerator(lambda _paths: {})
+        nothing = _NoIndex(self._problem)
+        return self._made(nothing, quoting, packaged_calibration(), "none", {})
+
     def _current(self) -> _Serving:
         if self._serving is None:
             raise IndexUnavailable(self._problem)
@@ -233,19 +255,24 @@ class System:
         retriever = await asyncio.to_thread(open_retriever, self.settings, release.index_version)
         facts = await asyncio.to_thread(retriever.searcher.content.facts)
         quoting = ExtractiveGenerator(lambda _paths: facts)
-        parts = Parts(
+        calibration = await calibration_of(self.store, release.calibration)
+        return _Serving(release, retriever, self._made(retriever, quoting, calibration, release.id, facts))
+
+    def _made(
+        self, retriever: Retriever, quoting: Generator, calibration: Calibration, release: str, facts: Facts
+    ) -> Parts:
+        return Parts(
             curated=self.curated,
             retriever=retriever,
             generator=quoting,
             quoting=quoting,
-            calibration=await calibration_of(self.store, release.calibration),
+            calibration=calibration,
             store=self.store,
-            release=release.id,
+            release=release,
             cite=lambda hits: citations(facts, hits),
-            new_id=_Ids().new,
+            new_id=self._ids.new,
             now=now,
         )
-        return _Serving(release, retriever, parts)
 
     async def _switch(self, serving: _Serving | None) -> None:
         old, self._serving = self._serving, serving
