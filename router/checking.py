@@ -153,8 +153,8 @@ def is_refusal(draft: str) -> bool:
 
 # --- the statements of a draft ----------------------------------------------------------------------------------------
 
-_MARKERS = re.compile(r"[ \t]*(?:[\[［【]\d{1,3}(?:\s*[,，、]\s*\d{1,3})*[\]］】][ \t]*)+[.。;；,，]?")
-_STOP_AND_MARKERS = re.compile(r"[.!?](?:[ \t]*[\[［【]\d{1,3}(?:\s*[,，、]\s*\d{1,3})*[\]］】])+(?=\s)")
+_MARKERS = re.compile(rf"[ \t]*(?:{prompt.CITATION}[ \t]*)+[.。;；,，]?")
+_STOP_AND_MARKERS = re.compile(rf"[.!?](?:[ \t]*{prompt.CITATION})+(?=\s)")
 _NUMBERED = re.compile(r"\d{1,3}[.)、]")
 _ANNOUNCES = (":", "：")
 _BARE_ANSWER = re.compile(r"\W*(?:yes|no|sure|是的?|不是的?|可以|不可以|能|不能|会|不会|对|没有)?\W*", re.IGNORECASE)
@@ -229,7 +229,15 @@ class _Judge:
         best = self._confirmed(best) if best else None
         if best and best.verdict is Verdict.SUPPORTED:
             return replace(best, verdict=Verdict.MENDED) if first else best
-        return first or best or Checked(statement, Verdict.UNSUPPORTED, (), 0.0)
+        return self._explained(first or best or Checked(statement, Verdict.UNSUPPORTED, (), 0.0), tokens)
+
+    def _explained(self, checked: Checked, tokens: Sequence[str]) -> Checked:
+        """What is not supported is also looked at for what contradicts, to be able to say why."""
+        if checked.verdict is not Verdict.UNSUPPORTED or not checked.cited:
+            return checked
+        evidence = self._evidence(checked.cited)
+        against = contradictions(checked.statement.text, tokens, evidence, self.analyse, self.weight)
+        return replace(checked, verdict=Verdict.CONTRADICTED, against=against) if against else checked
 
     def _frame(self, statement: Statement) -> Checked:
         """Its numbers must stand somewhere all the same."""
@@ -333,6 +341,8 @@ def _shown(draft: str, one: Checked, numbers: Mapping[int, int]) -> str:
         return prompt.renumbered(raw, numbers)[0]
     bare = prompt.without_citations(raw).rstrip()
     marks = "".join(f"[{numbers[number]}]" for number in one.cited)
+    if not marks:
+        return bare
     if bare.endswith("|"):  # a table: the line below it
         return f"{bare}\n\n{marks}"
     stop = len(bare) - len(bare.rstrip(".。!！?？;；"))

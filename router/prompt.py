@@ -164,7 +164,10 @@ def unescape(text: str) -> str:
 # --- citations --------------------------------------------------------------------------------------------------------
 
 _CODE = r"(?:(?P<fence>`{3,}|~{3,}).*?(?:(?P=fence)|\Z)|``(?:[^`]|`(?!`))+``|`[^`\n]+`)"
-_MARKER = re.compile(_CODE + r"|[ \t]*[\[［【](?P<numbers>\d{1,3}(?:\s*[,，、]\s*\d{1,3})*)[\]］】](?!\()", re.DOTALL)
+CITATION = r"[\[［【]\d{1,3}(?:\s*[,，、]\s*\d{1,3})*[\]］】](?!\()"
+"""One citation, as a regular expression: [1], [1, 2], 【1】."""
+_RUN = rf"[ \t]*(?P<numbers>(?:{CITATION})+)"
+_MARKER = re.compile(f"{_CODE}|{_RUN}", re.DOTALL)
 _NUMBER = re.compile(r"\d+")
 
 

@@ -1,0 +1,131 @@
+"""A condensed passage is made of the original's units, in order, within its budget, and keeps what bounds them."""
+
+from __future__ import annotations
+
+import time
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from indexer.analysis import analyse, analyse_question
+from router import units
+from router.condense import Condensed, condense, holds
+from router.types import UnitKind
+from tests.router.test_units import LINES
+
+markdown = st.lists(st.sampled_from(LINES) | st.text(max_size=40), max_size=25).map("\n".join)
+
+
+def words(text: str) -> int:
+    return len(text.split())
+
+
+def made(text: str, share: float = 0.5, question: str = "") -> Condensed:
+    asked = dict.fromkeys(analyse_question(question), 1.0) if question else None
+    return condense(text, int(len(text) * share), len, analyse, asked)
+
+
+@given(markdown, st.integers(0, 400), st.sampled_from([len, words]))
+@settings(max_examples=300, deadline=None)
+def test_spans_of_the_original_in_order_and_never_above_the_budget(text: str, budget: int, count) -> None:
+    result = condense(text, budget, count, analyse, {"step": 1.0})
+    assert count(result.text) <= budget
+    spans = sorted((*result.kept, *result.dropped))
+    assert all(before[1] <= after[0] for before, after in pairwise(spans))
+    rows = {(unit.start, unit.end) for unit in units.split(text) if unit.kind is UnitKind.ROW}
+    at = 0
+    for start, end in result.kept:
+        if (start, end) not in rows:  # a row is shown as key and value
+            at = result.text.index(text[start:end], at) + end - start
+
+
+@given(markdown)
+@settings(max_examples=100, deadline=None)
+def test_every_unit_is_kept_or_dropped(text: str) -> None:
+    result = condense(text, len(text) // 2, len, analyse)
+    if result.text != text:
+        assert sorted((*result.kept, *result.dropped)) == [(unit.start, unit.end) for unit in units.split(text)]
+
+
+def test_what_fits_stays_as_it_is() -> None:
+    text = "One. \n\n* Two\n"
+    assert condense(text, len(text), len, analyse) == Condensed(text, ((0, len(text)),), ())
+    assert condense("", 0, len, analyse) == Condensed("", (), ())
+
+
+PAGE = """# Backups
+
+Backups are written to the folder that the setting names. The folder may be on another disk. Many people like disks.
+The weather was fine when this page was written. It rained later on that day, and the writers stayed at home for tea.
+A backup runs every 6 hours. However, no backup runs while the cluster is being upgraded.
+The writers went out again when the rain was over. They walked along the river and talked about the fine weather.
+"""
+
+
+def test_the_question_is_answered_first() -> None:
+    assert "fine when this page" in made(PAGE, 0.4, "How was the weather when the page was written?").text
+    assert "every 6 hours" in made(PAGE, 0.4, "How often does a backup run?").text
+
+
+def test_what_bounds_a_sentence_stays_with_it() -> None:
+    result = made(PAGE, 0.3, "How often does a backup run?")
+    assert "every 6 hours. However, no backup" in " ".join(result.text.split("\n"))
+    chinese = (
+        "重启需要十秒。天气很好，大家都出去散步了，没人在家。参数修改后立即生效。除非参数是只读的，此时要重启。"
+        + "河边有树。" * 9
+    )
+    result = made(chinese, 0.45, "参数修改后多久生效")
+    assert "参数修改后立即生效。除非参数是只读的，此时要重启。" in result.text
+
+
+def test_without_a_question_negations_and_qualifiers_stay() -> None:
+    plain = "The tool has a window with a menu. " * 3 + "The menu has entries for the tool and the window. " * 3
+    text = plain + "Passwords are never logged. " + plain + "Use it only on trusted networks. " + plain
+    result = made(text, 0.2)
+    assert "never logged" in result.text
+    assert "only on trusted" in result.text
+
+
+def test_rows_are_shown_with_their_columns() -> None:
+    table = "| name | default |\n|---|---|\n" + "".join(f"| setting_{n} | {n} MB |\n" for n in range(20))
+    result = condense(table, 60, len, analyse, dict.fromkeys(analyse_question("default of setting_7"), 1.0))
+    assert "name: setting_7; default: 7 MB" in result.text
+    start, end = result.kept[-1]
+    assert table[start:end].startswith("| setting_")
+
+
+def test_code_is_whole_or_not_there() -> None:
+    code = "```sh\nfirst --step\n\nsecond --step\n```"
+    text = f"Run this:\n\n{code}\n\n" + "Then there is much to read about the tool and its makers. " * 8
+    with_it = made(text, 0.3, "which command runs the first step")
+    assert f"Run this:\n\n{code}" in with_it.text
+    for budget in range(0, len(code), 5):
+        assert "second" not in condense(text, budget, len, analyse).text
+
+
+def test_evidence_comes_first() -> None:
+    start = PAGE.index("Many people")
+    span = (start, start + len("Many people like disks."))
+    assert not holds(made(PAGE, 0.3, "How often does a backup run?"), span)
+    result = condense(PAGE, int(len(PAGE) * 0.3), len, analyse, {"backup": 1.0}, [span])
+    assert holds(result, span)
+    assert "Many people like disks." in result.text
+    assert not holds(condense(PAGE, 10, len, analyse, keep=[span]), span)
+
+
+def test_a_heading_comes_with_what_stands_under_it() -> None:
+    assert made(PAGE, 0.4, "How often does a backup run?").text.startswith("# Backups\n")
+
+
+@pytest.mark.parametrize("letter", ["重启主节点，然后检查。", "A sentence with 7 words in it. ", "- an item\n"])
+def test_time_grows_with_the_length_only(letter: str) -> None:
+    def spent(repeats: int) -> float:
+        text = "".join(f"{letter[:-1]} {n}{letter[-1]}" for n in range(repeats))
+        begun = time.process_time()
+        condense(text, len(text) // 2, len, analyse)
+        return time.process_time() - begun
+
+    spent(100)
+    assert spent(4000) < 40 * max(min(spent(400) for _ in range(3)), 0.002)
