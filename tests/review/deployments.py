@@ -86,24 +86,25 @@ def deploy(rng: np.random.Generator, kind: str, drift: float, audits: int) -> De
 def _queue(rng: np.random.Generator, sent: Array, wrong: Array) -> Array:
     """Abstentions that somebody decided, the clear ones (where the draft was right after all) first; thumbs-down of
     wrong answers; and right ones that people were thanked for."""
-    chance = np.where(sent, np.where(wrong, 0.02, 0.04), np.where(wrong, 0.15, 0.6))
+    chance = np.where(sent, np.where(wrong, 0.02, 0.06), np.where(wrong, 0.08, 0.32))
     return rng.random(len(sent)) < chance
 
 
-def broken(made: Deployment, certificate: Certificate) -> bool:
-    """Whether any group that is certified is wrong more often, in truth, than was promised of it."""
+def broken(made: Deployment, certificate: Certificate, since: float = 0.0) -> bool:
+    """Whether any group that is certified is wrong more often, in truth, than was promised of it. since: of the period
+    that counts, 0..1; the promise is about all of it."""
     return any(
-        group.state is State.CERTIFIED and _risk_of(made, certificate, group.language) > BUDGET.max_wrong_rate
+        group.state is State.CERTIFIED and _risk_of(made, certificate, group.language, since) > BUDGET.max_wrong_rate
         for group in certificate.lines
     )
 
 
-def _risk_of(made: Deployment, certificate: Certificate, language: str) -> float:
+def _risk_of(made: Deployment, certificate: Certificate, language: str, since: float) -> float:
     """Of a group that is one language, or what is left of them."""
     own = {group.language for group in certificate.lines if group.language}
     members = [number for number, name in enumerate(LANGUAGES) if (name == language if language else name not in own)]
     lines = np.array([certificate.line_for(name, "grounded") for name in LANGUAGES])
-    sent = np.isin(made.language, members) & (made.confidence >= lines[made.language])
+    sent = np.isin(made.language, members) & (made.confidence >= lines[made.language]) & (made.time >= since)
     return float(made.risk[sent].mean()) if sent.any() else 0.0
 
 
@@ -163,6 +164,7 @@ def _outcomes(made: Deployment) -> dict[str, int]:
         "deployments": 1,
         "certified": any(group.state is State.CERTIFIED for group in certificate.lines),
         "broken": broken(made, certificate),
+        "above it in the last tenth": broken(made, certificate, since=0.9),
         "broken by the queue taken for an audit": broken(made, naive),
         "broken by the queue's share of wrong ones": overall(made, queue_rate(made)),
         "broken by the audit's share of wrong ones": overall(made, audit_rate(made)),

@@ -155,6 +155,14 @@ def test_the_partition_does_not_look_at_the_verdicts() -> None:
     assert Sample.of(rows, PROMISE, 0.5).groups(PROMISE) == Sample.of(flipped, PROMISE, 0.5).groups(PROMISE)
 
 
+def test_the_state_in_one_sentence() -> None:
+    short, passed = certify(verdicts(32), PROMISE, 0.5), certify(verdicts(59), PROMISE, 0.5)
+    assert budget.stated(short).startswith("Not certifiable yet: 27 more audited answers needed (0 of 32")
+    assert "还需抽查 27 个回答" in budget.stated(short, "zh")
+    assert "at most 5.0%" in budget.stated(passed, "ja") and "95.0%" in budget.stated(passed, "zh")
+    assert "index, model" in budget.stated(budget.invalidated(passed, ("index", "model")))
+
+
 def test_a_certificate_survives_json() -> None:
     made = certify(verdicts(80, 5), PROMISE, 0.5, fingerprint=(("index", "v1"),))
     assert Certificate.from_json(json.loads(json.dumps(made.to_json()))) == made

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -45,6 +47,26 @@ def test_the_assurance_is_used_up_where_the_true_rate_is_just_too_high() -> None
         rows = [Audited(f"q{n}", "en", "grounded", 0.9, bool(bad), 0.1, f"{n:03}") for n, bad in enumerate(wrong)]
         certified += certify(rows, Budget(), 0.5).state is State.CERTIFIED
     assert 0.03 * 2000 <= certified <= 0.0627 * 2000  # 0.05 and 2.6 standard errors
+
+
+def test_an_audit_that_looks_at_good_answers_more_often_is_weighed() -> None:
+    """Half the traffic is sure and 1 % wrong, half is not and 9 % wrong, and the sure half is audited ten times as
+    often: 5.05 % are wrong in truth, 1.7 % of the verdicts."""
+    rng = np.random.default_rng(8)
+    certified = taken_plainly = 0
+    for number in range(300):
+        sure = rng.random(2000) < 0.5
+        wrong = rng.random(2000) < np.where(sure, 0.01, 0.092)
+        share = np.where(sure, 0.5, 0.05)
+        rows = [
+            Audited(f"{number}-{at}", "en", "grounded", 0.9, bool(wrong[at]), float(share[at]), f"{at:05}")
+            for at in np.flatnonzero(rng.random(2000) < share)
+        ]
+        certified += certify(rows, Budget(), 0.5).state is State.CERTIFIED
+        plain = [replace(one, probability=1.0) for one in rows]
+        taken_plainly += certify(plain, Budget(), 0.5).state is State.CERTIFIED
+    assert certified <= 0.05 * 300 + 2.6 * (300 * 0.05 * 0.95) ** 0.5
+    assert taken_plainly >= 0.9 * 300
 
 
 def test_looking_every_night_is_many_tests() -> None:
