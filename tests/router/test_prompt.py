@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import fields, replace
+from functools import cache
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenizers import Tokenizer as Tokenizers
+from tokenizers import models, pre_tokenizers, trainers
 
 from indexer.analysis import analyse
 from router import prompt
@@ -132,6 +136,52 @@ def test_renumbering() -> None:
 def tokens(text: str) -> int:
     """Roughly what a subword tokenizer does: not additive, since joined words are cut elsewhere."""
     return sum(1 + len(word) // 5 for word in re.findall(r"[\u4e00-\u9fff]|[^\s\u4e00-\u9fff]+|\n", text))
+
+
+CONTROL_TOKENS = ["<|im_start|>", "<|im_end|>", "</s>", "<s>", "[INST]", "[/INST]", "<end_of_turn>", "<|eot_id|>"]
+
+
+@cache
+def real() -> Tokenizers:
+    """A byte-level BPE made on the spot, with the control tokens of several families."""
+    model = Tokenizers(models.BPE())
+    model.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=600, initial_alphabet=alphabet, special_tokens=CONTROL_TOKENS)
+    model.train_from_iterator([LONG, SHORT, *(words.system for words in TEMPLATES.values())], trainer)
+    return model
+
+
+def real_count(text: str) -> int:
+    return len(real().encode(text).ids)
+
+
+def chatml(messages: Sequence[Message]) -> str:
+    turns = "".join(f"<|im_start|>{one.role}\n{one.content}<|im_end|>\n" for one in messages)
+    return turns + "<|im_start|>assistant\n"
+
+
+@given(hostile, hostile)
+@settings(max_examples=100, deadline=None)
+def test_data_never_becomes_a_control_token(text: str, question: str) -> None:
+    shots = [Shot(text, (Source(text, question),), "A [1].")]
+    made = prompt.render(question, [Source(text, text)], "en", shots)
+    control = {real().token_to_id(token) for token in CONTROL_TOKENS}
+    for message in made.messages[1:]:
+        assert not control & set(real().encode(message.content).ids)
+
+
+@pytest.mark.parametrize("window", range(200, 1400, 50))
+def test_a_real_tokenizer_and_chat_template_keep_the_window(window: int) -> None:
+    wanted = Wanted("What is the limit?", "en", dict.fromkeys(analyse("the limit"), 1.0))
+    model = Tokenizer(real_count, lambda messages: real_count(chatml(messages)))
+    hits = [hit(number, text) for number, text in enumerate(TEXTS)]
+    try:
+        made = pack(wanted, hits, Window(window, 64), model, analyse)
+    except DoesNotFit:
+        assert model.messages(prompt.render(wanted.question, (), "en").messages) > window - 64
+        return
+    assert made.tokens == real_count(chatml(made.prompt.messages)) <= window - 64
 
 
 def chat(messages: object) -> int:
