@@ -5,22 +5,23 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
 
-from router.curated_near import Idf, Judged, Wording, Wordings, judge
+from router.curated_near import Idf, Judged, Wording, Wordings, idf_of, judge, mass
 from router.curated_text import normal_form, tokens
 from router.guards import Facts, Guards, facts_of_key
 from router.types import CuratedCandidate, CuratedEntry, CuratedMatch, EntryStatus, How
 
-SHOWN = 8  # candidates that are judged in full and go into the trace
+SHOWN = 6  # candidates that are judged in full and go into the trace
 POOLED = 3  # entries that join the retrieval pool
 _POOL_SCORE = 0.25  # least score of words, or _POOL_COSINE, to join it: retrieval weighs them again, so it may be low
 _POOL_COSINE = 0.5
-_LOOKED_AT = 2_500  # postings that a question may walk through; then rarer words have said enough
-_RANKED = 40  # wordings whose score is computed
+_LOOKED_AT = 800  # postings that a question may walk through; then rarer words have said enough
+_RANKED = 20  # wordings whose score is computed
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Form:
 @dataclass(frozen=True, slots=True, eq=False)
 class Entries:
     """entries: by id, retired ones left out. forms: by number. keys, postings: normal form, word → numbers of forms.
-    owned: entry id → its forms. revision: of the curated store."""
+    owned: entry id → its forms. idf: of each word. revision: of the curated store."""
 
     guards: Guards
     revision: str
@@ -47,10 +48,11 @@ class Entries:
     keys: Mapping[str, Sequence[int]]
     postings: Mapping[str, Sequence[int]]
     owned: Mapping[str, Sequence[int]]
+    idf: Idf
 
     @classmethod
     def build(cls, entries: Iterable[CuratedEntry], guards: Guards, revision: str) -> Entries:
-        return cls(guards, "", {}, {}, {}, {}, {}).replaced(entries, (), revision)
+        return cls(guards, "", {}, {}, {}, {}, {}, {}).replaced(entries, (), revision)
 
     def replaced(self, changed: Iterable[CuratedEntry], removed: Iterable[str], revision: str) -> Entries:
         """With some entries new or edited and some gone; ids that are not there are passed over."""
@@ -110,7 +112,7 @@ class Entries:
     def judged(self, key: str, cosines: Mapping[str, float]) -> list[Judged]:
         """The nearest entries, guards and probabilities included, best first."""
         asked = facts_of_key(key, self.guards)
-        return judge(asked, self._nearest(asked, cosines), Idf(len(self.forms), self.postings), self.guards.near)
+        return judge(asked, self._nearest(asked, cosines), self.idf, self.guards.near)
 
     def _nearest(self, asked: Facts, cosines: Mapping[str, float]) -> list[Wordings]:
         """The entries whose wordings are nearest, by words and by cosine."""
@@ -128,9 +130,9 @@ class Entries:
 
     def _by_words(self, words: frozenset[str]) -> dict[int, float]:
         """Form number → score, for the forms that share the rarest words."""
-        idf = Idf(len(self.forms), self.postings)
-        weights = {word: idf(word) for word in words}
+        weights = {word: self.idf.get(word, 1.0) for word in words}
         shared: dict[int, float] = {}
+        so_far = shared.get
         walked = 0
         for word in sorted(weights, key=lambda one: (-weights[one], one)):
             postings = self.postings.get(word, ())
@@ -139,9 +141,14 @@ class Entries:
                 break
             weight = weights[word]
             for number in postings:
-                shared[number] = shared.get(number, 0.0) + weight
-        most = sorted(shared, key=lambda number: -shared[number])[:_RANKED]
-        return {number: _overlap(weights, self.forms[number].words, idf) for number in most}
+                shared[number] = so_far(number, 0.0) + weight
+        most = heapq.nlargest(_RANKED, shared, key=shared.__getitem__)
+        total = sum(weights.values())
+        return {number: self._overlap(words, total, self.forms[number].words) for number in most}
+
+    def _overlap(self, words: frozenset[str], total: float, theirs: frozenset[str]) -> float:
+        """Shared idf over all idf of both sides: 0..1."""
+        return 2 * mass(words & theirs, self.idf) / (total + mass(theirs, self.idf))
 
     def _wordings(self, entry_id: str, numbers: Sequence[int], cosines: Mapping[str, float]) -> Wordings:
         entry = self.entries[entry_id]
@@ -164,12 +171,6 @@ class Entries:
 def _facts(key: str, guards: Guards) -> Facts:
     """Of stored wordings, which come up again and again."""
     return facts_of_key(key, guards)
-
-
-def _overlap(weights: Mapping[str, float], words: frozenset[str], idf: Idf) -> float:
-    """Shared idf over all idf of both sides: 0..1."""
-    shared = sum(weight for word, weight in weights.items() if word in words)
-    return 2 * shared / (sum(weights.values()) + sum(map(idf, words)))
 
 
 def _margin(free: Sequence[Judged]) -> float:
@@ -240,4 +241,13 @@ class _Draft:
         return mine
 
     def done(self, revision: str) -> Entries:
-        return Entries(self._guards, revision, self._entries, self._forms, self._keys, self._postings, self._owned)
+        return Entries(
+            self._guards,
+            revision,
+            self._entries,
+            self._forms,
+            self._keys,
+            self._postings,
+            self._owned,
+            idf_of(self._postings, len(self._forms)),
+        )

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from router.curated_model import NearModel
-from router.guards import Facts, contradictions, doubts
+from router.guards import Facts, contradictions, doubts, kinds_differ
 from router.types import CuratedCandidate, EntryStatus
 
 VOTERS = 5  # an entry with fewer wordings has no vote: each of them must stand alone
 NEIGHBOURS = 10  # nearest wordings of all entries that share the vote
+_SHARP = 20.0  # how much more a wording weighs than one that is 0.1 further away: e² times
 WORDINGS = 6  # of one entry that are compared in full
 
 
@@ -51,19 +53,19 @@ class Judged:
     case: str
 
 
-@dataclass(frozen=True, slots=True)
-class Idf:
-    """Inverse document frequency over the wordings of a store (Lucene's, > 0), as a share of the largest: 0..1."""
+Idf = Mapping[str, float]
+"""Word → inverse document frequency over the wordings of a store, as a share of the largest: 0..1; 1 when missing."""
 
-    total: int
-    counts: Mapping[str, Sequence[int]]
 
-    def __call__(self, word: str) -> float:
-        seen = len(self.counts.get(word, ()))
-        return self._raw(seen) / self._raw(0)
+def idf_of(counts: Mapping[str, Sequence[int]], total: int) -> Idf:
+    """Lucene's. counts: word → the wordings that hold it."""
+    unseen = math.log1p((total + 0.5) / 0.5)
+    by_count = {seen: math.log1p((total - seen + 0.5) / (seen + 0.5)) / unseen for seen in {*map(len, counts.values())}}
+    return {word: by_count[len(numbers)] for word, numbers in counts.items()}
 
-    def _raw(self, seen: int) -> float:
-        return math.log1p((self.total - seen + 0.5) / (seen + 0.5)) if seen <= self.total else 0.0
+
+def mass(words: Iterable[str], idf: Idf) -> float:
+    return sum([idf.get(word, 1.0) for word in words])
 
 
 def judge(asked: Facts, entries: Sequence[Wordings], idf: Idf, model: NearModel) -> list[Judged]:
@@ -121,14 +123,16 @@ def score(features: Mapping[str, float]) -> float:
 
 def pair_features(asked: Facts, theirs: Facts, idf: Idf, cosine: float | None) -> dict[str, float]:
     """cover_*: share of a side's idf that the other side holds. new_*: idf of the rarest word that it does not.
-    grams: pairs of characters in common (Dice). All 0..1. cosine: only where known."""
+    grams: pairs of characters in common (Dice). kinds_differ: 1 where one asks how and the other why. All 0..1.
+    cosine: only where known."""
     new_asked, new_theirs = asked.words - theirs.words, theirs.words - asked.words
     features = {
         "cover_asked": _cover(asked.words, new_asked, idf),
         "cover_theirs": _cover(theirs.words, new_theirs, idf),
-        "new_asked": max(map(idf, new_asked), default=0.0),
-        "new_theirs": max(map(idf, new_theirs), default=0.0),
+        "new_asked": max([idf.get(word, 1.0) for word in new_asked], default=0.0),
+        "new_theirs": max([idf.get(word, 1.0) for word in new_theirs], default=0.0),
         "grams": _dice(asked.key, theirs.key),
+        "kinds_differ": float(kinds_differ(asked.kinds, theirs.kinds)),
     }
     if cosine is not None:
         features["cosine"] = cosine
@@ -136,8 +140,8 @@ def pair_features(asked: Facts, theirs: Facts, idf: Idf, cosine: float | None) -
 
 
 def _cover(words: frozenset[str], new: frozenset[str], idf: Idf) -> float:
-    total = sum(map(idf, words))
-    return 1.0 - sum(map(idf, new)) / total if total else 0.0
+    total = mass(words, idf)
+    return 1.0 - mass(new, idf) / total if total else 0.0
 
 
 def _dice(ours: str, theirs: str) -> float:
@@ -146,15 +150,17 @@ def _dice(ours: str, theirs: str) -> float:
 
 
 def _grams(text: str) -> frozenset[str]:
-    return frozenset(text[at : at + 2] for at in range(len(text) - 1))
+    return frozenset(map("".join, pairwise(text)))
 
 
 @dataclass(frozen=True, slots=True)
 class _Votes:
-    """What the nearest wordings of all entries say together. means: by entry, the mean of its three best cosines."""
+    """What the nearest wordings of all entries say together, by entry. means: of its three best cosines. shares: of
+    the `NEIGHBOURS` nearest wordings. weights: its share of all near wordings, each weighing exp(_SHARP * cosine)."""
 
     means: Mapping[str, float]
     shares: Mapping[str, float]
+    weights: Mapping[str, float]
 
     @classmethod
     def of(cls, entries: Sequence[Wordings]) -> _Votes:
@@ -165,7 +171,7 @@ class _Votes:
         nearest = heapq.nlargest(NEIGHBOURS, ((cosine, name) for name, all_ in cosines.items() for cosine in all_))
         shares = {name: sum(one == name for _, one in nearest) / len(nearest) for _, name in nearest}
         means = {name: sum(all_[:3]) / len(all_[:3]) for name, all_ in cosines.items() if all_}
-        return cls(means, shares)
+        return cls(means, shares, _weights(entries))
 
     def of_entry(self, entry: Wordings, asked: Facts, idf: Idf) -> dict[str, float] | None:
         """None where the entry has no vote."""
@@ -180,5 +186,15 @@ class _Votes:
             "mean3": mean,
             "lead": mean - others,
             "share": self.shares.get(entry.entry_id, 0.0),
+            "weight": self.weights[entry.entry_id],
             "known": _cover(asked.words, asked.words - known, idf),
         }
+
+
+def _weights(entries: Sequence[Wordings]) -> dict[str, float]:
+    each = {
+        entry.entry_id: sum(math.exp(_SHARP * one.cosine) for one in entry.near if one.cosine is not None)
+        for entry in entries
+    }
+    total = sum(each.values())
+    return {name: weight / total if total else 0.0 for name, weight in each.items()}

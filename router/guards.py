@@ -20,7 +20,8 @@ _NUMBER = re.compile(
 _NAME = re.compile(
     r"--?[a-z][\w-]*|/\S+|\S*[_@]\S*|\S*[a-z][.:][a-z0-9]\S*|[a-z]+\d\S*|\d+[a-z]+\d\S*|\S*\d[a-z]{4,}\S*"
 )
-_ORDINARY = frozenset({"s", "t"})
+_AMOUNT = re.compile(r"v?\d+(?:[.:/]\d+)*([a-z%]*)")
+_ORDINALS = frozenset({"", "st", "nd", "rd", "th"})
 _LOOSE = frozenset({Kind.COMMAND, Kind.LIST, Kind.DEFAULT})  # beside another kind they ask for the same answer
 _PLAIN = frozenset({Kind.HOW_TO})  # "restart the cluster" and "how do I restart the cluster" ask the same
 
@@ -59,6 +60,7 @@ class Facts:
     states: frozenset[str]
     objects: frozenset[str]
     kinds: frozenset[Kind]
+    goals: frozenset[str]
 
 
 def facts_of(text: str, guards: Guards) -> Facts:
@@ -76,12 +78,13 @@ def facts_of_key(key: str, guards: Guards) -> Facts:
         frozenset(numbers),
         frozenset(versions),
         frozenset(units),
-        frozenset(name for name in latin if _NAME.fullmatch(name)) - _ORDINARY,
+        frozenset(name for name in latin if _NAME.fullmatch(name) and not _is_quantity(name, guards)),
         _negations(key, latin, guards),
         words & guards.actions,
         frozenset(word for word in words if word in guards.states),
         words & guards.objects,
         _kinds(key),
+        _goals(key, guards),
     )
 
 
@@ -103,7 +106,9 @@ def _quantities(key: str, guards: Guards) -> tuple[set[str], set[str], set[str]]
 
 
 def _unit(surface: str, guards: Guards) -> str:
-    """The unit that the text after a number begins with; Han text goes on without a space."""
+    """The unit that the text after a number is, or begins with: Han text goes on without a space."""
+    if surface.isascii():
+        return guards.units.get(surface, "")
     return next((guards.units[surface[:n]] for n in range(len(surface), 0, -1) if surface[:n] in guards.units), "")
 
 
@@ -118,9 +123,26 @@ def _asked_units(key: str, guards: Guards) -> set[str]:
     }
 
 
+def _is_quantity(name: str, guards: Guards) -> bool:
+    """10gb, 18th and v1.2 are compared as quantities."""
+    found = _AMOUNT.fullmatch(name)
+    return found is not None and (found[1] in _ORDINALS or found[1] in guards.units)
+
+
 def _negations(key: str, latin: Iterable[str], guards: Guards) -> frozenset[str]:
     han = {found.group("no") for found in guards.negation_han.finditer(key)} - {None}
     return frozenset({"not"} if han or not guards.negation_latin.isdisjoint(latin) else ())
+
+
+_GOAL = re.compile(
+    r"\b(?:to|into|than)\b(?: (?:a|an|the|my|our))? ?(\S+)|(?<=.)(?:[转换切升降变改移]?[到成为至]|比)(\S{1,8})"
+)
+
+
+def _goals(key: str, guards: Guards) -> frozenset[str]:
+    """What something goes to, turns into, or is measured by: the first word after "to", 到, 成, 为, 比."""
+    after = (tokens(latin or han, guards.wording)[:1] for latin, han in _GOAL.findall(key))
+    return frozenset(word for words in after for word in words)
 
 
 def _kinds(key: str) -> frozenset[Kind]:
@@ -137,7 +159,7 @@ def contradictions(asked: Facts, theirs: Facts) -> tuple[str, ...]:
         _differ("unit", asked.units, theirs.units) if asked.units and theirs.units else "",
         _differ("name", asked.names, theirs.names),
         _differ("negation", asked.negated, theirs.negated),
-        _differ("kind", asked.kinds, theirs.kinds) if _kinds_differ(asked.kinds, theirs.kinds) else "",
+        _turned(asked, theirs),
         _opposed("opposite", asked.states, theirs.states),
         _opposed("action", asked.actions, theirs.actions),
         _opposed("object", asked.objects, theirs.objects),
@@ -146,9 +168,11 @@ def contradictions(asked: Facts, theirs: Facts) -> tuple[str, ...]:
 
 
 def doubts(asked: Facts, theirs: Facts) -> tuple[str, ...]:
-    """What must be the same as well where one wording stands alone: every action and state on either side, and no
-    word in the place of another. Where many wordings of one question agree, they show what may be said otherwise."""
+    """What must be the same as well where one wording stands alone: the kind of question, every action and state on
+    either side, and no word in the place of another. Where many wordings agree, they show what may be said otherwise.
+    """
     found = [
+        _differ("kind", asked.kinds, theirs.kinds) if kinds_differ(asked.kinds, theirs.kinds) else "",
         _one_sided("opposite", asked.states, theirs.states),
         _one_sided("action", asked.actions, theirs.actions),
         _opposed("object", asked.words, theirs.words),
@@ -170,11 +194,19 @@ def _opposed(name: str, asked: frozenset[str], theirs: frozenset[str]) -> str:
     return f"{name}: {_shown(ours)} / {_shown(others)}" if ours and others else ""
 
 
+def _turned(asked: Facts, theirs: Facts) -> str:
+    """The same two things the other way round: from A to B, from B to A."""
+    ours, others = asked.goals - theirs.goals, theirs.goals - asked.goals
+    fires = not ours.isdisjoint(theirs.words) and not others.isdisjoint(asked.words)
+    return f"direction: {_shown(ours)} / {_shown(others)}" if fires else ""
+
+
 def _one_sided(name: str, asked: frozenset[str], theirs: frozenset[str]) -> str:
     return f"{name}: {_shown(asked - theirs)} / {_shown(theirs - asked)}" if asked != theirs else ""
 
 
-def _kinds_differ(asked: frozenset[Kind], theirs: frozenset[Kind]) -> bool:
+def kinds_differ(asked: frozenset[Kind], theirs: frozenset[Kind]) -> bool:
+    """How is not why, whether, how long, when or where; a bare "restart the cluster" asks how."""
     ours, others = asked - _LOOSE, theirs - _LOOSE
     if ours or others:
         return ours - _PLAIN != others - _PLAIN

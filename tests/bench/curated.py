@@ -1,0 +1,201 @@
+"""Curated matching against the bars, on the data beside the checkout. Prints one JSON line for each task.
+
+    python -m tests.bench.curated [faq] [variants] [banking] [clinc] [scale] [--vectors FILE.npz] [--queries 1500]
+
+faq: PolarDB's entries with paraphrases and near misses (words alone: the packaged embedder knows no Chinese).
+variants: every entry of three FAQ lists asked with other case, width, spacing, punctuation, script and polite words.
+banking, clinc: one entry per intent with 20 rows as variants; asked are rows of intents that were not fitted on, and
+CLINC's out-of-scope validation queries. scale: 10,000 entries; milliseconds of processor time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import re
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import opencc
+
+from router.curated import Entries
+from router.curated_text import HAN, normal_form
+from router.types import CuratedEntry, How
+from services.curated.fit import PER_INTENT, Data, Row, cosines_of, embedded, half, intents
+from services.curated.self_test import self_test
+from services.curated.vocabulary import packaged_guards
+
+DATA = Data(Path(__file__).resolve().parents[2] / ".." / "shared" / "data")
+FAQS = {"qa/polardb_faq": "faq_id", "qa/tidb_faq_entries_zh": "id", "qa/covid_faq_entries": "id"}
+
+
+def main() -> None:
+    tasks: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
+        "faq": faq,
+        "variants": variants,
+        "banking": banking,
+        "clinc": clinc,
+        "scale": scale,
+    }
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("tasks", nargs="*", default=list(tasks))
+    parser.add_argument("--vectors", type=Path, help="keep the vectors here")
+    parser.add_argument("--queries", type=int, default=1_500)
+    parser.add_argument("--show", action="store_true", help="print what was answered wrong")
+    arguments = parser.parse_args()
+    for task in arguments.tasks:
+        print(json.dumps({"task": task, **tasks[task](arguments)}, ensure_ascii=False), flush=True)
+
+
+def entries_of(name: str) -> list[CuratedEntry]:
+    return [CuratedEntry(str(row[FAQS[name]]), row["question"], row["answer"]) for row in DATA.rows(name)]
+
+
+def faq(_arguments: argparse.Namespace) -> dict[str, Any]:
+    entries = Entries.build(entries_of("qa/polardb_faq"), packaged_guards(), "bench")
+    counts: Counter[str] = Counter()
+    for row in DATA.rows("qa/polardb_faq_queries_dev"):
+        match = entries.match(row["query"])
+        right = match.entry is not None and match.entry.id == row["gold_faq"]
+        sent = "silent" if match.entry is None else "right" if right else "wrong"
+        counts[f"{row['type']} {sent}"] += 1
+        counts[f"{row['type']} pooled"] += row["gold_faq"] in [entry.id for entry in match.pool]
+    return dict(sorted(counts.items()))
+
+
+def variants(_arguments: argparse.Namespace) -> dict[str, Any]:
+    figures: dict[str, Any] = {}
+    for name in FAQS:
+        entries = Entries.build(entries_of(name), packaged_guards(), "bench")
+        tried: Counter[str] = Counter()
+        exact: Counter[str] = Counter()
+        for form in entries.forms.values():
+            for kind, text in variations(form.text):
+                match = entries.match(text)
+                same = match.entry is not None and normal_form(match.entry.question, entries.guards.wording) == form.key
+                tried[kind] += 1
+                exact[kind] += match.how is How.EXACT and same
+        total = {"asked": tried.total(), "matched": exact.total()}
+        figures[name] = {**total, "missed": {kind: n - exact[kind] for kind, n in tried.items() if n > exact[kind]}}
+    return figures
+
+
+_WIDE = {code: code + 0xFEE0 for code in range(0x21, 0x7F)}
+_BETWEEN = re.compile(r"(?<=[\u4e00-\u9fff])(?=[A-Za-z0-9])|(?<=[A-Za-z0-9])(?=[\u4e00-\u9fff])")
+_POLITE_ZH = (
+    "请问{}",
+    "你好，请问{}",
+    "请问一下，{}",
+    "您好！{}谢谢！",
+    "麻烦问一下{}",
+    "我想知道{}",
+    "想请教一下，{}",
+)
+_POLITE_EN = (
+    "Hi, {}",
+    "Hello! {} Thanks!",
+    "Excuse me, {}",
+    "{} please",
+    "Hi there, {} Thank you.",
+    "Good morning, {}",
+)
+
+
+def variations(text: str) -> Iterator[tuple[str, str]]:
+    """The same question as other people would type it."""
+    bare = text.strip().rstrip("?？。.!！ ")
+    yield "upper", text.upper()
+    yield "lower", text.lower()
+    yield "wide", text.translate(_WIDE)
+    yield "spacing", f"  {bare.replace(' ', '   ')} "
+    yield "no mark", bare
+    yield "other marks", f"{bare}？？！"
+    yield "comma", text.replace("，", ", ").replace("、", ",").replace("；", ";")
+    if HAN.search(text):
+        yield "traditional", opencc.OpenCC("s2t").convert(text)
+        yield "spaced", _BETWEEN.sub(" ", text)
+        yield "close", re.sub(r"(?<=[\u4e00-\u9fff]) (?=\S)|(?<=\S) (?=[\u4e00-\u9fff])", "", text)
+    for number, frame in enumerate(_POLITE_ZH if HAN.search(text) else _POLITE_EN):
+        yield f"polite {number}", frame.format(text.strip())
+
+
+def banking(arguments: argparse.Namespace) -> dict[str, Any]:
+    rows = DATA.banking()
+    return _intents(rows, half(rows, 1), (), arguments)
+
+
+def clinc(arguments: argparse.Namespace) -> dict[str, Any]:
+    rows = DATA.clinc()
+    outside = [row["question"] for row in DATA.clinc("oos_val")]
+    return {
+        "20 wordings": _intents(rows, half(rows, 1), outside, arguments),
+        "all wordings": _intents(rows, half(DATA.clinc("val"), 1), outside, arguments, per_intent=len(rows)),
+    }
+
+
+def _intents(
+    rows: Sequence[Row],
+    unseen: Sequence[Row],
+    outside: Sequence[str],
+    arguments: argparse.Namespace,
+    per_intent: int = PER_INTENT,
+) -> dict[str, Any]:
+    stored, left = intents(rows, per_intent)
+    entries = Entries.build(stored, packaged_guards(), "bench")
+    names = {row["intent"] for row in unseen}
+    asked = [row for row in left if row["intent"] in names] or list(unseen)
+    asked = random.Random(2).sample(asked, min(arguments.queries, len(asked)))
+    texts = [*(form.key for form in entries.forms.values()), *(row["question"] for row in asked), *outside]
+    table, _ = embedded([normal_form(text, entries.guards.wording) for text in texts], arguments.vectors)
+    near = cosines_of(entries, table)
+    counts: Counter[str] = Counter()
+    for text, right in [*((row["question"], row["intent"]) for row in asked), *((text, "") for text in outside)]:
+        match = entries.match(text, near(normal_form(text, entries.guards.wording)))
+        sent = match.entry.id if match.entry else ""
+        counts[
+            "outside answered" if not right else "silent" if not sent else "right" if sent == right else "wrong"
+        ] += bool(right or sent)
+        if arguments.show and sent and sent != right:
+            print("  ", right or "outside", sent, "|", text, "|", match.candidates[0].asked)
+    shares = {name: round(counts[name] / len(asked), 4) for name in ("right", "wrong", "silent")}
+    figures = {"entries": len(stored), "wordings": len(entries.forms), "asked": len(asked), **shares}
+    return figures | ({"outside answered": round(counts["outside answered"] / len(outside), 4)} if outside else {})
+
+
+def scale(_arguments: argparse.Namespace) -> dict[str, Any]:
+    names = ("qa/banking77_train_en", "qa/clinc150_train_val_en", *FAQS)
+    texts = list(dict.fromkeys(row["question"] for name in names for row in DATA.rows(name)))
+    random.Random(0).shuffle(texts)
+    made = [CuratedEntry(f"e{number}", text, "answer") for number, text in enumerate(texts[:10_000])]
+    build, entries = _timed(lambda: Entries.build(made, packaged_guards(), "bench"))
+    edit = CuratedEntry("e1", "How do I change the colour of the card?", "answer")
+    replaced, _ = _timed(lambda: entries.replaced([edit], ["e2"], "next"))
+    for text in texts[10_000:10_300]:
+        entries.match(text)
+    near = sorted(_timed(lambda text=text: entries.match(text))[0] for text in texts[10_300:11_300])
+    exact = sorted(_timed(lambda text=text: entries.match(text))[0] for text in texts[:1_000])
+    report = self_test(entries)
+    return {
+        "entries": len(entries.entries),
+        "build_ms": round(build),
+        "replaced_ms": round(replaced, 1),
+        "near_ms": {"p50": round(near[500], 2), "p90": round(near[900], 2), "p99": round(near[990], 2)},
+        "exact_ms": {"p50": round(exact[500], 3), "p99": round(exact[990], 3)},
+        "self_test_s": report.seconds,
+        "self_test": report.to_json()["counts"],
+    }
+
+
+def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
+    """Milliseconds of processor time, and what came of it."""
+    begun = time.process_time()
+    result = work()
+    return (time.process_time() - begun) * 1e3, result
+
+
+if __name__ == "__main__":
+    main()
