@@ -6,6 +6,7 @@ alone that people added meanwhile. Importing the same file twice changes nothing
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -65,7 +66,7 @@ async def import_entries(
 ) -> ImportReport:
     """Raises `InvalidInput` when the file cannot be read at all, or, if `strict`, when any row cannot; then nothing
     is changed."""
-    parsed = parse(content, format)
+    parsed = await asyncio.to_thread(parse, content, format)
     merge = _Merge(parsed)
 
     def plan(there: Mapping[str, CuratedVersion]) -> Wanted:
@@ -83,7 +84,7 @@ async def import_entries(
         updated=len(edit.changes) - created,
         unchanged=len(merge.entries) - len(edit.changes),
         skipped=tuple(sorted(merge.skipped, key=lambda row: row.line)),
-        duplicates=tuple(merge.duplicates),
+        duplicates=await asyncio.to_thread(merge.duplicates),
         fields_left_out=parsed.left_out,
         changed=tuple(change.after.entry.id for change in edit.changes),
     )
@@ -91,36 +92,39 @@ async def import_entries(
 
 @dataclass(slots=True)
 class _Merge:
-    """Rows beside what is in the store. entries: id → (line, entry)."""
+    """Rows beside what is in the store (`there`). entries: id → (line, entry)."""
 
     parsed: Parsed
     entries: dict[str, tuple[int, CuratedEntry]] = field(default_factory=dict)
     skipped: list[SkippedRow] = field(default_factory=list)
-    duplicates: list[Duplicate] = field(default_factory=list)
+    there: Mapping[str, CuratedVersion] = field(default_factory=dict)
 
     def run(self, there: Mapping[str, CuratedVersion]) -> None:
-        self.entries, self.skipped = {}, list(self.parsed.skipped)
+        """Inside the transaction, so no more than must be."""
+        self.entries, self.skipped, self.there = {}, list(self.parsed.skipped), there
         for row in self.parsed.rows:
             try:
-                self._add(row, there)
+                self._add(row)
             except InvalidInput as exc:
                 self.skipped.append(SkippedRow(row.line, str(exc)))
-        self.duplicates = list(self._same_questions(there))
 
-    def _add(self, row: Row, there: Mapping[str, CuratedVersion]) -> None:
+    def _add(self, row: Row) -> None:
         entry_id = _id_of(row)
         if entry_id in self.entries:
             raise InvalidInput(f"line {self.entries[entry_id][0]} is the same entry ({entry_id}) already")
-        known = there.get(entry_id)
+        known = self.there.get(entry_id)
         entry = merged(row.fields, entry_id, known.entry if known and not known.deleted else None)
         self.entries[entry_id] = (row.line, entry)
 
-    def _same_questions(self, there: Mapping[str, CuratedVersion]) -> Iterator[Duplicate]:
-        """Against what the store will hold: what the file does not touch, and the lines before."""
+    def duplicates(self) -> tuple[Duplicate, ...]:
+        return tuple(self._same_questions())
+
+    def _same_questions(self) -> Iterator[Duplicate]:
+        """Against what the store holds now: what the file does not touch, and the lines before."""
         key = _normal_form()
         first = {
             key(version.entry.question): id
-            for id, version in there.items()
+            for id, version in self.there.items()
             if not version.deleted and id not in self.entries and version.entry.status is not EntryStatus.RETIRED
         }
         for entry_id, (line, entry) in self.entries.items():
