@@ -54,10 +54,11 @@ def native_bfloat16() -> bool:
 _NATIVE_BF16 = {"avx512_bf16", "amx_bf16"}
 
 
-def padded(batch: Sequence[Sequence[int]]) -> tuple[Ids, Ids]:
-    """Token ids [texts, longest], filled up on the right with 0, and the length of each text."""
+def padded(batch: Sequence[Sequence[int]], step: int = 1) -> tuple[Ids, Ids]:
+    """Token ids [texts, longest], filled up on the right with 0, and the length of each text. The width is a multiple
+    of `step`."""
     lengths = np.array([len(ids) for ids in batch], dtype=np.int32)
-    out = np.zeros((len(batch), int(lengths.max())), dtype=np.int32)
+    out = np.zeros((len(batch), -(-int(lengths.max()) // step) * step), dtype=np.int32)
     for row, ids in zip(out, batch, strict=True):
         row[: len(ids)] = ids
     return out, lengths
