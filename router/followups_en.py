@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from router import pronouns_en, slots, smalltalk
 from router.phrases import GENERIC, STOP, is_code, phrases, stem, stems
-from router.pronouns_en import AUX, WH, Made, appended, ended
+from router.pronouns_en import AUX, CLASSES, WH, Made, appended, ended
 from router.topics import Context, is_content, items, pair, statement
 
 _I = re.IGNORECASE
@@ -81,12 +81,29 @@ def _other_slot(core: str, context: Context) -> Made | None:
         return None
     if not explicit and len(what.split()) > 6:
         return None
+    if made := _aspect(what, context) or _gerund(what, context):
+        return made
     if swapped := slots.swap(context.question, what):
         return swapped, context.question
     if explicit and len(what.split()) > 6:
         return None
     topic = " ".join(topic for topic in context.topics[:2] if not stems(topic) & stems(what))
     return (f"{_capital(what)} ({topic})?", topic) if topic else None
+
+
+def _aspect(what: str, context: Context) -> Made | None:
+    """ "And the default?": a side of the topic, not something in its place."""
+    if context.topic and not any(is_content(word) and word.lower() not in CLASSES for word in _WORDS.findall(what)):
+        return f"{_capital(what)} ({context.topic})?", context.topic
+    return None
+
+
+def _gerund(what: str, context: Context) -> Made | None:
+    """ "And deleting?" after "How do I create a stream?": "Deleting a stream?"."""
+    deed = statement(context.question).split(maxsplit=1)
+    if re.fullmatch(r"[a-z]+ing", what) and len(deed) == 2 and pronouns_en.asks_how(context):
+        return f"{_capital(what)} {deed[1]}?", deed[1]
+    return None
 
 
 _IF = re.compile(r"^(?:(?:and|but|so|or|then)[, ]+)?(?:what )?if (?P<what>.+?)[\s?!.]*$", _I)

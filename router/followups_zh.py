@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from router import slots, smalltalk
 from router.phrases import ASKING_ZH, ENDS_IN_VERB_ZH, GENERIC_ZH, HAN, is_chinese, phrases, stems, without_little
-from router.topics import Context, items, pair, statement
+from router.topics import Context, compared, items, pair, statement
 
 Made = tuple[str, str]
 
@@ -93,14 +93,15 @@ def _other_slot(core: str, context: Context) -> Made | None:
         return None
     what, rest = re.sub(r"^(?:在|对于|关于|用|是)", "", match["what"].strip()), (match["rest"] or "").strip()
     what = re.sub(r"(?<=[A-Za-z0-9]) *[上中里下]$", "", what).strip()
+    if pointed := _POINTED.match(what):
+        return (context.question, context.question) if pointed.end() == len(what) else None
     if ASKING_ZH.search(what) or (not stems(what) and not re.fullmatch(f"[{HAN}]", what)):
-        return None
-    if _POINTED.match(what):
         return None
     more = rest.lstrip("，,") if len(rest) > 1 else ""
     if swapped := slots.swap(context.question, what):
         return (swapped.rstrip("？?。 ") + f"，{more}" if more else swapped), context.question
-    topic = next((topic for topic in context.topics if not stems(topic) & stems(what)), "")
+    two = compared(context)
+    topic = "和".join(two) if two else next((one for one in context.topics if not stems(one) & stems(what)), "")
     if not topic:
         return None
     name = _join(topic, what) + "".join(_join("", _asked_only(context)))
@@ -182,7 +183,7 @@ def _comparison(core: str, context: Context) -> Made | None:
 
 _NUMBERS = {"一": 0, "1": 0, "二": 1, "2": 1, "三": 2, "3": 2, "四": 3, "4": 3, "五": 4, "5": 4}
 _ORDINAL = re.compile(
-    "第(?P<n>[一二三四五1-5])(?:个|种|项|条|点)(?:方法|方案|选项|办法|方式|步骤|参数|命令|功能)?"
+    "第 ?(?P<n>[一二三四五1-5]) ?(?:个|种|项|条|点)(?:方法|方案|选项|办法|方式|步骤|参数|命令|功能)?"
     "(?=[呢是怎吗？?的要能会可有需应支，, 和]|如何|$)|"
     "(?P<last>最后[一]?(?:个|种|项|条))(?=[呢是怎吗？?的要能会可有]|$)"
     "|(?P<former>前者)|(?P<latter>后者)"
@@ -199,8 +200,7 @@ def _ordinal(core: str, context: Context) -> Made | None:
         return None
     before = _CONNECT.sub("", core[: match.start()])
     whole = _join(before, listed[at], core[match.end() :])
-    made = None if listed[at] in context.question else _other_slot(whole, context)
-    return made or (re.sub("呢(?=[？?]?$)", "", whole), listed[at])
+    return re.sub("呢(?=[？?]?$)", "", whole), listed[at]
 
 
 _NOUN = (
@@ -233,11 +233,18 @@ def _pointed(core: str, context: Context) -> Made | None:
     noun = match["n1"] or match["n2"] or ""
     if match["this"] and not noun and _own_noun(rest, context):
         return None
-    name = _with_noun(context, noun)
+    if _TROUBLE.match(noun):
+        about = statement(context.question)
+        return _join(ahead, about, "，", rest.removeprefix("下")), about
+    two = compared(context) if match.group().startswith("它们") else None
+    name = "和".join(two) if two else _with_noun(context, noun)
     joint = match["of"] or ""
     if match.group() == "其":
         joint = "的"
     return _join(ahead, name, joint, rest), context.topic
+
+
+_TROUBLE = re.compile("^(?:问题|错误|报错|现象|情况)$")
 
 
 def _antecedent(ahead: str, match: re.Match[str]) -> bool:
@@ -270,8 +277,11 @@ def _with_noun(context: Context, noun: str) -> str:
 _SHORT, _SHORT_LED = 2, 4  # Han characters of content; the second after "那", which says that something goes on
 _ASK_FIRST = re.compile("^(?:怎么|如何|怎样|为什么|能否|能不能|可以|可否|是否|需要|要不要|支持)")
 _DEFINING = re.compile("什么是|是什么|是啥|是谁|什么意思|指的是|何谓")
+_ASPECT = re.compile(
+    "^(?:单位|端口|语法|格式|作用|原理|用途|优点|缺点|好处|上限|下限|路径|位置|默认值|条件|前提)(?:都?是|有)(?:什么|啥|哪些)"
+)
 _MODAL = re.compile(
-    r"默认|自动|手动|改完|(?:默认|当前|最大|最小)?值|当前|最大|最小|在|还|也|都|要|需要?|必须|可以|能|会|得|[的了是吗呢有\s，。？?！!]"
+    r"默认|自动|手动|改完|(?:默认|当前|最大|最小)?值|当前|最大|最小|在|还|也|都|要|需要?|必须|可以|能|会|得|[\d的了是吗呢有\s，。？?！!]"
 )
 _VERB_END = re.compile("(?:怎么|如何|怎样|能否|能不能|是否|要不要|可以|可否)[^，。？?的]{1,6}[？?。吗呢 ]*$")
 
@@ -290,9 +300,13 @@ def _loose(core: str, context: Context) -> Made | None:
     led = bool(_CONNECT.match(core)) and not core.startswith(("另外", "还有"))
     own = _CONNECT.sub("", core)
     content = _content(own)
-    if not content or _DEFINING.search(own) or (not ASKING_ZH.search(own) and not re.search("[吗呢][？?。 ]*$", own)):
+    if (
+        not content
+        or (_DEFINING.search(own) and not _ASPECT.match(own))
+        or (not ASKING_ZH.search(own) and not re.search("[吗呢][？?。 ]*$", own))
+    ):
         return None
-    if re.search("[A-Za-z0-9]", own) or stems(context.topic) & stems(own) or not context.topic:
+    if re.search("[A-Za-z]", own) or stems(context.topic) & stems(own) or not context.topic:
         return None
     if len(_MODAL.sub("", ASKING_ZH.sub("", own))) > (_SHORT_LED if led else _SHORT) or _has_object(own):
         return None

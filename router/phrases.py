@@ -95,7 +95,7 @@ LITTLE_ZH = re.compile(
     "[的了吗呢吧啊呀么嘛哦着过得地我你您他她它这那该此其是有在和与跟同及或把被对从到将为给让请也都还就才只再又很太更最会能要可应需并而但若则时不没去来个]"
 )
 GENERIC_ZH = re.compile(
-    "东西|事情|举个?例子?|一点|一些|问题|情况|办法|方法|方式|意思|原因|区别|不同|差别|差异|例子|举例|详细|具体|解释|说明|介绍|继续|更多|说说|讲讲|讲|说|"
+    "东西|事情|举个?例子?|一点|一些|问题|情况|办法|方法|方式|意思|原因|区别|不同|差别|差异|例子|举例|详细|具体|解释|说明|解决|处理|介绍|继续|更多|说说|讲讲|讲|说|"
     "重要|一样|好用|合适|推荐|建议|便宜|贵|快|慢|好|坏|行|对|错|弄|搞|做|办|用|看|试|算|钱|生效|起作用|出错|失败"
 )
 CUT_ZH = re.compile(f"(?P<kept>{_KEPT_ZH})|{ASKING_ZH.pattern}|{LITTLE_ZH.pattern}")
@@ -110,6 +110,7 @@ _VERBS_ZH = (
 )
 VERB_ZH = re.compile("^" + _VERBS_ZH)
 ENDS_IN_VERB_ZH = re.compile(_VERBS_ZH + "$")
+_VALUE_ZH = re.compile("(?:默认|当前|最大|最小|自动|手动)+")
 _VERB_BEHIND_ZH = re.compile("(?:支持|控制|影响|包含|提供|占用|存放|保留|使用|属于|位于)+$")
 _PUNCT_ZH = re.compile(r"[，。？！、；：,?!;（）()“”\"'《》【】…~—\t\r\n]|(?<![A-Za-z0-9])[.:]|[.:](?![A-Za-z0-9])")
 _RUN_ZH = re.compile(rf"(?P<latin>[^\s{HAN}]+(?: \d[\d.]*)?)?(?: ?(?P<han>[{HAN}]+))?(?<=[^\s])")
@@ -227,7 +228,7 @@ def _chinese(text: str) -> list[Phrase]:
     out: list[Phrase] = []
     for match in _RUN_ZH.finditer(wiped):
         latin, han = match.span("latin"), match.span("han")
-        if latin[0] >= 0 and han[0] >= 0 and match["han"][0] not in "上中里下内外" and not VERB_ZH.match(match["han"]):
+        if latin[0] >= 0 and han[0] >= 0 and _names(match["han"]):
             out.append(Phrase(text[latin[0] : han[1]], latin[0], han[1], 2.0, True))
             continue
         if latin[0] >= 0 and match["latin"].lower() not in STOP:
@@ -238,6 +239,11 @@ def _chinese(text: str) -> list[Phrase]:
     return out
 
 
+def _names(han: str) -> bool:
+    """Whether Chinese words behind a Latin name belong to it: "RPM 包", not "Linux 上" or "port 默认"."""
+    return han[0] not in "上中里下内外" and not VERB_ZH.match(han) and not _VALUE_ZH.fullmatch(han)
+
+
 def without_little(text: str, blank: str) -> str:
     """Chinese text with each character of its asking and little words replaced by `blank`; words that only look so
     (只读, 功能, 地址) are kept."""
@@ -246,6 +252,8 @@ def without_little(text: str, blank: str) -> str:
 
 def _han(text: str, start: int, end: int) -> Phrase:
     """A verb in front of its object is left out; a verb alone ranks low."""
+    if _VALUE_ZH.fullmatch(text, start, end):
+        return Phrase(text[start:end], start, end, 0.0)
     verb = VERB_ZH.match(text[start:end])
     if verb and verb.end() == end - start:
         return Phrase(text[start:end], start, end, 0.3)

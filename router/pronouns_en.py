@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from router.phrases import GENERIC, RELATIONAL, STOP, VERBS, phrases, stem, stems
-from router.topics import Context, is_content, statement
+from router.topics import Context, compared, is_content, statement
 
 Made = tuple[str, str]
 """The question made whole, and what was carried into it."""
@@ -105,7 +105,8 @@ def _antecedent(ahead: str, word: str) -> bool:
 
 
 def _replaced(core: str, span: tuple[int, int], word: str, context: Context) -> Made | None:
-    topic = _fitting(word, context)
+    two = compared(context) if word in ("they", "them", "these", "those") else None
+    topic = " and ".join(two) if two else _fitting(word, context)
     if not topic or stems(topic) <= stems(core):
         return None
     owned = word in ("its", "their", "theirs", "his") or (word == "her" and re.match(r"\s+[a-z]", core[span[1] :]))
@@ -150,11 +151,13 @@ _AT_END = re.compile(r"\s*[?.!]*$")
 _HOW_TO = re.compile(r"^\W*(?:how (?:do|can|could|would|should|to)|can i|can we|should i|is it possible to)\b", _I)
 
 
+def asks_how(context: Context) -> bool:
+    return bool(_HOW_TO.match(context.question))
+
+
 def _deed(ahead: str, context: Context) -> bool:
     """Whether "that" is something done: "How do I do that", "Does that work" after "How do I …"."""
-    return bool(
-        _HOW_TO.match(context.question) and re.search(rf"(?:\bdo|\bundo|\bafter|\bbefore|\b{AUX}|^)\s*$", ahead, _I)
-    )
+    return bool(asks_how(context) and re.search(rf"(?:\bdo|\bundo|\bafter|\bbefore|\b{AUX}|^)\s*$", ahead, _I))
 
 
 def _undone(ahead: str) -> str:

@@ -46,8 +46,8 @@ def swap(question: str, new: str) -> str | None:
         return _swap_preposition(question, match["word"], match["what"])
     if alike := swap_alike(question, new):
         return alike
-    if counted := _swap_counted(question, new):
-        return counted
+    if close := _swap_counted(question, new) or _swap_sibling(question, new):
+        return close
     old = _same_kind(question, new) or _subject(question, new)
     return question[: old.start] + new + question[old.end :] if old else None
 
@@ -63,7 +63,9 @@ def _swap_preposition(question: str, word: str, what: str) -> str | None:
         return question[: found[0].start] + what + question[found[0].end :]
     if found:
         return None
-    return swap_alike(question, what) or _with_place(question, f"{word} {what}")
+    return (
+        _swap_counted(question, what) or swap_alike(question, what) or _with_place(question, f"{word.lower()} {what}")
+    )
 
 
 def _with_place(question: str, place: str) -> str:
@@ -105,19 +107,34 @@ def _same_kind(question: str, new: str) -> Phrase | None:
     return fitting[0] if len(fitting) == 1 else None
 
 
+_LARGE = "hundred|thousand|million|billion"
 _COUNTED = re.compile(
-    r"(?:\d[\d.,]*|[一二两三四五六七八九十百千万]+) ?"
+    rf"(?:\d[\d.,]*(?: (?:{_LARGE}))?|[一二两三四五六七八九十百千万]+) ?"
     r"(?P<unit>[个台次种天年月条位核块]?[\u4e00-\u9fff]{1,3}|[A-Za-z]{2,12})"
 )
+
+
+def _swap_sibling(question: str, new: str) -> str | None:
+    """A name that begins like one of the question: "CentOS 8" for "CentOS 7"."""
+    words = new.split()
+    for kept in range(len(words) - 1, 0, -1):
+        prefix = r"\s+".join(map(re.escape, words[:kept]))
+        hits = list(re.finditer(rf"(?<![A-Za-z0-9]){prefix}\s+[A-Za-z0-9][\w.-]*", question, re.I | re.A))
+        if len(hits) == 1:
+            return question[: hits[0].start()] + new + question[hits[0].end() :]
+    return None
 
 
 def _swap_counted(question: str, new: str) -> str | None:
     """ "三个节点" for "两个节点", "5 nodes" for "3 nodes"."""
     match = _COUNTED.fullmatch(new)
+    if re.fullmatch(r"\d[\d.]*", new):
+        numbers = list(re.finditer(r"(?<![\w.-])\d[\d.]*(?![\w.-])", question))
+        return question[: numbers[0].start()] + new + question[numbers[0].end() :] if len(numbers) == 1 else None
     if match is None:
         return None
     unit = re.escape(match["unit"].removesuffix("s"))
-    hits = list(re.finditer(rf"(?:\d[\d.,]*|[一二两三四五六七八九十百千万]+) ?{unit}s?", question))
+    hits = list(re.finditer(rf"(?:\d[\d.,]*(?: (?:{_LARGE}))?|[一二两三四五六七八九十百千万]+) ?{unit}s?", question))
     return question[: hits[0].start()] + new + question[hits[0].end() :] if len(hits) == 1 else None
 
 

@@ -127,8 +127,8 @@ _PAIR_ZH = re.compile(
 )
 
 
-def pair(context: Context) -> tuple[str, str] | None:
-    """The two things that were compared, or asked about one after the other."""
+def compared(context: Context) -> tuple[str, str] | None:
+    """The two things that the last question compares."""
     zh = is_chinese(context.question)
     match = (_PAIR_ZH if zh else _PAIR_EN).search(context.question)
     if match:
@@ -137,6 +137,13 @@ def pair(context: Context) -> tuple[str, str] | None:
         names = (_named(a, zh), _named(b, zh))
         if all(names):
             return names
+    return None
+
+
+def pair(context: Context) -> tuple[str, str] | None:
+    """The two things that were compared, or asked about one after the other."""
+    if two := compared(context):
+        return two
     before = context.past[-1] if context.past else ""
     if before and context.topic and before not in context.topic and context.topic not in before:
         return before, context.topic
@@ -169,8 +176,7 @@ def items(context: Context) -> list[str]:
         cut = "、|和|与|以及|及" if zh else r", (?:and |or )?"
         listed = [_last_words(part) for part in re.split(cut, series.group(1))] if series else []
     if len(listed) < 2:
-        compared = pair(context)
-        listed = list(compared) if compared else []
+        listed = list(pair(context) or ())
     return [_short(item) for item in listed]
 
 
@@ -205,7 +211,7 @@ def statement(question: str) -> str:
     """The question without what only asks: "How do I add a node?" → "add a node"; "怎么重启集群？" → "重启集群"."""
     if is_chinese(question):
         return _ASK_ZH.sub("", question).strip(" ，。？！,.?!")
-    rest = _LEAD_EN.sub("", question, count=1).strip(" ?!.,;:")
+    rest = re.sub(r" (?:are|is) there$", "", _LEAD_EN.sub("", question, count=1).strip(" ?!.,;:"))
     return rest or question.strip(" ?!.,;:")
 
 

@@ -181,9 +181,8 @@ def test_the_language_of_a_word_or_two_is_that_of_the_turn_before() -> None:
 TURNS = st.lists(st.builds(Turn, st.sampled_from(["user", "assistant", "system"]), st.text(max_size=300)), max_size=8)
 PIECES = st.sampled_from(
     "it they that one why how what about and if the second which is better ? , . 它 那 呢 这个 为什么 怎么 重启 集群 "
-    "PolarDB max_connections 第二个 哪个 更好 如果 和 区别 吗 Redis hash keys restart How do I the cluster 人工 转 谢谢 hi 1. \n - `x` 、".split(
-        " "
-    )
+    "PolarDB max_connections 第二个 "
+    "哪个 更好 如果 和 区别 吗 Redis hash keys restart How do I the cluster 人工 转 谢谢 hi 1. \n - `x` 、".split(" ")
 )
 WORDY = st.lists(PIECES, max_size=25).map(" ".join) | st.lists(PIECES, max_size=25).map("".join)
 WORDY_TURNS = st.lists(st.builds(Turn, st.sampled_from(["user", "assistant"]), WORDY), max_size=8)

@@ -61,11 +61,25 @@ CHINESE = [
     (("什么是物理备份？", "…", "什么是逻辑备份？", "…"), "它们有什么区别", "物理备份和逻辑备份有什么区别？"),
     (("有哪些备份方式？", "有全量备份、增量备份和日志备份。"), "第二个怎么用？", "增量备份怎么用？"),
     (("全量备份和增量备份哪个快？", "增量"), "前者怎么恢复？", "全量备份怎么恢复？"),
+    (("行存和列存有什么区别", "…"), "它们分别适合什么场景", "行存和列存分别适合什么场景"),
+    (("怎么迁移数据？", "1. 用 pg_dump 导出\n2. 用 DTS 迁移"), "第 2 个需要停机吗", "用 DTS 迁移需要停机吗"),
+    # numbers, siblings, values
+    (("支持 CentOS 7 吗？", "支持"), "8 呢", "支持 CentOS 8 吗？"),
+    (("PolarDB for MySQL 怎么备份", "…"), "那 PolarDB for PostgreSQL 呢", "PolarDB for PostgreSQL 怎么备份"),
+    (("polar_wait_timeout 默认是多少", "60"), "单位是什么", "polar_wait_timeout 单位是什么？"),
+    (("启动时报错 FATAL: could not start", "…"), "如何解决？", "启动时报错 FATAL: could not start 如何解决？"),
     # what was meant
     (("主库怎么重启？", "…"), "我是说备库", "备库怎么重启？"),
     (("怎么重启？", "请问是主库还是备库？"), "主库", "主库，怎么重启？"),
 ]
 ENGLISH = [
+    (
+        ("How much memory do 1 million keys need?", "85 MB"),
+        "For 10 million keys?",
+        "How much memory do 10 million keys need?",
+    ),
+    (("How do I create a stream?", "XADD"), "And deleting?", "Deleting a stream?"),
+    (("What does timeout control?", "…"), "And the default?", "The default (timeout control)?"),
     (("What is the proxy node?", "A router."), "thanks, but how do I restart it?", "how do I restart proxy node?"),
     (
         ("Which parameter limits clients?", "`maxclients`."),
