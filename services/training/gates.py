@@ -1,0 +1,96 @@
+"""Whether a model has earned it: gates that look both ways, on the frozen test set, each with the figures it judged by.
+
+A mean is not enough: differences are paired by row and bootstrapped by cluster. "Do not promote" is a result.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from services.training.metrics import Interval, bootstrap
+
+FEWEST = 20
+"""Clusters on either side of refusing; with fewer an interval says nothing, and the gate stays shut."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One test row answered by one model. answerable: the documents hold the answer. refused: it said so. score: 0..1,
+    token F1 against the reference. right: judged right by facts and score. guarded: a curated question, or one that a
+    person corrected before: it must never be wrong again."""
+
+    row: str
+    cluster: str
+    answerable: bool
+    refused: bool
+    score: float
+    right: bool
+    guarded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    name: str
+    held: bool
+    said: str
+    difference: Interval | None = None
+
+
+def gates(candidate: Sequence[Judged], live: Sequence[Judged]) -> list[Gate]:
+    """Both on the same rows, in any order. Raises ValueError when they are not the same rows."""
+    pairs = _paired(candidate, live)
+    return [
+        _not_worse("answers", pairs, lambda one: one.score, lambda one: one.answerable, higher_is_better=True),
+        _not_worse("missed refusals", pairs, lambda one: float(not one.refused), lambda one: not one.answerable),
+        _not_worse("over-refusals", pairs, lambda one: float(one.refused), lambda one: one.answerable),
+        _no_relapse(pairs),
+    ]
+
+
+def _paired(candidate: Sequence[Judged], live: Sequence[Judged]) -> list[tuple[Judged, Judged]]:
+    before = {one.row: one for one in live}
+    if len(before) != len(live) or {one.row for one in candidate} != before.keys() or len(candidate) != len(live):
+        raise ValueError("the two models were not judged on the same rows")
+    return [(one, before[one.row]) for one in candidate]
+
+
+def _not_worse(
+    name: str,
+    pairs: Sequence[tuple[Judged, Judged]],
+    value: Callable[[Judged], float],
+    counts: Callable[[Judged], bool],
+    higher_is_better: bool = False,
+) -> Gate:
+    """Shut when the interval of the difference lies on the wrong side of nothing, or there are too few to tell."""
+    sign = 1.0 if higher_is_better else -1.0
+    gains: Mapping[str, list[float]] = _by_cluster(pairs, lambda new, old: sign * (value(new) - value(old)), counts)
+    if len(gains) < FEWEST:
+        return Gate(name, False, f"only {len(gains)} clusters to judge by; at least {FEWEST} are needed")
+    found = bootstrap(gains)
+    held = found.high >= 0 and not math.isnan(found.mean)
+    word = "not worse" if held else "worse"
+    return Gate(name, held, f"{word}: {found.mean:+.3f}, interval {found.low:+.3f} to {found.high:+.3f}", found)
+
+
+def _by_cluster(
+    pairs: Sequence[tuple[Judged, Judged]],
+    gain: Callable[[Judged, Judged], float],
+    counts: Callable[[Judged], bool],
+) -> dict[str, list[float]]:
+    out: dict[str, list[float]] = defaultdict(list)
+    for new, old in pairs:
+        if counts(new):
+            out[new.cluster].append(gain(new, old))
+    return out
+
+
+def _no_relapse(pairs: Sequence[tuple[Judged, Judged]]) -> Gate:
+    """Not one of the guarded rows that the live model has right may be wrong: no interval excuses that."""
+    lost = [new.row for new, old in pairs if new.guarded and old.right and not new.right]
+    said = (
+        f"{len(lost)} approved or corrected questions would be wrong again: {', '.join(lost[:5])}" if lost else "none"
+    )
+    return Gate("no relapse", not lost, said)
