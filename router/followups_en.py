@@ -211,7 +211,7 @@ def _loose(core: str, context: Context) -> Made | None:
         return appended(core, context)
     definite = _definite(core)
     leaning = definite | (own if len(own) <= 4 and (led or _MORE.search(core)) else frozenset())
-    if definite & pronouns_en.CLASSES or (leaning and leaning & (context.asked | context.told)):
+    if (len(own) <= 2 and definite & CLASSES) or (leaning and leaning & (context.asked | context.told)):
         return appended(core, context)
     words = _WORDS.findall(core)
     said = [word for word in words if word.lower() not in STOP and word.lower() not in GENERIC and _own(word)]
@@ -225,6 +225,9 @@ def _ends_in_verb(core: str, word: str) -> bool:
     return bool(re.search(rf"\b(?:i|we|you|to)\s+{re.escape(word)}(?: (?:then|instead|now|again))?[\s?.!]*$", core, _I))
 
 
+_TYING = frozenset("of for that between which who to in on called named used".split())
+
+
 def _definite(core: str) -> set[str]:
     """Stems of "the song"; not of "the song of the year"."""
     found = set()
@@ -232,7 +235,7 @@ def _definite(core: str) -> set[str]:
         words = match.group(1).split()
         nouns = [word for word in words if is_content(word)]
         follows = core[match.end() :].split(maxsplit=1)[:1]
-        tied = {word.lower() for word in (*words, *follows)} & {"of", "for", "that", "between", "which", "who"}
+        tied = {word.lower() for word in (*words, *follows)} & _TYING
         if nouns and not tied:
             found.add(stem(nouns[0]))
     return found

@@ -162,9 +162,7 @@ def _deed(ahead: str, context: Context) -> bool:
 
 def _undone(ahead: str) -> str:
     """ "How do I do" without the second do."""
-    return (
-        re.sub(r"(?<=\s)do\s+$", "", ahead, flags=_I) if re.search(r"\b(?:i|we|you|to)\s+do\s+$", ahead, _I) else ahead
-    )
+    return re.sub(r"(\b(?:i|we|you|to)\s+)do\s+$", r"\1", ahead, flags=_I)
 
 
 def _pointed_noun(core: str, match: re.Match[str], noun: re.Match[str], context: Context) -> Made | None:
