@@ -24,8 +24,9 @@ from router.curated_text import normal_form, tokens
 from router.guards import Facts, Guards, contradictions, doubts, facts_of_key
 
 LINE = 0.9
-"""Least share of words, 0..1, weighed by how rare they are among the open items: the lowest one that keeps a pair
-precision of 0.995 in `tests.bench.clusters --lines`."""
+"""Least share of words, 0..1, weighed by how rare they are among the open items. At 0.9, 97 of 100 pairs that share an
+item stay inside one intent of BANKING77, where people wrote each question in their own words (0.8: 94, 0.7: 88); the
+others are mostly labels that overlap. Measured by `tests.bench.clusters --lines`."""
 
 _WALKED = 2_500  # postings that a question walks through; then rarer words have said enough
 _COMPARED = 30  # wordings that are compared in full

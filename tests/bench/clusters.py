@@ -3,8 +3,9 @@
     python -m tests.bench.clusters [--traces 10000] [--seed 2026] [--lines]
 
 Prints one JSON object: precision and recall over pairs of traces, as a whole, by origin, and for a queue of the FAQ and
-its paraphrases and near misses alone; pairs of different wordings, which normalisation does not bring together; and
-CPU milliseconds for placing one question among 10,000 open items. With --lines, the pairs for other lines too.
+its paraphrases and near misses alone; pairs of different wordings, which normalisation does not bring together; all of
+BANKING77, by intent; and CPU milliseconds for placing one question among 10,000 open items. With --lines, the pairs for
+other lines too.
 """
 
 from __future__ import annotations
@@ -52,7 +53,10 @@ def whole(traces: Sequence[seeded.Trace]) -> dict[str, Any]:
 
 
 def by_line(traces: Sequence[seeded.Trace]) -> dict[str, Any]:
-    return {str(line): {**figures(seeded.pairs(traces, placed(traces, line))), **wordings(line, 1)} for line in LINES}
+    return {
+        str(line): {**figures(seeded.pairs(traces, placed(traces, line))), **wordings(line, 1), **intents(line)}
+        for line in LINES
+    }
 
 
 def wordings(line: float, seed: int) -> dict[str, int]:
@@ -78,6 +82,19 @@ def _by_group(asked: Sequence[tuple[str, int, str]]) -> dict[str, list[int]]:
     for name, at, _ in asked:
         found.setdefault(name, []).append(at)
     return found
+
+
+def intents(line: float) -> dict[str, int]:
+    """All questions of BANKING77, each once: pairs in one item that have one intent, and that have two. An intent is
+    wider than a question, so only the second figure says something about joins: the most that can be wrong."""
+    asked = [row for row in seeded.rows("banking77_train_en") if row["intent"]]
+    random.Random(0).shuffle(asked)
+    item_of = assign(Clusters(packaged_guards(), line), [(row["id"], row["question"]) for row in asked])
+    items: dict[str, list[str]] = {}
+    for row in asked:
+        items.setdefault(item_of[row["id"]], []).append(row["intent"])
+    same = [one == other for names in items.values() for one, other in combinations(names, 2)]
+    return {"intents_same": sum(same), "intents_other": len(same) - sum(same)}
 
 
 def speed() -> dict[str, float]:
@@ -114,6 +131,7 @@ def main() -> None:
         "queue": whole(traces),
         "faq_only": whole(faq),
         "wordings_once": wordings(LINE, options.seed),
+        "banking77": intents(LINE),
         "one_question": speed(),
         **({"by_line": by_line(traces)} if options.lines else {}),
     }
