@@ -121,9 +121,14 @@ _ASKING_WORDS = frozenset(
 )
 
 
+def question_words(text: str) -> str:
+    """The question in simplified script, case kept, with a space for each Chinese word that only asks."""
+    return _ASKING_CJK.sub(" ", fold_script(text))
+
+
 def analyse_question(text: str) -> list[str]:
     """Tokens of a question without the words that only ask; all its tokens if nothing else is left."""
-    folded = _ASKING_CJK.sub(" ", fold_script(text))
+    folded = question_words(text)
     words = [part for part in _SPACES.split(folded) if part.strip(_EDGES).lower() not in _ASKING_WORDS]
     return analyse(" ".join(words)) or analyse(text)
 

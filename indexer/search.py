@@ -22,6 +22,7 @@ from indexer import fusion, lexical
 from indexer.analysis import analyse_question, question_language, term_id
 from indexer.content import Content
 from indexer.corpus_embedder import CorpusEmbedder
+from indexer.rerank import Asked, Reranker, packaged
 from indexer.runs import best_of_runs, ranges
 from indexer.version import Arrays, Manifest, read_manifest
 from router.errors import IndexUnavailable, Overloaded
@@ -82,6 +83,7 @@ class Searcher:
         self._has_dense = np.asarray(arrays.has_dense)
         uses_corpus = "corpus" in self.manifest.dimensions
         self._corpus = CorpusEmbedder.load(folder / "corpus") if uses_corpus else None
+        self.reranker = Reranker(arrays, self._content.passages, packaged())
 
     @property
     def content(self) -> Content:
@@ -161,7 +163,8 @@ class Searcher:
             channels["dense"] = fusion.dense(scores["dense"], dense_unit)
             scores["dense_unit"] = dense_unit
         scores["unit"] = unit
-        fused = fusion.fuse({name: fusion.scale(values) for name, values in channels.items()}, one.weights)
+        scaled = {name: fusion.scale(values) for name, values in channels.items()}
+        fused = self._reranked(one, rows, scaled, fusion.fuse(scaled, one.weights))
         order = np.argsort(-fused, kind="stable")[: one.request.limit]
         return [
             (
@@ -172,6 +175,10 @@ class Searcher:
             )
             for at in order
         ]
+
+    def _reranked(self, one: _Prepared, rows: Rows, scaled: Mapping[str, Floats], fused: Floats) -> Floats:
+        asked = Asked(one.request.question, one.tokens, one.ids, one.idf, one.language)
+        return self.reranker.rank(asked, rows, scaled, fused)
 
     def _rows(self, found: Found) -> Rows:
         """The candidates of all channels, each once, in row order: equal scores then always come out the same way."""

@@ -100,12 +100,13 @@ def summary(found: Sequence[int]) -> dict[str, float]:
 
 def ranks_by_bm25(searcher: Searcher, wanted: Sequence[tuple[str, set[str]]]) -> list[int]:
     """The same, with every channel but BM25 silent."""
-    manifest = searcher.manifest
+    manifest, models = searcher.manifest, searcher.reranker.models
     searcher.manifest = replace(manifest, weights={language: {"bm25": 1.0} for language in manifest.weights})
+    searcher.reranker.models = {}
     try:
         return ranks(searcher, wanted)
     finally:
-        searcher.manifest = manifest
+        searcher.manifest, searcher.reranker.models = manifest, models
 
 
 def run(name: str, seconds: float) -> dict[str, Any]:

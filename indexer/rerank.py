@@ -1,0 +1,252 @@
+"""A closer look at the best candidates: which words of the question each has, in the passage and in its best unit.
+
+BM25 adds up the weights of the words that are there. What is missing matters differently: a name or a number hardly
+ever, a verb or a pair of characters that only happens to stand across two words easily. So the shares of the question
+that a passage has are counted by the kind of word, and a linear model per language adds them to the fused score. Its
+coefficients are in `rerank.json`, fitted on the question files named there by `python -m tests.bench.rerank fit`.
+
+Only the order of the first candidates changes: their scores stay between the best and the worst that fusion gave them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import rjieba
+
+from indexer.analysis import analyse, question_words, term_id
+from indexer.runs import best_of_runs, ranges
+from indexer.version import Arrays
+from router.types import Passage
+
+MOST = 20  # candidates looked at: the right page is among them for 0.999 of the DRCD questions, 0.992 of SQuAD's
+_KEPT = 100_000  # passages whose headings are remembered: some 100 bytes each
+_RARE = 3  # rarest terms
+_SHARP = 2.5  # exponent of idf in "sharp"
+
+Floats = npt.NDArray[np.float32]
+Ids = npt.NDArray[np.uint32]
+Rows = npt.NDArray[np.int64]
+
+_HAN = re.compile(r"[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff]")
+_NAMES = frozenset({"nr", "ns", "nt", "nz", "nrt", "nrfg", "nrf"})
+
+GROUPS = (
+    *("all", "sharp", "rare", "characters", "pairs", "latin", "numbers", "words"),
+    *("names", "nouns", "verbs", "short", "amounts", "others", "across"),
+)
+"""Kinds of terms, each a way to weigh them; a feature is the share of a group's weight that is there.
+
+all: by idf. sharp: by idf to the power of 2.5. rare: the three rarest. characters, pairs: single Han characters, and
+pairs of them. latin: everything else; numbers: those with a digit. words: by word instead of by term. names … others:
+terms inside words of these kinds, as shares of all words. short: content words of one character. across: pairs that
+belong to no word."""
+FEATURES = (
+    *("fused", "bm25", "unit"),
+    *(f"{level}_{group}" for level in ("passage", "unit") for group in GROUPS),
+    *(f"{span}_{group}" for span in ("two", "under") for group in ("all", "words")),
+)
+"""fused, bm25, unit: the scores, scaled. passage: in the passage or its headings. unit: in its best unit alone. two:
+in two neighbouring units. under: in one unit or the headings."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """ids: distinct term ids of `tokens`, sorted; idf: one per id."""
+
+    text: str
+    tokens: Sequence[str]
+    ids: Ids
+    idf: Floats
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """coefficients: feature → what one whole unit of it is worth; features that are not named have no say.
+    data: file → questions that it was fitted on."""
+
+    coefficients: Mapping[str, float]
+    data: Mapping[str, int]
+
+    def score(self, features: Floats) -> Floats:
+        """features: [n, FEATURES]. Comparable within one question only."""
+        weights = np.array([self.coefficients.get(name, 0.0) for name in FEATURES], np.float32)
+        return np.asarray(features @ weights, np.float32)
+
+
+@cache
+def packaged() -> Mapping[str, Model]:
+    """Language → model."""
+    raw = json.loads((Path(__file__).parent / "rerank.json").read_text("utf-8"))
+    return {language: Model(**model) for language, model in raw.items()}
+
+
+def between(scores: Floats, fused: Floats) -> Floats:
+    """The scores, stretched to end where the fused ones end: what stands behind in the list stays behind."""
+    low, high = float(fused.min()), float(fused.max())
+    spread = max(float(np.ptp(scores)), 1e-9)
+    return np.asarray(low + (high - low) * (scores - scores.min()) / spread, np.float32)
+
+
+class Reranker:
+    """For one index version. passages: reads passages by row. Not thread-safe."""
+
+    def __init__(
+        self, arrays: Arrays, passages: Callable[[Sequence[int]], Sequence[Passage]], models: Mapping[str, Model]
+    ) -> None:
+        self._unit_offsets = np.asarray(arrays.unit_offsets)
+        self._term_offsets = np.asarray(arrays.unit_term_offsets)
+        self._terms = arrays.unit_terms
+        self._passages = passages
+        self.models = models
+        self._headings: dict[int, Ids] = {}
+
+    def rank(self, asked: Asked, rows: Rows, scaled: Mapping[str, Floats], fused: Floats) -> Floats:
+        """Fused scores in the new order. rows, scaled (channel → scores, 0..1), fused: one per candidate, any order."""
+        model = self.models.get(asked.language)
+        if model is None or len(rows) < 2 or not len(asked.ids):
+            return fused
+        first = np.argsort(-fused, kind="stable")[:MOST]
+        own = {name: values[first] for name, values in scaled.items()}
+        out = fused.copy()
+        out[first] = between(model.score(self.features(asked, rows[first], own, fused[first])), fused[first])
+        return out
+
+    def features(self, asked: Asked, rows: Rows, scaled: Mapping[str, Floats], fused: Floats) -> Floats:
+        """[rows, FEATURES], each 0..1."""
+        begin, end = self._unit_offsets[rows], self._unit_offsets[rows + 1]
+        starts = np.concatenate(([0], np.cumsum(end - begin)))
+        units = self._presence(asked.ids, ranges(begin, end))
+        headings = self._heading_presence(asked.ids, rows)
+        weights = _group_weights(asked)
+        owner = np.repeat(np.arange(len(rows)), end - begin)
+        passage = _joined(headings, units, starts)
+        both = np.stack([weights[0], weights[GROUPS.index("words")]], axis=1)
+        pairs = np.maximum(units[:-1], units[1:]) * (owner[:-1] == owner[1:])[:, None]
+        two = np.concatenate((np.maximum(units[:-1] @ both, pairs @ both), units[-1:] @ both))
+        under = np.maximum(units, headings[owner]) @ both
+        unit = _best(units, units @ weights[0], starts) @ weights.T
+        spans = [best_of_runs(values[:, at], starts) for values in (two, under) for at in (0, 1)]
+        scores = [fused, scaled["bm25"], scaled["unit"]]
+        return np.asarray(np.column_stack([*scores, passage @ weights.T, unit, *spans]), np.float32)
+
+    def _presence(self, ids: Ids, units: Rows) -> Floats:
+        """[units, ids]: 1 where the unit has the term."""
+        begin, end = self._term_offsets[units], self._term_offsets[units + 1]
+        return _presence(ids, self._terms[ranges(begin, end)], end - begin)
+
+    def _heading_presence(self, ids: Ids, rows: Rows) -> Floats:
+        known = self._headings
+        missing = [row for row in rows.tolist() if row not in known]
+        if len(known) + len(missing) > _KEPT:
+            known.clear()
+            missing = rows.tolist()
+        for row, passage in zip(missing, self._passages(missing) if missing else (), strict=True):
+            known[row] = np.fromiter(set(map(term_id, analyse("\n".join(passage.heading)))), np.uint32)
+        headings = [known[row] for row in rows.tolist()]
+        return _presence(ids, np.concatenate(headings), np.array([len(one) for one in headings], np.int64))
+
+
+def _presence(ids: Ids, terms: Ids, lengths: Rows) -> Floats:
+    """[texts, ids]. terms: of one text after the other; lengths: how many each has."""
+    out = np.zeros((len(lengths), len(ids)), np.float32)
+    at = np.minimum(np.searchsorted(ids, terms), len(ids) - 1)
+    there = np.flatnonzero(ids[at] == terms)
+    out[np.repeat(np.arange(len(lengths)), lengths)[there], at[there]] = 1.0
+    return out
+
+
+def _joined(headings: Floats, units: Floats, starts: Rows) -> Floats:
+    """[passages, ids]: 1 where the passage's headings or any of its units have the term."""
+    out = headings.copy()
+    filled = np.flatnonzero(np.diff(starts))
+    if len(filled):
+        out[filled] = np.maximum(out[filled], np.maximum.reduceat(units, starts[filled], axis=0))
+    return out
+
+
+def _best(units: Floats, worth: Floats, starts: Rows) -> Floats:
+    """[passages, ids]: of each passage's unit that is worth most; zeros where there is none."""
+    runs = zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True)
+    best = [a + int(worth[a:b].argmax()) if b > a else len(units) for a, b in runs]
+    return np.asarray(np.concatenate((units, np.zeros((1, units.shape[1]), np.float32)))[best], np.float32)
+
+
+def _group_weights(asked: Asked) -> Floats:
+    """[GROUPS, ids]: what each term counts in each group."""
+    place = {number: at for at, number in enumerate(asked.ids.tolist())}
+    tokens = {token: place[term_id(token)] for token in dict.fromkeys(asked.tokens)}
+    out: dict[str, Any] = {name: np.zeros(len(asked.ids), np.float32) for name in GROUPS}
+    idf = asked.idf
+    out["all"][:] = idf
+    out["sharp"][:] = idf**_SHARP
+    for token, at in tokens.items():
+        out[_script(token)][at] = idf[at]
+        if any(sign.isdigit() for sign in token):
+            out["numbers"][at] = idf[at]
+    telling = [at for token, at in tokens.items() if _script(token) != "characters"] or list(tokens.values())
+    out["rare"][sorted(telling, key=lambda at: -float(idf[at]))[:_RARE]] = 1.0
+    inside = _fill_words(_words(asked, tokens), idf, out)
+    outside = np.setdiff1d(np.arange(len(idf)), inside)
+    out["across"][outside] = idf[outside]
+    totals = {name: float(values.sum()) for name, values in out.items()}
+    totals |= dict.fromkeys(_KINDS, float(idf[inside].sum())) | {"across": totals["all"]}
+    return np.stack([out[name] / max(totals[name], 1e-6) for name in GROUPS])
+
+
+_KINDS = ("names", "nouns", "verbs", "short", "amounts", "others")
+
+
+def _fill_words(words: Sequence[tuple[str, list[int]]], idf: Floats, out: Mapping[str, Any]) -> list[int]:
+    """Sets the groups that go by words; returns the terms that belong to one. A term belongs to its first word."""
+    inside: dict[int, None] = {}
+    for kind, places in words:
+        worth = float(idf[places].mean()) * (1 + 0.5 * (len(places) - 1))
+        for at in places:
+            out["words"][at] += worth / len(places)
+            if at not in inside:
+                out[kind][at] = idf[at]
+                inside[at] = None
+    return list(inside)
+
+
+def _script(token: str) -> str:
+    if not _HAN.match(token):
+        return "latin"
+    return "characters" if len(token) == 1 else "pairs"
+
+
+def _words(asked: Asked, tokens: Mapping[str, int]) -> list[tuple[str, list[int]]]:
+    """Kind of word and places of its terms: Han words as the segmenter cuts them, everything else token by token."""
+    latin = [token for token in tokens if not _HAN.match(token)]
+    words = [("amounts" if any(sign.isdigit() for sign in token) else "names", [tokens[token]]) for token in latin]
+    if len(latin) == len(tokens):
+        return words
+    for word, tag in rjieba.tag(question_words(asked.text).lower()):
+        terms = [word] if len(word) == 1 else [word[at : at + 2] for at in range(len(word) - 1)]
+        places = [tokens[term] for term in terms if term in tokens and _HAN.match(term)]
+        if places:
+            words.append((_kind(word, tag), places))
+    return words
+
+
+def _kind(word: str, tag: str) -> str:
+    """tag: part of speech in the segmenter's letters."""
+    if tag.startswith("m") or tag == "t":
+        return "amounts"
+    if tag in _NAMES:
+        return "names"
+    if tag[0] in "nijlbs" or tag == "vn":
+        return "nouns" if len(word) > 1 else "short"
+    if tag[0] in "va":
+        return "verbs" if len(word) > 1 else "short"
+    return "others"
