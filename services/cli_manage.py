@@ -89,7 +89,7 @@ def list_releases(limit: Annotated[int, typer.Option(min=1, max=500)] = 20, json
     found = with_store(look)
     if json:
         return cli_output.print_json(found)
-    shown = ("id", "created", "index_version", "model", "calibration", "note")
+    shown = ("id", "created", "index_version", "curated_revision", "model", "calibration", "note")
     rows = [(cli_output.state("ok") if row["active"] else "", *(row[name] for name in shown)) for row in found]
     return cli_output.table("", ("active", *shown), rows)
 

@@ -7,6 +7,7 @@ looks, which is every `LOOK_EVERY_S`. Nothing is read while a question is answer
 from __future__ import annotations
 
 import asyncio
+import logging
 
 from router.curated import Entries
 from router.errors import AnswerloopError
@@ -15,6 +16,8 @@ from services.curated.matcher import Embed, Matcher
 from services.curated.self_test import SelfTest, self_test
 from services.curated.vocabulary import packaged_guards
 from services.store.curated_store import CuratedStore
+
+log = logging.getLogger("answerloop.curated")
 
 LOOK_EVERY_S = 0.1  # with reading and taking in a few entries, an edit elsewhere is served within 250 ms
 
@@ -25,7 +28,7 @@ class LiveCurated:
     def __init__(self, store: CuratedStore, embed: Embed | None = None) -> None:
         self._store = store
         self._entries = Entries.build((), packaged_guards(), "0")
-        self._matcher = Matcher(lambda: self._entries, embed)
+        self.matcher = Matcher(lambda: self._entries, embed)
         self._refreshing = asyncio.Lock()
         self._testing = asyncio.Lock()
         self._tested: tuple[Entries, SelfTest] | None = None
@@ -47,7 +50,7 @@ class LiveCurated:
 
     async def match(self, question: str) -> CuratedMatch:
         """From what was read last; never waits for the store."""
-        return await self._matcher.match(question)
+        return await self.matcher.match(question)
 
     async def refresh(self) -> None:
         """Serves the newest revision when it returns. A store that cannot be read is a `problem`, not an error: what
@@ -58,7 +61,10 @@ class LiveCurated:
                     await self._follow()
                 self.problem = ""
             except AnswerloopError as error:
-                self.problem = f"those of revision {self._revision} are used, the newest cannot be read: {error}"
+                problem = f"those of revision {self._revision} are used, the newest cannot be read: {error}"
+                if not self.problem:  # said once, not ten times a second
+                    log.warning("curated answers: %s", problem)
+                self.problem = problem
 
     async def self_test(self) -> SelfTest:
         """The whole store, about a millisecond for each wording; one test at a time, on a thread. While nothing is

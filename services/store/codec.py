@@ -49,15 +49,21 @@ def decode_trace(text: str) -> Trace:
 
 
 def decode_entry(text: str) -> CuratedEntry:
-    """What `dumps` made of an entry; fields that have a default may be missing."""
-    raw = loads(text)
+    """What `dumps` made of an entry. Fields that have a default may be missing, and a newer program, which runs beside
+    this one during an upgrade, may have written others."""
+    raw = _known(loads(text), CuratedEntry)
     raw["variants"], raw["negatives"] = tuple(raw.get("variants", ())), tuple(raw.get("negatives", ()))
     raw["citations"], raw["status"] = _citations(raw.get("citations", [])), EntryStatus(raw.get("status", "live"))
     return CuratedEntry(**raw)
 
 
 def _citations(raw: list[dict[str, Any]]) -> tuple[Citation, ...]:
-    return tuple(Citation(**{**citation, "aliases": tuple(citation.get("aliases", ()))}) for citation in raw)
+    found = (_known(citation, Citation) for citation in raw)
+    return tuple(Citation(**{**citation, "aliases": tuple(citation.get("aliases", ()))}) for citation in found)
+
+
+def _known(raw: Mapping[str, Any], record: type[Citation] | type[CuratedEntry]) -> dict[str, Any]:
+    return {name: value for name, value in raw.items() if name in record.__slots__}
 
 
 def _numbers(raw: Mapping[str, float | None]) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -10,6 +11,7 @@ import pytest
 
 from router.errors import Conflict, InvalidInput, NotFound
 from router.types import Citation, CuratedEntry, EntryStatus
+from services.store.codec import decode_entry, dumps
 from services.store.curated import Wanted
 from services.store.records import CuratedVersion
 from services.store.sql import SqlStore
@@ -156,6 +158,13 @@ def test_any_revision_can_be_read_and_gone_back_to(store: SqlStore) -> None:
                 await curated.entries_at(revision)
 
     asyncio.run(scenario())
+
+
+def test_what_a_newer_program_wrote_is_read_as_far_as_it_is_known() -> None:
+    raw = json.loads(dumps(RESTART))
+    raw["owner"] = raw["citations"][0]["page"] = "anna"
+    assert decode_entry(json.dumps(raw)) == RESTART
+    assert decode_entry('{"id": "x", "question": "q", "answer": "a"}') == CuratedEntry("x", "q", "a")
 
 
 def test_the_difference_between_revisions(store: SqlStore) -> None:
