@@ -7,7 +7,6 @@ candidate, the best unit of the best ones; fused by the weights that were measur
 from __future__ import annotations
 
 import asyncio
-import itertools
 import queue
 import threading
 import time
@@ -33,6 +32,7 @@ _PER_CHANNEL = 60  # candidates asked of the engine, per channel
 _RESCORED = 40  # of the candidates, by whole-passage scores, whose units are looked at
 _BATCH = 32  # most questions in one micro-batch
 _WAITING = 2_000  # most questions in the queue
+_PLACE = frozenset({"source", "document"})  # filters that speak of a passage's place
 
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
@@ -157,7 +157,7 @@ class Searcher:
         first = fusion.fuse({name: fusion.scale(values) for name, values in scores.items()}, _passage_weights(one))
         keep = np.argsort(-first, kind="stable")[: max(_RESCORED, one.request.limit)]
         rows, scores = rows[keep], {name: values[keep] for name, values in scores.items()}
-        unit, dense_unit, best = self._unit_scores(one, rows)
+        unit, dense_unit, best_unit = self._unit_scores(one, rows)
         channels = {name: values for name, values in scores.items() if name != "dense"} | {"unit": unit}
         if dense_unit is not None:
             channels["dense"] = fusion.dense(scores["dense"], dense_unit)
@@ -171,7 +171,7 @@ class Searcher:
                 int(rows[at]),
                 {name: round(float(values[at]), 5) for name, values in scores.items()},
                 float(fused[at]),
-                int(best[at]) if best[at] >= 0 else None,
+                best_unit(int(at)),
             )
             for at in order
         ]
@@ -205,8 +205,9 @@ class Searcher:
         own = self._arrays.keys[rows].tolist()
         return np.array([known.get(key, missing) for key in own], np.float32)
 
-    def _unit_scores(self, one: _Prepared, rows: Rows) -> tuple[Floats, Floats | None, npt.NDArray[np.int64]]:
-        """Of each passage: BM25 of its best unit, cosine of its best unit, and the number of its best unit."""
+    def _unit_scores(self, one: _Prepared, rows: Rows) -> tuple[Floats, Floats | None, Callable[[int], int | None]]:
+        """Of each passage: BM25 of its best unit, cosine of its best unit, and what says the number of its best unit,
+        which few of them are asked for."""
         begin, end = self._unit_offsets[rows], self._unit_offsets[rows + 1]
         units = ranges(begin, end)
         starts = np.concatenate(([0], np.cumsum(end - begin)))
@@ -217,8 +218,12 @@ class Searcher:
             cosines = np.asarray(self._arrays.dense_units[units], np.float32) @ one.dense
             dense_unit = best_of_runs(cosines, starts)
             both = both + cosines
-        best = np.array([int(both[a:b].argmax()) if b > a else -1 for a, b in itertools.pairwise(starts)], np.int64)
-        return unit, dense_unit, best
+
+        def best_unit(at: int) -> int | None:
+            own = both[starts[at] : starts[at + 1]]
+            return int(own.argmax()) if len(own) else None
+
+        return unit, dense_unit, best_unit
 
     def _unit_lexical(self, one: _Prepared, units: Rows) -> Floats:
         begin, end = self._unit_term_offsets[units], self._unit_term_offsets[units + 1]
@@ -253,6 +258,8 @@ class Searcher:
 
 def _where_asked(passage: Passage, filters: Mapping[str, str]) -> Passage | None:
     """The passage at the first of its places that the filters allow; None when no single place has all they ask."""
+    if _PLACE.isdisjoint(filters):
+        return passage
     own = Location(passage.document, passage.start, passage.end)
     places = [own, *passage.also_at]
     for at, place in enumerate(places):
