@@ -1,0 +1,228 @@
+"""Documents, curated entries and verdicts to examples: READ FIRST of the dataset.
+
+Everything is decided by content and hashes, so the same inputs give the same rows in the same order, bytes included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+
+from router import wording
+from router.types import CuratedEntry, EntryStatus, Passage
+from services.training import negatives, questions
+from services.training.cleaning import Cleaned, clean
+from services.training.guarding import differences
+from services.training.neighbours import Neighbours
+from services.training.records import Context, Example, Made, Rejected, Split
+from services.training.splits import Assigned, assign
+from services.training.variants import variants
+
+SHOWN = 4  # passages a row shows, evidence and distractors
+MISSES = 0.25
+"""Share of questions that also get a row with their passage withheld: refusing must stay the rarer thing. The gates of
+promotion look at both sides."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A reviewer's verdict as the dataset needs it. answer: "" where the question is out of scope. evidence: ids of the
+    passages that hold the answer. wrong: what had been answered before."""
+
+    cluster: str
+    question: str
+    answer: str
+    language: str
+    verdict: str
+    reviewer: str
+    evidence: tuple[str, ...] = ()
+    wrong: tuple[str, ...] = ()
+    variants: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """revision: of the documents. ledger: of the dataset before, see `splits.assign`."""
+
+    passages: Sequence[Passage]
+    revision: str
+    curated: Sequence[CuratedEntry] = ()
+    decisions: Sequence[Decision] = ()
+    ledger: Mapping[str, Split] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """rejected: rows that are not in it. refused: variants that would have asked something else."""
+
+    assigned: Assigned
+    cleaned: Cleaned
+    rejected: tuple[Rejected, ...]
+    refused: tuple[Rejected, ...]
+
+
+def build(inputs: Inputs) -> Built:
+    maker = _Maker(inputs)
+    asked = [*maker.curated(), *maker.decided(), *maker.rules()]
+    varied = [*asked, *maker.variants(asked)]
+    cleaned = clean(varied, differences)
+    rows = [maker.beside(one) for one in cleaned.rows]
+    rows = [replace(one, rejected=one.rejected or negatives.rejected_alternatives(one, rows)) for one in rows]
+    rows += maker.negatives(rows)
+    quarantined = _quarantined(rows, inputs.ledger)
+    assigned = assign([one for one in rows if one.cluster not in quarantined], inputs.ledger)
+    return Built(assigned, cleaned, (*assigned.rejected, *maker.rejected, *quarantined.values()), tuple(maker.refused))
+
+
+def _quarantined(rows: Sequence[Example], ledger: Mapping[str, Split]) -> dict[str, Rejected]:
+    """New verdicts that rest on sections of the current test set: they may not touch it, nor be trained on."""
+    return {
+        one.cluster: Rejected(one.question, one.cluster, "a new verdict about a section of the test set")
+        for one in rows
+        if one.made is Made.VERDICT
+        and f"cluster {one.cluster}" not in ledger
+        and any(ledger.get(f"section {part.section}") is Split.TEST for part in one.evidence)
+    }
+
+
+class _Maker:
+    def __init__(self, inputs: Inputs) -> None:
+        self._inputs = inputs
+        self._passages = {one.id: one for one in inputs.passages}
+        self._near = Neighbours(inputs.passages)
+        self.rejected: list[Rejected] = []
+        self.refused: list[Rejected] = []
+
+    def curated(self) -> Iterator[Example]:
+        for entry in self._inputs.curated:
+            if entry.status is EntryStatus.LIVE:
+                ids = tuple(dict.fromkeys(citation.passage_id for citation in entry.citations))
+                yield from self._reviewed(entry.question, entry, ids)
+
+    def _reviewed(self, question: str, entry: CuratedEntry, ids: Sequence[str]) -> Iterator[Example]:
+        cluster = f"curated-{entry.id}"
+        language = wording.language_of(question)
+        evidence = self._evidence(ids, entry.answer)
+        if evidence is None:
+            self.rejected.append(
+                Rejected(question, cluster, "a passage that it cites is not in the documents any more")
+            )
+            return
+        for asked in (question, *entry.variants):
+            made = _example(asked, entry.answer, language, cluster, Made.CURATED, evidence, self._inputs.revision)
+            yield replace(made, reviewed=True, verdict="approved")
+
+    def decided(self) -> Iterator[Example]:
+        for one in self._inputs.decisions:
+            evidence = self._evidence(one.evidence, one.answer)
+            if evidence is None:
+                self.rejected.append(
+                    Rejected(one.question, one.cluster, "its evidence is not in the documents any more")
+                )
+                continue
+            for asked in (one.question, *one.variants):
+                yield self._decided(one, asked, evidence)
+
+    def _decided(self, one: Decision, asked: str, evidence: tuple[Context, ...]) -> Example:
+        if not one.answer:
+            row = negatives.refusal(asked, one.language, Made.NEAR_DOMAIN, one.cluster, self._shown(asked))
+        else:
+            row = _example(asked, one.answer, one.language, one.cluster, Made.VERDICT, evidence, self._inputs.revision)
+        return replace(row, reviewed=True, verdict=one.verdict, reviewer=one.reviewer, rejected=one.wrong)
+
+    def rules(self) -> Iterator[Example]:
+        for one in questions.from_passages(self._inputs.passages):
+            evidence = (_context(one.passage, one.start, one.end),)
+            cluster = "rule-" + sha256(f"{one.passage.id}\n{one.question}".encode()).hexdigest()[:16]
+            row = _example(
+                one.question, one.answer, one.passage.language, cluster, Made.RULE, evidence, self._inputs.revision
+            )
+            yield replace(row, method=one.rule)
+
+    def variants(self, asked: Iterable[Example]) -> Iterator[Example]:
+        for parent in asked:
+            kept, refused = variants(parent.question, parent.language, differences)
+            self.refused += [Rejected(one.question, parent.cluster, why) for one, why in refused]
+            for one in kept:
+                identity = _identity(one.question, parent.answer, parent.context)
+                yield replace(
+                    parent,
+                    id=identity,
+                    question=one.question,
+                    made=Made.VARIANT,
+                    reviewed=False,
+                    parent=parent.id,
+                    method=parent.method,
+                    differences=(one.method, *one.differences),
+                )
+
+    def beside(self, row: Example) -> Example:
+        """With distractors that provably lack the answer, and the evidence at a place that a hash decides."""
+        if row.refuses:
+            return row
+        own = {one.passage_id for one in row.context}
+        others = [one for one in self._shown(row.question, SHOWN * 2) if one.passage_id not in own]
+        lacking = [one for one in others if not negatives.holds_answer(one.text, row.answer)]
+        shown = [*row.context, *lacking[: max(SHOWN - len(row.context), 0)]]
+        shown.sort(key=lambda one: sha256(f"{row.id}\n{one.passage_id}".encode()).digest())
+        return replace(row, context=tuple(shown))
+
+    def negatives(self, rows: Sequence[Example]) -> list[Example]:
+        """From first askings only: their variants would be negatives of each other."""
+        out = [
+            row for language in sorted({one.language for one in rows}) for row in negatives.far(language, self._shown)
+        ]
+        for row in rows:
+            if row.parent or row.refuses or not _chosen(row, MISSES):
+                continue
+            without = [one for one in row.context if not one.evidence]
+            found = (
+                negatives.retrieval_miss(row, without),
+                negatives.near_domain(row, self._near.knows, self._shown),
+                negatives.false_premise(row, self._shown(row.question)),
+            )
+            out += [one for one in found if one]
+        return list({one.id: one for one in out}.values())
+
+    def _shown(self, question: str, limit: int = SHOWN) -> list[Context]:
+        return [_context(passage, 0, 0) for passage in self._near.nearest(question, limit)]
+
+    def _evidence(self, ids: Sequence[str], answer: str) -> tuple[Context, ...] | None:
+        """None when one of the passages is gone."""
+        if any(one not in self._passages for one in ids):
+            return None
+        return tuple(_context(self._passages[one], *_span(self._passages[one].text, answer)) for one in ids)
+
+
+def _span(text: str, answer: str) -> tuple[int, int]:
+    """Where the answer stands word for word, else the whole passage."""
+    at = text.find(answer)
+    return (at, at + len(answer)) if answer and at >= 0 else (0, len(text))
+
+
+def _context(passage: Passage, start: int, end: int) -> Context:
+    heading = " > ".join(passage.heading)
+    return Context(passage.id, passage.document, heading, passage.text, end > start, start, end)
+
+
+def _example(
+    question: str,
+    answer: str,
+    language: str,
+    cluster: str,
+    made: Made,
+    context: tuple[Context, ...],
+    revision: str,
+) -> Example:
+    identity = _identity(question, answer, context)
+    return Example(identity, question, answer, language, cluster, made, context, revision=revision)
+
+
+def _identity(question: str, answer: str, context: Sequence[Context]) -> str:
+    parts = [question, answer, *(one.passage_id for one in context)]
+    return sha256("\n".join(parts).encode()).hexdigest()[:32]
+
+
+def _chosen(row: Example, share: float) -> bool:
+    return int.from_bytes(sha256(f"miss {row.cluster}".encode()).digest()[:4], "big") < share * 2**32

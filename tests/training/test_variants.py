@@ -1,0 +1,91 @@
+"""Variants keep what is asked; negatives refuse with one text and never show the answer."""
+
+from __future__ import annotations
+
+import pytest
+
+from router import wording
+from services.training import negatives
+from services.training.guarding import differences
+from services.training.records import Context, Example, Made
+from services.training.variants import MOST, variants
+
+
+@pytest.mark.parametrize(
+    ("question", "language", "one_of"),
+    [
+        ("如何创建只读节点？", "zh", "只读节点要怎么创建？"),
+        ("什么是 PolarFS？", "zh", "PolarFS是什么？"),
+        ("wal_size 的默认值是多少？", "zh", "wal_size 默认是多少？"),
+        ("How do I create a user?", "en", "How is a user created?"),
+        ("What is the default of wal_size?", "en", "What is wal_size by default?"),
+    ],
+)
+def test_the_same_question_in_other_words(question: str, language: str, one_of: str) -> None:
+    kept, refused = variants(question, language, lambda _one, _other: ())
+    assert 1 <= len(kept) <= MOST and not refused
+    every = {one.question for at in range(40) for one in variants(question, language, lambda _a, _b: ())[0]}
+    assert len(every) == len(kept)  # the same each time
+    from services.training.variants import _all
+
+    assert one_of in {one.question for one in _all(question, language)}
+
+
+def test_a_variant_that_changes_what_is_asked_is_refused_with_the_reason() -> None:
+    kept, refused = variants("如何删除用户？", "zh", differences)
+    assert all(not differences("如何删除用户？", one.question) for one in kept)
+    for one, why in refused:
+        assert why and differences("如何删除用户？", one.question)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("如何重置节点？", "如何卸载节点？"),
+        ("如何重启集群？", "如何重建集群？"),
+        ("连接数能设为 100 吗？", "连接数能设为 200 吗？"),
+        ("Can I enable it?", "Can I disable it?"),
+        ("Does 2.1 support it?", "Does 2.2 support it?"),
+    ],
+)
+def test_the_gate_sees_another_verb_number_or_object(one: str, other: str) -> None:
+    assert differences(one, other)
+
+
+def example(question: str, answer: str, language: str = "en", method: str = "default") -> Example:
+    shown = (Context("p1", "d", "h", f"It says {answer}.", True, 8, 8 + len(answer)),)
+    return Example(f"id-{question}", question, answer, language, f"c-{question}", Made.RULE, shown, method=method)
+
+
+ASKED = example("What is the default of wal_size?", "64MB")
+OTHER = Context("p2", "e", "h", "The log is kept for a week.")
+
+
+def test_a_withheld_passage_makes_a_refusal_of_the_same_cluster() -> None:
+    row = negatives.retrieval_miss(ASKED, [OTHER])
+    assert row is not None
+    assert (row.answer, row.cluster, row.evidence) == (wording.REFUSAL["en"], ASKED.cluster, ())
+    assert negatives.retrieval_miss(ASKED, [Context("p3", "e", "h", "wal_size: 64 MB")]) is None
+
+
+def test_a_name_that_no_document_knows() -> None:
+    row = negatives.near_domain(ASKED, lambda name: name == "wal_size", lambda _question: [OTHER])
+    assert row is not None and row.question == "What is the default of wal_ratio?"
+    assert negatives.near_domain(ASKED, lambda _name: True, lambda _question: []) is None
+    assert negatives.near_domain(example("What is it?", "x"), lambda _name: False, lambda _question: []) is None
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_all_refusals_say_the_same(language: str) -> None:
+    rows = negatives.far(language, lambda _question: [OTHER])
+    assert len(rows) >= 10
+    assert {row.answer for row in rows} == {wording.REFUSAL[language]}
+    assert len({row.cluster for row in rows}) == len(rows)
+
+
+def test_wrong_answers_are_alternatives_and_never_the_right_one() -> None:
+    others = [
+        example(f"What is the default of {name}?", value)
+        for name, value in [("a_b", "64 mb"), ("c_d", "8"), ("e_f", "9")]
+    ]
+    assert set(negatives.rejected_alternatives(ASKED, others)) == {"8", "9"}
