@@ -69,22 +69,33 @@ def groups(rng: Random) -> list[Group]:
     return kept
 
 
-def queue(size: int, seed: int, origins: Sequence[str] = ()) -> list[Trace]:
-    """origins: of the groups that are asked about; all of them unless given."""
+def queue(size: int, seed: int) -> list[Trace]:
+    """A few questions are asked far more often than most."""
     rng = Random(seed)
-    found = [group for group in groups(rng) if not origins or group.origin in origins]
-    most = max(_MOST_ASKED, 4 * size // len(found))
-    shares = [rng.paretovariate(1.5) for _ in found]  # a few questions are asked far more often than most
+    found = groups(rng)
+    shares = [rng.paretovariate(1.5) for _ in found]
     counts: dict[str, int] = defaultdict(int)
     traces: list[Trace] = []
     while len(traces) < size:
         group = rng.choices(found, shares)[0]
-        if counts[group.id] < most:
+        if counts[group.id] < _MOST_ASKED:
             counts[group.id] += 1
-            wording = rng.randrange(len(group.wordings))
-            asked = typed(group.wordings[wording], rng)
-            traces.append(Trace(f"t{len(traces)}", group.id, group.origin, wording, asked))
+            traces.append(_trace(len(traces), group, rng.randrange(len(group.wordings)), rng))
     return traces
+
+
+def evenly(size: int, seed: int, origins: Sequence[str]) -> list[Trace]:
+    """Every wording of these origins as often as any other: the hardest queue, because most pairs of a group with many
+    wordings are then pairs of different ones."""
+    rng = Random(seed)
+    wordings = [(group, at) for group in groups(rng) if group.origin in origins for at in range(len(group.wordings))]
+    chosen = [wordings[number % len(wordings)] for number in range(size)]
+    rng.shuffle(chosen)
+    return [_trace(number, group, at, rng) for number, (group, at) in enumerate(chosen)]
+
+
+def _trace(number: int, group: Group, wording: int, rng: Random) -> Trace:
+    return Trace(f"t{number}", group.id, group.origin, wording, typed(group.wordings[wording], rng))
 
 
 # --- groups ------------------------------------------------------------------------------------------------------
