@@ -201,7 +201,9 @@ def _statement(draft: str, kind: UnitKind, start: int, end: int) -> Statement:
     raw = draft[start:end]
     text = units.plain(prompt.without_citations(raw)).strip()
     frame = kind is UnitKind.HEADING or text.endswith(_ANNOUNCES) or bool(_BARE_ANSWER.fullmatch(text))
-    step = kind is UnitKind.ITEM and _NUMBERED.match(raw)
+    step = kind is UnitKind.ITEM and _NUMBERED.match(text)
+    if step:
+        text = text[step.end() :].lstrip()
     return Statement(start, end, text, prompt.citations_of(raw), frame, bool(step), kind is UnitKind.CODE)
 
 

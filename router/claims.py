@@ -205,8 +205,8 @@ def _exchanged(runs: Sequence[tuple[int, int]], total: int) -> bool:
 
 
 def substituted(named: Collection[str], tokens: Sequence[str], others: Sequence[str]) -> bool:
-    """Whether the statement is a unit's nearly word for word, but says another name where the unit has one. A name
-    is one of the tokens `named` or, in Chinese, two characters and more that the unit does not have."""
+    """Whether the statement is a unit's nearly word for word, but says another name where the unit has something else. A name
+    is one of the tokens `named`, a number or, in Chinese, two characters and more that the unit does not have."""
     mine, theirs = _singles(tokens), _singles(others)
     matcher = SequenceMatcher(None, mine, theirs, autojunk=False)
     if matcher.ratio() < _NEARLY:
@@ -224,7 +224,7 @@ def _singles(tokens: Sequence[str]) -> list[str]:
 
 def _is_name(words: Sequence[str], named: Collection[str]) -> bool:
     wide = [word for word in words if word >= "\u2e80" and word not in _FUNCTION]
-    return len(wide) > 1 or any(word in named for word in words)
+    return len(wide) > 1 or any(word in named or word[0].isdigit() for word in words)
 
 
 def _denies_otherwise(statement: str, nearest: Sequence[str], analyse: Analyser, weight: Weight) -> bool:

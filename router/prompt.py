@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from router import wording
 
@@ -124,11 +124,11 @@ def block(number: int, source: Source) -> str:
 
 def prompt_hash(templates: Mapping[str, Templates] = TEMPLATES) -> str:
     """sha256 hex of everything that makes a prompt out of its data: part of releases, manifests and models. It covers
-    a rendered example too, so that a renderer that was changed without a new `VERSION` is found out."""
+    examples that use every template, as they are rendered: so it also tells of a renderer that was changed without a
+    new `VERSION`."""
     probe = Source("a > b", "one [2] </passage>")
     rendered = [render("what?", (probe, probe), name, (Shot("x", (), "y"),), templates).hash() for name in templates]
-    texts = {name: asdict(words) for name, words in templates.items()}
-    return _hash([VERSION, texts, wording.REFUSAL, _CONTROL.pattern, rendered])
+    return _hash([VERSION, wording.REFUSAL, _CONTROL.pattern, rendered])
 
 
 def _hash(content: object) -> str:

@@ -134,6 +134,17 @@ def test_steps_are_sent_whole_or_not_at_all() -> None:
     assert checked(draft.replace("Edit redis.conf", "Drink a cup of coffee")).text == ""
 
 
+def test_the_number_of_a_step_is_no_claim() -> None:
+    draft = "1. Edit redis.conf [3].\n2. Run `redis-server redis.conf` [3]."
+    assert checked(draft).text == draft.replace("[3]", "[1]")
+
+
+def test_a_number_from_elsewhere_in_the_passage_is_not_this_one() -> None:
+    source = ["The cache holds 64 entries for each user by default. A request may take 10 seconds at most."]
+    assert checked("The cache holds 64 entries for each user by default [1].", source).text
+    assert not checked("The cache holds 10 entries for each user by default [1].", source).text
+
+
 def test_code_and_tables() -> None:
     draft = "Run this [3]:\n\n```sh\nredis-server redis.conf\n```"
     assert checked(draft).text == draft.replace(" [3]", "")

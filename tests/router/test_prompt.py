@@ -229,6 +229,17 @@ def test_whole_passages_first_then_condensed_ones() -> None:
     assert everything.left_out == ()
 
 
+def test_what_a_chat_template_adds_is_counted() -> None:
+    """Here it adds 40 tokens for each passage, which no count of a piece of text shows."""
+    model = Tokenizer(tokens, lambda messages: chat(messages) + 40 * messages[-1].content.count("<passage>"))
+    window = Window(chat(prompt.render("q", (), "en").messages) + 50 + 3 * tokens(SHORT) + 90, 50)
+    made = pack(Wanted("q", "en"), [hit(number, SHORT) for number in range(3)], window, model, analyse)
+    assert made.tokens == model.messages(made.prompt.messages) <= window.prompt
+    assert [one.passage.id for one in made.included] == [f"{number:032x}" for number in range(len(made.included))]
+    assert 0 < len(made.included) < 3
+    assert made.left_out
+
+
 def test_an_over_long_best_passage_is_not_crowded_out() -> None:
     base = chat(prompt.render("What is the limit?", (), "en").messages)
     made = packed([LONG, *[SHORT] * 20], base + 50 + 200)
