@@ -13,6 +13,7 @@ from services.generation.blocks import MOST, Block, Facts, announces, cite, grow
 from services.generation.choosing import Choice, probabilities, rank, wants_code
 from services.generation.conflict import find
 from services.generation.reading import read
+from services.generation.short import Short, short
 
 _HITS = 8  # passages that are read
 _TRIED = 3  # units that are tried when the best one only announces what was not found
@@ -50,15 +51,25 @@ def quote(question: str, found: SearchResult, facts: FactsOf) -> Draft:
         return Draft("", (), ExtractiveGenerator.name)
     known = facts(list(dict.fromkeys(hit.passage.document for hit in found.hits)))
     conflict = find(ranked, hits, weights, known)
-    best, answer = _whole_answer([conflict.first] if conflict else ranked[:_TRIED], found, kinds, weights)
-    features = _support(question, hits, weights, ranked, best, answer)
+    likely = [conflict.first] if conflict else ranked[:_TRIED]
+    few = short(question, likely, hits, weights, kinds, found.language)
+    best, answer = _whole_answer([few.choice] if few.choice else likely, found, kinds, weights)
+    features = _support(question, hits, weights, ranked, best, answer) | {
+        "short_sure": few.sure,
+        "short_here": few.here,
+    }
     if conflict and not conflict.settled:
         both = (answer[0], Block(hits[conflict.other.hit].passage, (conflict.other.number,)))
         text = "\n".join(f"{render(block)} ({block.passage.document})" for block in both)
         return _draft(text, both, known, features)
     stale = conflict.other if conflict else None
     said = answer + _context(answer, [choice for choice in ranked if choice is not stale], hits, wants_code(kinds))
-    return _draft("\n".join(map(render, said)), said, known, features)
+    return _draft(_with(few, "\n".join(map(render, said))), said, known, features)
+
+
+def _with(few: Short, text: str) -> str:
+    """The few words that answer as a paragraph of their own, then what they were taken from."""
+    return f"{few.text}\n\n{text}" if few.text else text
 
 
 def _whole_answer(

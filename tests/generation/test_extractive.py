@@ -41,8 +41,21 @@ def no_facts(_: Sequence[str]) -> Facts:
     return {}
 
 
+def front(draft: Draft) -> str:
+    """The few words in front of what is quoted, or "": a paragraph of its own, inside the first quote."""
+    head, gap, rest = draft.text.partition("\n\n")
+    words = units.plain(draft.citations[0].quote) if gap else ""
+    return head if gap and rest and len(head) < len(words) and head in words else ""
+
+
+def quoted(draft: Draft) -> str:
+    """The answer without the few words in front."""
+    words = front(draft)
+    return draft.text.removeprefix(words).removeprefix("\n\n") if words else draft.text
+
+
 def first_line(draft: Draft) -> str:
-    return draft.text.split("\n")[0]
+    return quoted(draft).split("\n")[0]
 
 
 # --- what is chosen ---------------------------------------------------------------------------------------------------
@@ -50,30 +63,30 @@ def first_line(draft: Draft) -> str:
 
 def test_the_sentence_that_answers_comes_first() -> None:
     text = "Snapshots are copies of a volume. Snapshots are kept for seven days. Volumes can be resized."
-    assert ask("How long are snapshots kept?", passage(text)).text.startswith("Snapshots are kept for seven days.")
+    assert quoted(ask("How long are snapshots kept?", passage(text))).startswith("Snapshots are kept for seven days.")
 
 
 def test_chinese() -> None:
     text = "快照是卷的副本。快照默认保留 7 天。卷可以扩容。"
-    assert ask("快照默认保留多久？", passage(text)).text.startswith("快照默认保留 7 天。")
+    assert quoted(ask("快照默认保留多久？", passage(text))).startswith("快照默认保留 7 天。")
 
 
 def test_a_number_is_wanted() -> None:
     text = "The cache size can be changed at run time. The cache size is 64 MB."
-    assert ask("How large is the cache size?", passage(text)).text.startswith("The cache size is 64 MB.")
+    assert quoted(ask("How large is the cache size?", passage(text))).startswith("The cache size is 64 MB.")
 
 
 def test_a_question_is_no_answer() -> None:
     text = "Is it possible to resize a volume? A volume is resized with the console."
-    assert ask("Is it possible to resize a volume?", passage(text)).text == "A volume is resized with the console."
+    assert quoted(ask("Is it possible to resize a volume?", passage(text))) == "A volume is resized with the console."
 
 
 def test_a_question_on_the_page_helps_to_find_its_answer() -> None:
     text = (
         "**Can I get a refund?**\n\nWrite to us. Yes, in 14 days.\n\n**Can I get a discount?**\n\nNo, it never changes."
     )
-    assert ask("Can I get a discount?", passage(text)).text.startswith("No, it never changes.")
-    assert "Yes, in 14 days." in ask("Can I get a refund?", passage(text)).text
+    assert quoted(ask("Can I get a discount?", passage(text))).startswith("No, it never changes.")
+    assert "Yes, in 14 days." in quoted(ask("Can I get a refund?", passage(text)))
 
 
 def test_one_item_for_a_fact() -> None:
@@ -101,7 +114,7 @@ STEPS = "To restore a backup, do this:\n\n1. Stop the server.\n2. Copy the files
 @pytest.mark.parametrize("question", ["How do I restore a backup?", "怎么 restore backup"])
 def test_all_steps_with_their_introduction(question: str) -> None:
     draft = ask(question, passage("Backups are made daily.\n\n" + STEPS + "\nBackups are compressed.\n"))
-    assert draft.text.startswith(
+    assert quoted(draft).startswith(
         "To restore a backup, do this:\n1. Stop the server.\n2. Copy the files.\n3. Start the server."
     )
     assert draft.citations[0].quote == STEPS.strip()
@@ -110,7 +123,7 @@ def test_all_steps_with_their_introduction(question: str) -> None:
 def test_code_with_the_sentence_that_introduces_it() -> None:
     text = "Nodes are machines.\n\nAdd a node with this command:\n\n```bash\nctl node add n1\n```\n"
     draft = ask("How can I add a node?", passage(text))
-    assert draft.text.startswith("Add a node with this command:\n```bash\nctl node add n1\n```")
+    assert quoted(draft).startswith("Add a node with this command:\n```bash\nctl node add n1\n```")
     assert len(draft.citations) >= 1
     assert draft.citations[0].quote.startswith("Add a node with this command:")
 
@@ -118,7 +131,7 @@ def test_code_with_the_sentence_that_introduces_it() -> None:
 def test_a_procedure_of_sentences_and_code_is_quoted_from_its_start() -> None:
     text = "## Add a node\n\nFirst log in:\n\n```\nctl login\n```\n\nThen add it:\n\n```\nctl node add n1\n```\n"
     draft = ask("how to add a node", passage(text))
-    assert draft.text.index("ctl login") < draft.text.index("ctl node add n1")
+    assert quoted(draft).index("ctl login") < quoted(draft).index("ctl node add n1")
 
 
 def test_steps_go_on_in_the_next_passage() -> None:
@@ -127,53 +140,53 @@ def test_steps_go_on_in_the_next_passage() -> None:
     parts = passage(text.rstrip()), passage(rest.rstrip(), start=len(text))
     for order in (parts, parts[::-1]):
         draft = ask("How do I restore a backup?", *order)
-        assert re.findall(r"^\d", draft.text, re.M) == ["1", "2", "3", "4"]
+        assert re.findall(r"^\d", quoted(draft), re.M) == ["1", "2", "3", "4"]
 
 
 def test_steps_that_are_further_away_are_not_joined() -> None:
     text = "Restore a backup:\n\n1. Stop the server.\n2. Copy the backup."
     draft = ask("How do I restore a backup?", passage(text), passage("3. Paint the fence.", start=len(text) + 100))
-    assert "1. Stop the server.\n2. Copy the backup.\n3." not in draft.text
+    assert "1. Stop the server.\n2. Copy the backup.\n3." not in quoted(draft)
 
 
 def test_what_a_sentence_refers_back_to_is_quoted_before_it() -> None:
     text = "Intro.\n\n- Copies skip expired keys.\n- Clocks drift.\n\nBecause of this, replicas show fewer keys.\n"
     draft = ask("Why do replicas show fewer keys?", passage(text))
     expected = "- Copies skip expired keys.\n- Clocks drift.\nBecause of this, replicas show fewer keys."
-    assert draft.text.startswith(expected)
+    assert quoted(draft).startswith(expected)
 
 
 def test_nested_items_stay_nested() -> None:
     text = "To clean up, do this:\n\n- Stop the server.\n  - Wait for it.\n- Clean up the logs.\n"
     expected = "To clean up, do this:\n- Stop the server.\n  - Wait for it.\n- Clean up the logs."
-    assert ask("How do I clean up?", passage(text)).text == expected
+    assert quoted(ask("How do I clean up?", passage(text))) == expected
 
 
 def test_an_answer_does_not_end_where_it_should_begin() -> None:
     cut = passage("Resize a volume with these commands:")
     whole = passage("A volume is resized by the console.", "docs/b.md")
-    assert ask("How do I resize a volume?", cut, whole).text == whole.text
+    assert quoted(ask("How do I resize a volume?", cut, whole)) == whole.text
 
 
 def test_what_is_announced_is_quoted_too() -> None:
     text = "Before you resize a volume you must disable snapshots:\n\n- Turn off the scheduler.\n- Delete the lock.\n"
     draft = ask("What must be disabled to resize a volume?", passage(text))
-    assert "Turn off the scheduler." in draft.text
+    assert "Turn off the scheduler." in quoted(draft)
 
 
 def test_the_same_thing_is_said_once() -> None:
     text = "A snapshot is kept for seven days."
     draft = ask("How long is a snapshot kept?", passage(text), passage(text, "docs/b.md"))
-    assert draft.text == text
+    assert quoted(draft) == text
     assert [citation.source for citation in draft.citations] == ["docs/a.md"]
 
 
 def test_long_lists_are_bounded_by_whole_items() -> None:
     items = [f"- Backup target number {number} holds the copies of one region of the world." for number in range(60)]
     draft = ask("What are the backup targets?", passage("The backup targets are:\n\n" + "\n".join(items)))
-    assert len(draft.text) < MOST * 1.2
-    assert all(line in items for line in draft.text.split("\n")[1:])
-    assert len(draft.text.split("\n")) > 5
+    assert len(quoted(draft)) < MOST * 1.2
+    assert all(line in items for line in quoted(draft).split("\n")[1:])
+    assert len(quoted(draft).split("\n")) > 5
 
 
 # --- safety -----------------------------------------------------------------------------------------------------------
@@ -189,37 +202,37 @@ def test_long_lists_are_bounded_by_whole_items() -> None:
 )
 def test_orders_to_a_machine_are_never_quoted(order: str) -> None:
     draft = ask("How long are backups kept?", passage(order + "\n\nBackups are kept for seven days."))
-    assert draft.text == "Backups are kept for seven days."
-    assert ask("How long are backups kept?", passage(order)).text == ""
+    assert quoted(draft) == "Backups are kept for seven days."
+    assert quoted(ask("How long are backups kept?", passage(order))) == ""
 
 
 def test_ordinary_advice_to_ignore_something_is_quoted() -> None:
     text = "You can ignore all warnings about instruction caches while the backup runs."
-    assert ask("Can I ignore warnings while the backup runs?", passage(text)).text == text
+    assert quoted(ask("Can I ignore warnings while the backup runs?", passage(text))) == text
 
 
 def test_what_is_wants_the_definition_though_others_name_it_more_often() -> None:
     text = "The LogIndex keeps LogIndex tables of the LogIndex on disk. LogIndex is a hash table of log positions."
-    assert ask("What is LogIndex?", passage(text)).text.startswith("LogIndex is a hash table of log positions.")
+    assert quoted(ask("What is LogIndex?", passage(text))).startswith("LogIndex is a hash table of log positions.")
     text = "The option fsync_all can be set by users, and fsync_all can be reset.\n\n- `fsync_all`: waits for the disk."
-    assert ask("What is fsync_all?", passage(text)).text.startswith("- fsync_all: waits for the disk.")
+    assert quoted(ask("What is fsync_all?", passage(text))).startswith("- fsync_all: waits for the disk.")
     text = "打开预读并设置预读大小。预读是指提前读取多个页。"
-    assert ask("什么是预读？", passage(text)).text.startswith("预读是指提前读取多个页。")
+    assert quoted(ask("什么是预读？", passage(text))).startswith("预读是指提前读取多个页。")
 
 
 def test_a_sentence_about_something_of_it_is_no_definition() -> None:
     text = "After the old cache of a server is full, a cache is emptied. A cache is memory that answers again."
-    assert ask("What is a cache?", passage(text)).text.startswith("A cache is memory that answers again.")
+    assert quoted(ask("What is a cache?", passage(text))).startswith("A cache is memory that answers again.")
 
 
 def test_how_to_shows_the_code_beside_the_sentences() -> None:
     text = (
         "The okapi cache evicts what is old.\n\n## Warm-up\n\nWarm-up takes a minute.\n\n```sh\nokapi warm --all\n```"
     )
-    assert "okapi warm --all" in ask("How do I warm the okapi cache?", passage(text)).text
+    assert "okapi warm --all" in quoted(ask("How do I warm the okapi cache?", passage(text)))
     twice = f"{text}\n\nOr warm the cache by hand.\n\n```sh\nokapi warm cache --one\n```"
-    assert ask("How do I warm the okapi cache?", passage(twice)).text.count("```sh") == 1
-    assert "okapi warm --all" not in ask("What evicts the okapi cache?", passage(text)).text
+    assert quoted(ask("How do I warm the okapi cache?", passage(twice))).count("```sh") == 1
+    assert "okapi warm --all" not in quoted(ask("What evicts the okapi cache?", passage(text)))
 
 
 CONTENTS = "- [Parallel queries](./parallel.md)\n- [Backup](./backup.md) <Badge text='new' />"
@@ -227,12 +240,13 @@ CONTENTS = "- [Parallel queries](./parallel.md)\n- [Backup](./backup.md) <Badge 
 
 def test_a_link_to_the_page_that_answers_is_no_answer() -> None:
     page = passage("Set workers to 4 and parallel queries are on.", "docs/b.md")
-    assert ask("How do I turn parallel queries on?", passage(CONTENTS), page).text.startswith(page.text)
+    assert quoted(ask("How do I turn parallel queries on?", passage(CONTENTS), page)).startswith(page.text)
 
 
 def test_a_list_of_links_is_a_list() -> None:
     assert (
-        ask("Which chapters are there on queries and backup?", passage(CONTENTS)).text == "- Parallel queries\n- Backup"
+        quoted(ask("Which chapters are there on queries and backup?", passage(CONTENTS)))
+        == "- Parallel queries\n- Backup"
     )
 
 
@@ -250,7 +264,7 @@ def test_a_list_of_links_is_a_list() -> None:
     ],
 )
 def test_code_keeps_its_lines(text: str, code: str) -> None:
-    assert f"\n{code}\n```" in ask("How do I set it with EXPIRE?", passage(text)).text
+    assert f"\n{code}\n```" in quoted(ask("How do I set it with EXPIRE?", passage(text)))
 
 
 # --- contradicting pages ----------------------------------------------------------------------------------------------
@@ -262,7 +276,7 @@ ASKED = "What is the upload limit of one file?"
 
 def test_both_are_shown_when_no_date_decides() -> None:
     draft = ask(ASKED, OLD, NEW)
-    assert draft.text == f"{OLD.text} (docs/old.md)\n{NEW.text} (docs/new.md)"
+    assert quoted(draft) == f"{OLD.text} (docs/old.md)\n{NEW.text} (docs/new.md)"
     assert [citation.source for citation in draft.citations] == ["docs/old.md", "docs/new.md"]
 
 
@@ -270,7 +284,7 @@ def test_the_newer_one_holds() -> None:
     facts = {"docs/old.md": ("r1", "2023-01-01T08:00:00Z", ()), "docs/new.md": ("r2", "2024-05-01", ())}
     for order in ((OLD, NEW), (NEW, OLD)):
         draft = ask(ASKED, *order, facts=facts)
-        assert draft.text == NEW.text
+        assert quoted(draft) == NEW.text
         assert draft.support["unit_probability"] == pytest.approx(1.0)  # no doubt about which sentence answers
 
 
@@ -282,7 +296,7 @@ def test_the_newer_one_holds() -> None:
     ],
 )
 def test_no_contradiction(other: str) -> None:
-    assert "(docs/" not in ask(ASKED, OLD, passage(other, "docs/b.md")).text
+    assert "(docs/" not in quoted(ask(ASKED, OLD, passage(other, "docs/b.md")))
 
 
 def test_a_negation_contradicts() -> None:
@@ -321,13 +335,13 @@ def test_the_generator_quotes() -> None:
     found = SearchResult((Hit(passage("Backups are kept for seven days."), {}, 1.0),), {}, "en", "v1")
     generator = ExtractiveGenerator(no_facts)
     draft = asyncio.run(generator.generate(Question("How long are backups kept?"), found))
-    assert (draft.text, draft.model) == ("Backups are kept for seven days.", "extractive")
+    assert (quoted(draft), draft.model) == ("Backups are kept for seven days.", "extractive")
 
 
 def test_nothing_to_quote() -> None:
     for found in ((), (Hit(passage("# Heading only"), {}, 1.0),)):
         draft = quote("anything", SearchResult(found, {}, "en", "v1"), no_facts)
-        assert (draft.text, draft.citations) == ("", ())
+        assert (quoted(draft), draft.citations) == ("", ())
 
 
 # --- for any text -----------------------------------------------------------------------------------------------------
@@ -378,9 +392,11 @@ def test_every_quote_is_a_slice_of_its_document(texts: Sequence[str], question: 
 
 def _nothing_but_quotes(draft: Draft, texts: Sequence[str]) -> None:
     """Every word of the answer is one of the quotes' words, or of a table header that names a quoted cell."""
-    quoted = {word for citation in draft.citations for word in _words(citation.quote)}
+    said = {word for citation in draft.citations for word in _words(citation.quote)}
     headers = {word for text in texts for line in text.split("\n") if line.startswith("|") for word in _words(line)}
-    assert set(re.findall(r"\w+", draft.text)) <= quoted | headers  # as it is: line breaks part what was quoted apart
+    words = set(re.findall(r"\w+", quoted(draft)))  # as it is: line breaks part what was quoted apart
+    assert words <= said | headers
+    assert front(draft) in units.plain("\n".join(citation.quote for citation in draft.citations))
 
 
 def _words(text: str) -> set[str]:
