@@ -3,6 +3,7 @@ served here before it is acknowledged; other processes on the same store follow 
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Query
@@ -102,7 +103,7 @@ async def export_curated(
 ) -> Response:
     """Every entry, retired ones included, as a file that the import reads without loss."""
     held = await shared(request).system.store.curated.entries_at(revision)
-    text = to_csv(held.changed) if format == "csv" else to_jsonl(held.changed)
+    text = await asyncio.to_thread(to_csv if format == "csv" else to_jsonl, held.changed)
     disposition = f'attachment; filename="curated-{held.revision}.{format}"'
     return Response(text.encode(), media_type=_MEDIA[format], headers={"Content-Disposition": disposition})
 
