@@ -12,8 +12,8 @@ from functools import lru_cache
 from itertools import chain
 
 from router.curated_near import Idf, Judged, Wording, Wordings, idf_of, judge, mass
-from router.curated_text import normal_form, tokens
-from router.guards import Facts, Guards, facts_of_key
+from router.curated_text import normal_form
+from router.guards import Facts, Guards, facts_of_key, words_of
 from router.types import CuratedCandidate, CuratedEntry, CuratedMatch, EntryStatus, How
 
 SHOWN = 6  # candidates that are judged in full and go into the trace
@@ -214,7 +214,7 @@ class _Draft:
 
     def _form(self, entry_id: str, text: str, negative: bool, rank: int) -> int:
         key = normal_form(text, self._guards.wording)
-        form = Form(entry_id, text, key, negative, rank, frozenset(tokens(key, self._guards.wording)))
+        form = Form(entry_id, text, key, negative, rank, words_of(key, self._guards))
         number, self._next = self._next, self._next + 1
         self._forms[number] = form
         self._append(self._keys, key, number)

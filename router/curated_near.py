@@ -19,6 +19,7 @@ from router.types import CuratedCandidate, EntryStatus
 
 VOTERS = 5  # an entry with fewer wordings has no vote: each of them must stand alone
 NEIGHBOURS = 10  # nearest wordings of all entries that share the vote
+_PRIOR = 50
 _SHARP = 20.0  # how much more a wording weighs than one that is 0.1 further away: e² times
 WORDINGS = 6  # of one entry that are compared in full
 
@@ -58,7 +59,9 @@ Idf = Mapping[str, float]
 
 
 def idf_of(counts: Mapping[str, Sequence[int]], total: int) -> Idf:
-    """Lucene's. counts: word → the wordings that hold it."""
+    """Lucene's. counts: word → the wordings that hold it. `_PRIOR` wordings that hold none of the words are added, or
+    in a store of one entry no word would say anything."""
+    total += _PRIOR
     unseen = math.log1p((total + 0.5) / 0.5)
     by_count = {seen: math.log1p((total - seen + 0.5) / (seen + 0.5)) / unseen for seen in {*map(len, counts.values())}}
     return {word: by_count[len(numbers)] for word, numbers in counts.items()}

@@ -41,7 +41,9 @@ class Wording:
 
     fold: width and Chinese script folded away. stem: of a lower-case English word. words: each known surface (Han
     words; stems of English words, or two of them with a space) to the token it counts as, "" for one that says
-    nothing. longest: characters of the longest Han surface. unit: the space between a number and its Latin unit.
+    nothing. longest: characters of the longest Han surface. lone: single Han characters that are a word of their own
+    where known words stand on both sides, to the token they count as. unit: the space between a number and its
+    Latin unit.
     """
 
     fold: Callable[[str], str]
@@ -54,6 +56,7 @@ class Wording:
     unit: re.Pattern[str]
     words: Mapping[str, str]
     longest: int
+    lone: Mapping[str, str]
 
 
 def normal_form(text: str, wording: Wording) -> str:
@@ -136,15 +139,17 @@ def _han(run: str, wording: Wording) -> Iterator[str]:
         for end in range(min(at + longest, len(run)), at, -1):
             token = known.get(run[at:end])
             if token is not None:
-                yield from _pairs(run[begun:at])
+                yield from _pairs(run[begun:at], wording)
                 if token:
                     yield token
                 begun = at = end
                 break
         else:
             at += 1
-    yield from _pairs(run[begun:])
+    yield from _pairs(run[begun:], wording)
 
 
-def _pairs(run: str) -> list[str]:
-    return [run] if 0 < len(run) < 3 else [run[at : at + 2] for at in range(len(run) - 1)]
+def _pairs(run: str, wording: Wording) -> list[str]:
+    if len(run) == 1:
+        return [wording.lone.get(run, run)]
+    return [run[at : at + 2] for at in range(len(run) - 1)]

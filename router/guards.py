@@ -68,7 +68,7 @@ def facts_of(text: str, guards: Guards) -> Facts:
 
 
 def facts_of_key(key: str, guards: Guards) -> Facts:
-    words = frozenset(tokens(key, guards.wording))
+    words = words_of(key, guards)
     latin = [part for part in re.split(f"[\\s]+|{HAN.pattern}+", key) if part]
     numbers, versions, units = _quantities(_with_digits(key, guards), guards)
     return Facts(
@@ -86,6 +86,11 @@ def facts_of_key(key: str, guards: Guards) -> Facts:
         _kinds(key),
         _goals(key, guards),
     )
+
+
+def words_of(key: str, guards: Guards) -> frozenset[str]:
+    """What a normal form says, number words as digits."""
+    return frozenset(tokens(_with_digits(key, guards), guards.wording))
 
 
 def _with_digits(key: str, guards: Guards) -> str:

@@ -62,6 +62,7 @@ def _wording(data: Mapping[str, Any], units: Iterable[str]) -> Wording:
         unit=re.compile(rf"(?<=\d) (?=(?:{_either(units)})(?![a-z0-9_]))"),
         words=words,
         longest=max(len(word) for word in words if HAN.match(word)),
+        lone={char: words[word] for char, word in data["lone"].items()},
     )
 
 

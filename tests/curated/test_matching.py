@@ -1,0 +1,250 @@
+"""Curated matching: the same words always, other words only when nothing that matters differs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+
+import opencc
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from router.curated import Entries
+from router.curated_text import normal_form
+from router.guards import contradictions, doubts, facts_of
+from router.types import CuratedEntry, EntryStatus, How
+from services.curated import vocabulary
+from services.curated.vocabulary import packaged_guards
+
+GUARDS = packaged_guards()
+QUESTIONS = {
+    "restart-cluster": "如何重启整个数据库集群？",
+    "rebuild-cluster": "如何完整重建数据库集群？",
+    "enable-cache": "怎么开启查询缓存功能？",
+    "install-3": "如何安装 pgvector 0.7 插件？",
+    "log-5": "怎么查询最近 5 天的慢日志？",
+    "add-ro": "如何增加一个 RO 节点？",
+    "en-enable": "How do I enable query caching for a table?",
+    "en-restore": "How can I restore a backup from before the upgrade?",
+    "en-limit": "What is the maximum size of an attachment in MB?",
+    "en-flag": "What does --max-len do?",
+    "en-convert": "How do I convert euros to dollars?",
+}
+ENTRIES = Entries.build((CuratedEntry(name, text, f"A {name}") for name, text in QUESTIONS.items()), GUARDS, "r1")
+
+PIECES = st.sampled_from(
+    "如何 怎么 重启 重建 集群 实例 ？ ， 。 请问 你好 谢谢 呢 RO rw v1.2 1.2 5 GB 10gb --max-len /etc/hosts a_b how "
+    "do i the what's don't can't please thanks "
+    " hi ' ’ - _ . [x](y) ( ) * % $ 臺 檔 ① Ａ Straße ﬁ İ ß 后 後 乾 干 的 步骤".split()
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(PIECES | st.text(max_size=6), max_size=14).map("".join) | st.lists(PIECES, max_size=14).map(" ".join))
+def test_the_normal_form_of_a_normal_form_is_itself(text: str) -> None:
+    once = normal_form(text, GUARDS.wording)
+    assert normal_form(once, GUARDS.wording) == once
+
+
+@pytest.mark.parametrize("text", QUESTIONS.values())
+@pytest.mark.parametrize(
+    "change",
+    [
+        str.upper,
+        str.lower,
+        lambda text: text.rstrip("?？"),
+        lambda text: f"  {text}!! ",
+        lambda text: text.translate({code: code + 0xFEE0 for code in range(0x21, 0x7F)}),
+        lambda text: opencc.OpenCC("s2t").convert(text),
+        lambda text: f"你好，请问{text}谢谢！" if text[0] > "\u3000" else f"Hi there, {text} Thanks!",
+    ],
+)
+def test_the_same_words_find_their_entry(text: str, change: Callable[[str], str]) -> None:
+    match = ENTRIES.match(change(text))
+    assert match.how is How.EXACT
+    assert match.entry is not None
+    assert match.entry.question == text
+
+
+@pytest.mark.parametrize(
+    ("asked", "guard"),
+    [
+        ("如何重载整个数据库集群？", "action"),
+        ("如何重启整个数据库实例？", "object"),
+        ("怎么关闭查询缓存功能？", "action"),
+        ("如何安装 pgvector 0.8 插件？", "version"),
+        ("如何卸载 pgvector 0.7 插件？", "action"),
+        ("怎么查询最近 6 天的慢日志？", "number"),
+        ("怎么查询最近 5 小时的慢日志？", "number"),
+        ("如何增加一个 RW 节点？", "opposite"),
+        ("为什么增加一个 RO 节点？", "kind"),
+        ("增加一个 RO 节点要多久？", "kind"),
+        ("增加一个 RO 节点会不会有影响？", "kind"),
+        ("How do I disable query caching for a table?", "action"),
+        ("Why do I enable query caching for a table?", "kind"),
+        ("How do I not enable query caching for a table?", "negation"),
+        ("How do I enable query caching for an index?", "object"),
+        ("How can I restore a backup from after the upgrade?", "opposite"),
+        ("How can I restore a backup from before the downgrade?", "action"),
+        ("What is the minimum size of an attachment in MB?", "opposite"),
+        ("What is the maximum size of an attachment in GB?", "unit"),
+        ("What does --min-len do?", "name"),
+        ("How do I convert dollars to euros?", "direction"),
+    ],
+)
+def test_one_word_that_matters_is_never_near(asked: str, guard: str) -> None:
+    assert ENTRIES.match(asked).entry is None
+    certain = {form.key: 0.999 for form in ENTRIES.forms.values()}  # not even with an embedder that is sure
+    match = ENTRIES.match(asked, certain)
+    assert match.entry is None
+    assert any(one.startswith(guard) for candidate in match.candidates for one in candidate.guards)
+
+
+@pytest.mark.parametrize(
+    ("asked", "name"),
+    [
+        ("数据库集群整个怎么重启", "restart-cluster"),
+        ("整个数据库集群如何进行重新启动", "restart-cluster"),
+        ("查询缓存功能怎么启用", "enable-cache"),
+        ("how to turn on query caching on my table", "en-enable"),
+    ],
+)
+def test_other_words_for_the_same_thing_are_near(asked: str, name: str) -> None:
+    match = ENTRIES.match(asked)
+    assert match.how is How.NEAR
+    assert match.entry is not None
+    assert match.entry.id == name
+    assert match.margin >= GUARDS.near.margin
+
+
+SWAPS = [
+    ("重启", "重建"), ("开启", "关闭"), ("启动", "停止"), ("安装", "卸载"), ("读写", "只读"), ("5", "7"),
+    ("v2.1", "v2.2"),
+    ("enable", "disable"), ("upgrade", "downgrade"), ("grant", "revoke"), ("before", "after"), ("10 GB", "10 MB"),
+    ("集群", "实例"), ("add", "remove"), ("max", "min"), ("start", "stop"), ("create", "drop"),
+]  # fmt: skip
+FRAMES = [
+    "如何{} 当前系统",
+    "想要{}的话应该怎么做",
+    "{}数据库里的表",
+    "how do I {} the service",
+    "what about {} in my cluster",
+]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(SWAPS), st.sampled_from(FRAMES), st.booleans(), st.floats(0.9, 1.0))
+def test_a_swapped_word_never_matches(pair: tuple[str, str], frame: str, back: bool, cosine: float) -> None:
+    ours, theirs = reversed(pair) if back else pair
+    stored = frame.format(ours)
+    entries = Entries.build([CuratedEntry("one", stored, "A")], GUARDS, "r")
+    match = entries.match(frame.format(theirs), {normal_form(stored, GUARDS.wording): cosine})
+    assert match.entry is None
+
+
+TEXTS = st.lists(
+    st.sampled_from([*QUESTIONS.values(), "数据库集群整个怎么重启", "turn on query caching", "怎么重启实例"]),
+    max_size=4,
+)
+STORE = st.lists(
+    st.builds(
+        CuratedEntry,
+        id=st.sampled_from(["a", "b", "c", "d", "e"]),
+        question=st.sampled_from(list(QUESTIONS.values())),
+        answer=st.just("A"),
+        variants=TEXTS.map(tuple),
+        negatives=TEXTS.map(lambda texts: tuple(texts[:1])),
+        status=st.sampled_from(list(EntryStatus)),
+    ),
+    max_size=6,
+    unique_by=lambda entry: entry.id,
+)
+COSINES = st.dictionaries(
+    st.sampled_from([normal_form(text, GUARDS.wording) for text in QUESTIONS.values()]), st.floats(-1, 1)
+)
+
+
+@settings(max_examples=250, deadline=None)
+@given(STORE, st.sampled_from([*QUESTIONS.values(), "数据库集群整个怎么重启", "turn on query caching", ""]), COSINES)
+def test_only_live_entries_without_a_guard_answer(
+    stored: list[CuratedEntry], asked: str, cosines: Mapping[str, float]
+) -> None:
+    entries = Entries.build(stored, GUARDS, "r")
+    match = entries.match(asked, cosines)
+    retired = {entry.id for entry in stored if entry.status is EntryStatus.RETIRED}
+    assert retired.isdisjoint(candidate.entry_id for candidate in match.candidates)
+    assert all(entry.status is EntryStatus.LIVE for entry in match.pool)
+    assert (match.entry is not None) == (match.how in (How.EXACT, How.NEAR))
+    if match.entry is not None:
+        assert match.entry.status is EntryStatus.LIVE
+        assert any(one.entry_id == match.entry.id and not one.guards for one in match.candidates)
+
+
+@settings(max_examples=150, deadline=None)
+@given(STORE)
+def test_every_wording_finds_its_entry_unless_another_has_the_same(stored: list[CuratedEntry]) -> None:
+    entries = Entries.build(stored, GUARDS, "r")
+    for form in entries.forms.values():
+        sharing = [entries.forms[number] for number in entries.keys[form.key]]
+        if form.negative or entries.entries[form.entry_id].status is not EntryStatus.LIVE or len(sharing) > 1:
+            continue
+        match = entries.match(form.text)
+        assert match.how is How.EXACT
+        assert match.entry is entries.entries[form.entry_id]
+
+
+@settings(max_examples=100, deadline=None)
+@given(STORE, STORE, st.lists(st.sampled_from(["a", "b", "z"]), max_size=2))
+def test_an_edit_gives_what_building_anew_gives(
+    before: list[CuratedEntry], changed: list[CuratedEntry], removed: list[str]
+) -> None:
+    first = Entries.build(before, GUARDS, "r1")
+    untouched = [first.match(text) for text in QUESTIONS.values()]
+    edited = first.replaced(changed, removed, "r2")
+    left = {entry.id: entry for entry in before if entry.id not in removed} | {entry.id: entry for entry in changed}
+    anew = Entries.build(left.values(), GUARDS, "r2")
+    decided = [(match.how, match.entry) for match in map(edited.match, QUESTIONS.values())]
+    assert decided == [(match.how, match.entry) for match in map(anew.match, QUESTIONS.values())]
+    assert [first.match(text) for text in QUESTIONS.values()] == untouched
+    assert edited.idf == anew.idf
+
+
+def test_a_negative_is_not_answered_in_the_same_or_in_near_words() -> None:
+    negative = "测试环境如何重启数据库集群？"
+    entry = CuratedEntry("one", "如何重启数据库集群？", "A", variants=("集群重启",), negatives=(negative,))
+    entries = Entries.build([entry], GUARDS, "r")
+    assert entries.match("测试环境如何重启数据库集群").entry is None
+    near = entries.match("数据库集群在测试环境怎么重启")
+    assert near.entry is None
+    assert any("negative" in one for one in near.candidates[0].guards)
+
+
+def fired(ours: str, theirs: str) -> tuple[str, ...]:
+    first, second = facts_of(ours, GUARDS), facts_of(theirs, GUARDS)
+    return contradictions(first, second) + doubts(first, second)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        ("pgvector 怎么装", "如何安装 pgvector"),
+        ("Is 10GB enough?", "Is 10 GB enough?"),
+        ("保留三天的备份", "保留 3 天的备份"),
+        ("重启集群的步骤是什么", "怎么重启集群"),
+    ],
+)
+def test_nothing_fires_between_two_wordings_of_one_question(ours: str, theirs: str) -> None:
+    assert fired(ours, theirs) == ()
+
+
+def test_another_language_is_another_question() -> None:
+    assert fired("怎么备份", "how do I back up")[0].startswith("language")
+
+
+def test_a_surface_belongs_to_one_concept() -> None:
+    """One that stood for two would make two actions equal, or not, by the order of the file."""
+    data = json.loads(vocabulary._DATA.read_text("utf-8"))
+    concepts = [*data["objects"], *(side for group in data["states"] for side in group if side), *data["actions"]]
+    surfaces = [surface for words in concepts for surface in set(map(vocabulary._surface, words))]
+    assert not sorted({surface for surface in surfaces if surfaces.count(surface) > 1})
