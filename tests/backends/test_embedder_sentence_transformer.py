@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer.backends.sentence_transformer import bert, load
+from indexer.backends.sentence_transformer import bert, load, openvino_encoder
 from indexer.backends.sentence_transformer.vectors import by_tokens, membership, normalise
 from router.errors import Misconfigured
 from tests.backends.embedder_models import tiny_bert
@@ -43,6 +43,19 @@ def test_packaged_model_equals_the_library_s(tmp_path: Path) -> None:
     passages, _ = embedder.embed_passages(texts, [[]] * 3)
     assert (embedder.embed_questions(texts) * theirs).sum(axis=1).min() > 0.9995
     assert (passages * theirs).sum(axis=1).min() > 0.9995
+
+
+def test_questions_in_bfloat16_are_nearly_those_in_full_precision(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not openvino_encoder.usable():
+        pytest.skip("needs the package openvino, and a processor that multiplies bfloat16")
+    texts = [*TEXTS, *(f"what is {'word ' * number}for?" for number in range(40))]  # many lengths, several batches
+    fast = load("all-MiniLM-L6-v2", tmp_path, "cpu").embed_questions(texts)
+    monkeypatch.setattr(openvino_encoder, "usable", lambda: False)
+    exact = load("all-MiniLM-L6-v2", tmp_path, "cpu").embed_questions(texts)
+    assert (fast * exact).sum(axis=1).min() > 0.9995
+    assert (fast != exact).any()
 
 
 def test_a_late_unit_is_the_mean_of_its_tokens_in_context(tmp_path: Path) -> None:
@@ -88,7 +101,10 @@ def test_the_graph_is_written_once_and_whole(tmp_path: Path) -> None:
     np.testing.assert_array_equal(before, after)
 
 
-def test_a_broken_graph_is_written_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("by", ["what is there", "onnxruntime"])
+def test_a_broken_graph_is_written_again(by: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if by == "onnxruntime":
+        monkeypatch.setattr(openvino_encoder, "usable", lambda: False)
     embedder = load("all-MiniLM-L6-v2", tmp_path, "cpu")
     file = tmp_path / embedder.fingerprint / "encoder.onnx"
     file.parent.mkdir()
