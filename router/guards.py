@@ -30,7 +30,8 @@ _PLAIN = frozenset({Kind.HOW_TO})  # "restart the cluster" and "how do I restart
 class Guards:
     """What matching knows about words. units: surface → unit. numerals: word → digits. negation: the words that turn
     a statement round, per script, and Han words that merely contain one. actions, objects: tokens. states: token →
-    the group of states that exclude one another. near: the fitted probabilities."""
+    the group of states that exclude one another. light: objects that say little beside
+    the name of a thing (the pgvector *extension*). near: the fitted probabilities."""
 
     wording: Wording
     units: Mapping[str, str]
@@ -41,6 +42,7 @@ class Guards:
     actions: frozenset[str]
     objects: frozenset[str]
     states: Mapping[str, int]
+    light: frozenset[str]
     near: NearModel
 
 
@@ -82,15 +84,16 @@ def facts_of_key(key: str, guards: Guards) -> Facts:
         _negations(key, latin, guards),
         words & guards.actions,
         frozenset(word for word in words if word in guards.states),
-        words & guards.objects,
+        frozenset(tokens(key, guards.wording)) & guards.objects,
         _kinds(key),
         _goals(key, guards),
     )
 
 
 def words_of(key: str, guards: Guards) -> frozenset[str]:
-    """What a normal form says, number words as digits."""
-    return frozenset(tokens(_with_digits(key, guards), guards.wording))
+    """What a normal form says, number words as digits; without light words where something else is named."""
+    words = frozenset(tokens(_with_digits(key, guards), guards.wording))
+    return words - guards.light if words - guards.light - guards.actions else words
 
 
 def _with_digits(key: str, guards: Guards) -> str:

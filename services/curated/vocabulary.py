@@ -40,6 +40,7 @@ def guards_from(data: Mapping[str, Any], near: NearModel) -> Guards:
         actions=frozenset(_token(words) for words in data["actions"]),
         objects=frozenset(_token(words) for words in data["objects"]),
         states={_token(side): number for number, group in enumerate(states) for side in group},
+        light=frozenset(_token([word]) for word in data["light"]),
         near=near,
     )
 

@@ -1,0 +1,166 @@
+"""The self-test finds what is wrong in a store, explain says why, the matcher asks the embedder only when it must."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from router.curated import Entries
+from router.errors import Unavailable
+from router.types import CuratedEntry, EntryStatus, How
+from services.compose import embedder_of
+from services.curated.explain import explain
+from services.curated.matcher import Matcher
+from services.curated.self_test import Problem, self_test, self_test_of
+from services.curated.vocabulary import packaged_guards
+from services.settings import Settings
+
+if TYPE_CHECKING:
+    from router.ports import Vectors
+
+GUARDS = packaged_guards()
+STORE = [
+    CuratedEntry("restart", "如何重启数据库集群？", "A1", ("集群重启", "集群重启！"), ("如何重启数据库实例？",)),
+    CuratedEntry("again", "数据库集群怎么重新启动？", "A2"),
+    CuratedEntry("shadow", "请问：集群重启？", "A3"),
+    CuratedEntry("silent", "How do I upgrade the client?", "A4", (), ("how can I upgrade the client",)),
+    CuratedEntry("empty", "How do I mount a disk?", "A5", ("？？",)),
+    CuratedEntry("alone", "闪回表不支持哪些对象？", "A6"),
+    CuratedEntry("old", "What is the default port?", "A7", status=EntryStatus.STALE),
+]
+ENTRIES = Entries.build(STORE, GUARDS, "r7")
+
+
+def test_the_self_test_lists_every_kind_of_problem() -> None:
+    report = self_test(ENTRIES)
+    found = {(one.problem, one.entry_id, one.other_id) for one in report.findings}
+    assert found == {
+        (Problem.DUPLICATE, "restart", ""),
+        (Problem.SHADOW, "restart", "shadow"),
+        (Problem.NEIGHBOUR, "restart", "again"),
+        (Problem.NEIGHBOUR, "again", "restart"),
+        (Problem.NEGATIVE_ASKED, "silent", ""),
+        (Problem.EMPTY, "empty", ""),
+    }
+    assert not report.passed
+    assert json.loads(json.dumps(report.to_json()))["counts"]["duplicate"] == 1
+    assert (report.entries, report.live, report.revision) == (7, 6, "r7")
+
+
+def test_the_self_test_of_one_entry_is_its_part_of_the_whole() -> None:
+    assert self_test_of(ENTRIES, "alone").passed
+    assert not self_test_of(ENTRIES, "again").passed
+    assert self_test_of(ENTRIES, "nowhere").passed
+    whole = {(one.problem, one.wording) for one in self_test(ENTRIES).findings}
+    assert {(one.problem, one.wording) for one in self_test_of(ENTRIES, "restart").findings} <= whole
+
+
+def test_a_store_without_problems_passes() -> None:
+    clean = Entries.build([STORE[5], replace(STORE[6], status=EntryStatus.LIVE)], GUARDS, "r")
+    assert self_test(clean).passed
+
+
+def test_explain_says_why_not() -> None:
+    different = explain(ENTRIES, "闪回表支持哪些对象？")
+    assert different.how != "near"
+    assert any("negation" in guard for one in different.candidates for guard in one.guards)
+    stale = explain(ENTRIES, "what is the DEFAULT port")
+    assert (stale.how, stale.candidates[0].guards) == ("unsure", ("stale",))
+    exact = explain(ENTRIES, "闪回表不支持哪些对象")
+    assert (exact.how, exact.entry_id) == ("exact", "alone")
+    unknown = explain(ENTRIES, "煮咖啡")
+    assert (unknown.how, unknown.candidates) == ("none", ())
+    assert json.loads(json.dumps(different.to_json()))["normal"] == "闪回表支持哪些对象"
+
+
+class Recorded:
+    """The packaged embedder, and what it was asked."""
+
+    def __init__(self, home: Path) -> None:
+        self.asked: list[Sequence[str]] = []
+        self.down = False
+        self._embedder = embedder_of(Settings(home=home))()
+
+    async def __call__(self, texts: Sequence[str]) -> Vectors:
+        self.asked.append(list(texts))
+        if self.down:
+            raise Unavailable("the embedder is down")
+        return self._embedder.embed_questions(texts)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("embedder")
+
+
+CARD = ("I lost my card", "my card is gone", "somebody stole my card", "my wallet was stolen with the card in it",
+        "where did I put my card", "I cannot find my card anywhere", "my card has disappeared")  # fmt: skip
+RATE = ("what is the exchange rate today", "which exchange rate do you use", "how are exchange rates calculated",
+        "is the exchange rate good", "where do your exchange rates come from", "exchange rate for euros")  # fmt: skip
+INTENTS = [CuratedEntry("card", CARD[0], "C", CARD[1:]), CuratedEntry("rate", RATE[0], "R", RATE[1:])]
+
+
+def test_exact_and_chinese_questions_are_not_embedded(home: Path) -> None:
+    embed = Recorded(home)
+    matcher = Matcher(lambda: ENTRIES, embed)
+    assert asyncio.run(matcher.match("How do I mount a disk")).how is How.EXACT
+    asyncio.run(matcher.match("集群怎么扩容"))
+    assert embed.asked == []
+
+
+def test_votes_of_many_wordings_match_other_words(home: Path) -> None:
+    embed = Recorded(home)
+    entries = Entries.build(INTENTS, GUARDS, "r")
+    matcher = Matcher(lambda: entries, embed)
+    match = asyncio.run(matcher.match("someone has stolen the card from me"))
+    assert (match.how, match.entry) == (How.NEAR, INTENTS[0])
+    assert match.candidates[0].cosine is not None
+    assert entries.match("someone has stolen the card from me").entry is None  # words alone are not sure
+    asyncio.run(matcher.match("my card may have been stolen"))
+    assert [len(texts) for texts in embed.asked] == [1 + len(CARD) + len(RATE), 1]
+
+
+def test_an_edit_is_matched_at_once_and_a_deleted_entry_takes_no_votes(home: Path) -> None:
+    embed = Recorded(home)
+    held = [Entries.build(INTENTS, GUARDS, "r1")]
+    matcher = Matcher(lambda: held[0], embed)
+    question = "someone has stolen the card from me"
+    assert asyncio.run(matcher.match(question)).entry is not None
+    held[0] = held[0].replaced([], ["card"], "r2")
+    assert asyncio.run(matcher.match(question)).entry is None
+    held[0] = held[0].replaced([INTENTS[0]], [], "r3")
+    assert asyncio.run(matcher.match(question)).entry == INTENTS[0]
+
+
+def test_a_dead_embedder_leaves_the_words(home: Path) -> None:
+    embed = Recorded(home)
+    embed.down = True
+    match = asyncio.run(Matcher(lambda: ENTRIES, embed).match("how to mount the disk of a machine"))
+    assert match.entry is None
+    assert match.candidates[0].cosine is None
+
+
+def test_many_new_wordings_are_embedded_in_the_background(home: Path) -> None:
+    embed = Recorded(home)
+    many = [
+        *INTENTS,
+        *(CuratedEntry(f"e{n}", f"what does parameter number {n} of kind {n}x do", "A") for n in range(60)),
+    ]
+    entries = Entries.build(many, GUARDS, "r")
+    matcher = Matcher(lambda: entries, embed)
+
+    async def ask() -> tuple[How, How]:
+        first = await matcher.match("someone has stolen the card from me")
+        await matcher.ready()
+        return first.how, (await matcher.match("someone has stolen the card from me")).how
+
+    first, later = asyncio.run(ask())
+    assert first is not How.NEAR
+    assert later is How.NEAR
+    assert max(map(len, embed.asked)) <= 33
