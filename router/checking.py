@@ -21,7 +21,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from router import facts, prompt, units, wording
-from router.claims import Evidence, Weight, contradictions, features, nearest, weight_of
+from router.claims import Evidence, Weight, contradictions, features, nearest, tokens_of, weight_of
 from router.ports import Analyser
 from router.types import UnitKind
 
@@ -221,7 +221,7 @@ class _Judge:
     def of(self, statement: Statement) -> Checked:
         if statement.frame:
             return self._frame(statement)
-        tokens = self.analyse(statement.text)
+        tokens = tokens_of(statement.text, self.analyse)
         first = self._confirmed(self._held(statement, tokens, statement.cited)) if statement.cited else None
         if first and first.verdict is Verdict.SUPPORTED:
             return first
@@ -265,7 +265,7 @@ class _Judge:
         if self.entails is None or checked.verdict is Verdict.CONTRADICTED:
             return checked
         evidence, text = self._evidence(checked.cited), checked.statement.text
-        weights = {token: self.weight(token) for token in self.analyse(text)}
+        weights = {token: self.weight(token) for token in tokens_of(text, self.analyse)}
         premise = "\n".join(evidence.units[place] for place in sorted(nearest(weights, evidence)))
         likely = self.entails(premise, text)
         verdict = Verdict.SUPPORTED if likely >= _ENTAILED else Verdict.UNSUPPORTED

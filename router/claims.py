@@ -52,6 +52,11 @@ def weight_of(token: str) -> float:
     return _CHARACTER_WEIGHT if len(token) == 1 and token >= "\u2e80" else 1.0
 
 
+def tokens_of(text: str, analyse: Analyser) -> Sequence[str]:
+    """A statement's tokens, for `features` and `contradictions`."""
+    return analyse(facts.spaced(text))
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """A passage (or several together) made ready to be compared. units: each unit's words and tokens."""
@@ -67,7 +72,7 @@ class Evidence:
     @classmethod
     def of(cls, text: str, analyse: Analyser) -> Evidence:
         plain = tuple(units.plain(text[start:end]) for _, start, end in units.parts(text))
-        tokens = tuple(tuple(analyse(one)) for one in plain)
+        tokens = tuple(tuple(tokens_of(one, analyse)) for one in plain)
         return cls(
             text,
             plain,
@@ -205,7 +210,7 @@ def _exchanged(runs: Sequence[tuple[int, int]], total: int) -> bool:
 
 
 def substituted(named: Collection[str], tokens: Sequence[str], others: Sequence[str]) -> bool:
-    """Whether the statement is a unit's nearly word for word, but says another name where the unit has something else. A name
+    """Whether the statement is a unit's nearly word for word, but has a name where the unit has something else. A name
     is one of the tokens `named`, a number or, in Chinese, two characters and more that the unit does not have."""
     mine, theirs = _singles(tokens), _singles(others)
     matcher = SequenceMatcher(None, mine, theirs, autojunk=False)
@@ -224,7 +229,7 @@ def _singles(tokens: Sequence[str]) -> list[str]:
 
 def _is_name(words: Sequence[str], named: Collection[str]) -> bool:
     wide = [word for word in words if word >= "\u2e80" and word not in _FUNCTION]
-    return len(wide) > 1 or any(word in named or word[0].isdigit() for word in words)
+    return len(wide) > 1 or any(word in named or word.replace(".", "").isdecimal() for word in words)
 
 
 def _denies_otherwise(statement: str, nearest: Sequence[str], analyse: Analyser, weight: Weight) -> bool:
@@ -248,7 +253,7 @@ def _clauses(text: str) -> list[str]:
 
 def _content(clause: str, analyse: Analyser) -> frozenset[str]:
     """Its words without those that deny: they are what is compared."""
-    return frozenset(analyse(facts.NEGATION.sub(" ", clause))) - _FUNCTION
+    return frozenset(tokens_of(facts.NEGATION.sub(" ", clause), analyse)) - _FUNCTION
 
 
 def _same(one: frozenset[str], other: frozenset[str], weight: Weight) -> float:

@@ -55,6 +55,7 @@ _NUMBER = re.compile(
     (?:\ ?(?P<unit>%|{_WIDE_UNITS}|(?:{_LATIN_UNITS})(?![A-Za-z0-9_])))?""",
     re.VERBOSE | re.IGNORECASE,
 )
+_GLUED = re.compile(rf"(?<![A-Za-z0-9_.-])(\d+(?:\.\d+)?)(?=(?:{_LATIN_UNITS})(?![A-Za-z0-9_]))", re.IGNORECASE)
 _SPELLED_WIDE = re.compile(
     rf"(?<![第十百千万几])(?P<value>[两二三四五六七八九十])(?:个|(?P<unit>{_WIDE_UNITS})|[种次台条倍份步])"
 )
@@ -159,6 +160,11 @@ def _quantities(text: str) -> Iterator[Quantity]:
     for pattern in (_SPELLED, _SPELLED_WIDE):
         for found in pattern.finditer(text):
             yield Quantity(_VALUES[found["value"].lower()], _FOLDED.get((found["unit"] or "").lower(), ""))
+
+
+def spaced(text: str) -> str:
+    """With a space between a number and its unit: "512MB" and "512 MB" are the same words."""
+    return _GLUED.sub(r"\1 ", text)
 
 
 def missing_quantities(wanted: Collection[Quantity], known: Collection[Quantity]) -> list[Quantity]:

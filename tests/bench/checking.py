@@ -30,7 +30,7 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from indexer.analysis import analyse
 from router import facts, units
 from router.checking import SupportModel, check, statements
-from router.claims import MEANING, Evidence, contradictions, features
+from router.claims import MEANING, Evidence, contradictions, features, tokens_of
 from services.generation.checking import PACKAGED, packaged_model
 from tests.bench.retrieval import PARAGRAPHS, rows
 
@@ -97,7 +97,7 @@ def halueval() -> Iterator[Labelled]:
 def labelled(data: str, group: str, faithful: bool, response: str, contexts: Sequence[str]) -> Labelled | None:
     evidence = Evidence.together([Evidence.of(context, analyse) for context in contexts]) if contexts else None
     said = [statement.text for statement in statements(response) if not statement.frame]
-    tokens = [analyse(text) for text in said]
+    tokens = [tokens_of(text, analyse) for text in said]
     if evidence is None or not any(tokens):
         return None
     pairs = [(text, words) for text, words in zip(said, tokens, strict=True) if words]

@@ -151,5 +151,5 @@ def test_gold_answers_survive_half_the_length() -> None:
     """The bar is 0.8 of the questions over whole articles; a sample of the half that nothing was chosen on."""
     if not (DATA / "qa" / "covidqa_longdoc_en.jsonl").exists():
         pytest.skip("../shared/data is absent")
-    chosen = [case for case in cases("covidqa") if in_half(case, "odd", "covidqa")][::12]
-    assert measure(chosen, 0.5, aware=True)["support_kept"] >= 0.85
+    chosen = [case for case in cases("covidqa") if in_half(case, "odd", "covidqa")][::20]
+    assert measure(chosen, 0.5, aware=True)["support_kept"] >= 0.8
