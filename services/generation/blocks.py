@@ -282,14 +282,23 @@ def cite(block: Block, facts: Facts) -> list[Citation]:
             passage.id,
             passage.document,
             " > ".join(passage.heading),
-            passage.text[pieces[first].start : pieces[last].end],
-            passage.start + pieces[first].start,
+            passage.text[_begin(pieces[first], passage.text) : pieces[last].end],
+            passage.start + _begin(pieces[first], passage.text),
             passage.start + pieces[last].end,
             revision,
             aliases,
         )
         for first, last in _stretches(block.numbers)
     ]
+
+
+def _begin(piece: Piece, text: str) -> int:
+    """Where the quote of a piece begins: indented code with its prompt ">", which looks like a quotation's mark."""
+    if piece.kind is not UnitKind.CODE or _LANGUAGE.match(text, piece.start):
+        return piece.start
+    line = text.rfind("\n", 0, piece.start) + 1
+    before = text[line : piece.start]
+    return line + len(before) - len(before.lstrip(" \t")) if not before.strip(" \t>") else piece.start
 
 
 def _stretches(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:

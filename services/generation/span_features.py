@@ -172,19 +172,24 @@ _ZEROS = (0.0,) * 64
 def _side(held: Sequence[float], words: Sequence[str], wanted: Sequence[str]) -> Floats:
     """For each token: the question's words before it, each less by its distance, fast and slowly; whether the words
     right before it are `wanted`, the nearest first, and how many of them are; and the first as a share of its peak."""
-    near, wide = 0.0, 0.0
-    out = np.zeros((len(held), 5), np.float32)
+    near, wide, before = 0.0, 0.0, ""
+    first = wanted[0] if wanted else None
     rows = []
     for at, value in enumerate(held):
-        same = 0
-        while same < min(_MATCHED, len(wanted), at) and wanted[same] == words[at - 1 - same]:
-            same += 1
+        same = _continued(words, at, wanted) if before == first else 0
         rows.append((near, wide, same > 0, same / _MATCHED))
-        near, wide = (near + value) * _NEAR, (wide + value) * _WIDE
+        near, wide, before = (near + value) * _NEAR, (wide + value) * _WIDE, words[at]
+    out = np.zeros((len(held), 5), np.float32)
     if rows:
         out[:, :4] = rows
         out[:, 4] = out[:, 0] / (out[:, 0].max() + 1e-6)
     return out
+
+
+def _continued(words: Sequence[str], at: int, wanted: Sequence[str]) -> int:
+    """How many of the words right before `at`, the nearest first, are the wanted ones; at most `_MATCHED`."""
+    most = min(_MATCHED, len(wanted), at)
+    return next((number for number in range(most) if wanted[number] != words[at - 1 - number]), most)
 
 
 def inside(found: Places, first: Ints, last: Ints, prior: Floats) -> Floats:

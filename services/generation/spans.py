@@ -74,10 +74,11 @@ class Model:
         if found is None:
             return None
         weights = self._weights[question.sort]
-        first, last = spans(found, *edge_scores(found, weights), _TRIED, self._longest)
+        edges = edge_scores(found, weights)
+        first, last = spans(found, edges, _TRIED, self._longest)
         if not len(first):
             return None
-        score = span_scores(found, weights, first, last, prior(scores)[kept])[0]
+        score = span_scores(found, weights, edges, first, last, prior(scores)[kept])[0]
         return _agreed(found, kept, cuts, first, last, score)
 
 
@@ -99,21 +100,22 @@ def edge_scores(found: Places, weights: Weights) -> tuple[Floats, Floats]:
     return begin, end
 
 
-def spans(found: Places, begin: Floats, end: Floats, tried: int, longest: int) -> tuple[Ints, Ints]:
+def spans(found: Places, edges: tuple[Floats, Floats], tried: int, longest: int) -> tuple[Ints, Ints]:
     """First and last tokens of the spans from one of the best places to begin to one of the best to end."""
-    firsts = np.argsort(np.where(found.opens, -begin, np.inf))[:tried]
-    lasts = np.argsort(np.where(found.closes, -end, np.inf))[:tried]
+    firsts = np.argsort(np.where(found.opens, -edges[0], np.inf))[:tried]
+    lasts = np.argsort(np.where(found.closes, -edges[1], np.inf))[:tried]
     first, last = (side.ravel() for side in np.meshgrid(firsts, lasts, indexing="ij"))
     fits = (first <= last) & (last - first < longest) & (found.text[first] == found.text[last])
     fits &= found.opens[first] & found.closes[last]
     return first[fits], last[fits]
 
 
-def span_scores(found: Places, weights: Weights, first: Ints, last: Ints, prior: Floats) -> tuple[Floats, Floats]:
-    """The score of each span, and the features of what it holds."""
-    begin, end = edge_scores(found, weights)
+def span_scores(
+    found: Places, weights: Weights, edges: tuple[Floats, Floats], first: Ints, last: Ints, prior: Floats
+) -> tuple[Floats, Floats]:
+    """The score of each span, and the features of what it holds. edges: see `edge_scores`."""
     features = inside(found, first, last, prior)
-    return begin[first] + end[last] + features @ weights.inside, features
+    return edges[0][first] + edges[1][last] + features @ weights.inside, features
 
 
 def _agreed(found: Places, kept: Sequence[int], cuts: Sequence[Cut], first: Ints, last: Ints, score: Floats) -> Span:

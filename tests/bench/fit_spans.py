@@ -189,8 +189,9 @@ def step(
 ) -> None:
     weights = _column(tables, one.question.sort)
     found = one.found
-    first, last = tried(one, weights, longest, random)
-    score, features = span_scores(found, weights, first, last, one.prior)
+    edges = edge_scores(found, weights)
+    first, last = tried(one, edges, longest, random)
+    score, features = span_scores(found, weights, edges, first, last, one.prior)
     gold = np.array(one.gold)
     gain = spans.shared(found, first, last, gold[:, 0], gold[:, 1]).max(axis=1) ** POWER
     chance = np.exp(score - score.max())
@@ -223,11 +224,11 @@ def _column(tables: Sequence[Floats], sort: int) -> Weights:
 
 
 def tried(
-    one: Example, weights: Weights, longest: int, random: np.random.Generator, some: int = 150
+    one: Example, edges: tuple[Floats, Floats], longest: int, random: np.random.Generator, some: int = 150
 ) -> tuple[Ints, Ints]:
     """The spans that score best now, some at random, and the right ones."""
     found, count = one.found, len(one.found.held)
-    first, last = spans.spans(found, *edge_scores(found, weights), 16, longest)
+    first, last = spans.spans(found, edges, 16, longest)
     begin = random.integers(0, count, some)
     end = np.minimum(begin + random.integers(0, 12, some), count - 1)
     fits = (found.text[begin] == found.text[end]) & found.opens[begin] & found.closes[end]

@@ -267,6 +267,12 @@ def test_code_keeps_its_lines(text: str, code: str) -> None:
     assert f"\n{code}\n```" in quoted(ask("How do I set it with EXPIRE?", passage(text)))
 
 
+def test_the_quote_of_indented_code_keeps_its_first_prompt() -> None:
+    text = "How do I set a key to expire?\n\n    > set key value\n    OK\n    > expire key 5\n\nThen wait.\n"
+    quotes = [citation.quote for citation in ask("How do I set a key to expire?", passage(text)).citations]
+    assert quotes[0] == "> set key value\n    OK\n    > expire key 5"
+
+
 # --- contradicting pages ----------------------------------------------------------------------------------------------
 
 OLD = passage("The upload limit of one file is 16 MB.", "docs/old.md")
