@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -281,3 +282,11 @@ def test_denials(text: str, denied: bool) -> None:
 
 def test_names_are_not_the_words_that_begin_sentences() -> None:
     assert facts.names("The port of Redis. Another one by Ada Lovelace's team") == {"redis", "ada", "lovelace"}
+
+
+@pytest.mark.parametrize("letter", ["1", "[1]", "不", "|", "<", "`", "- ", "[", "1.", "A ", ". [1]", "\\"])
+def test_hostile_drafts_take_no_time(letter: str) -> None:
+    begun = time.process_time()
+    draft = letter * 5_000
+    facts.quantities(draft), facts.names(draft), facts.denies(draft), prompt.escape(draft), statements(draft)
+    assert time.process_time() - begun < 2
