@@ -22,7 +22,7 @@ LONGEST = 1200
 """Characters of an answer; a longer section is no answer that a person would write."""
 
 _DEFINES_ZH = re.compile(
-    r"^(?P<thing>[^，。；：,;:！？?（(]{2,24}?)(?:是一[个种类款套项条]|是指|指的是|(?<!适)用于|用来)"
+    r"^(?P<thing>[^，。；：,;:！？?（(]{2,24}?)(?:是一[个种类款套项条]|是指|指的是|(?<![适应])用于|用来)"
 )
 _DEFINES_EN = re.compile(
     r"^(?:An? |The )?(?P<thing>`?[A-Za-z][\w.+/-]*`?(?: [A-Za-z][\w.+/-]*){0,3}) (?:is an? |is the |refers to )(?=\w)"

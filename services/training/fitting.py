@@ -1,0 +1,116 @@
+"""Rows into the model's window, by its own tokenizer: distractors go first, then context, then the row is rejected.
+
+Gold evidence and answers are never cut. A long answer is split at its lines into rows that say which part they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from indexer.analysis import analyse
+from router.packing import DoesNotFit, Form, Packed, Tokenizer, Wanted, Window, pack
+from router.types import Hit, Passage
+from services.training.records import Context, Example, Rejected
+
+Message = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """One training row. messages: prompt and answer. tokens: of the prompt. cited: passage numbers in the answer.
+    condensed, left_out: passage ids that were shortened, or found no room. part, parts: 1 and 1 for most."""
+
+    example: Example
+    messages: tuple[Message, ...]
+    tokens: int
+    cited: tuple[int, ...]
+    condensed: tuple[str, ...]
+    left_out: tuple[str, ...]
+    prompt_hash: str
+    part: int = 1
+    parts: int = 1
+
+
+def fit(example: Example, window: Window, tokenizer: Tokenizer) -> list[Fitted] | Rejected:
+    pieces = _parts(example.answer, window.answer, tokenizer)
+    if pieces is None:
+        reason = f"a line of its answer is longer than the {window.answer} tokens reserved for answers"
+        return Rejected(example.question, example.cluster, reason)
+    try:
+        packed = pack(_wanted(example), [_hit(one) for one in example.context], window, tokenizer, analyse)
+    except DoesNotFit as error:
+        return Rejected(example.question, example.cluster, str(error))
+    return [_row(example, packed, piece, at, len(pieces)) for at, piece in enumerate(pieces, 1)]
+
+
+def _wanted(example: Example) -> Wanted:
+    keep = {one.passage_id: ((one.start, one.end),) for one in example.evidence}
+    return Wanted(example.question, example.language, must_keep=keep)
+
+
+def _hit(one: Context) -> Hit:
+    heading = tuple(one.heading.split(" > ")) if one.heading else ()
+    return Hit(Passage(one.passage_id, one.document, heading, 0, len(one.text), one.text, ""), {}, 0.0)
+
+
+def _row(example: Example, packed: Packed, answer: str, part: int, parts: int) -> Fitted:
+    evidence = {one.passage_id for one in example.evidence}
+    cited = tuple(one.number for one in packed.included if one.passage.id in evidence)
+    marks = "".join(f"[{number}]" for number in cited)
+    label = f"[Part {part}/{parts}]\n" if parts > 1 else ""
+    messages = [{"role": one.role, "content": one.content} for one in packed.prompt.messages]
+    if parts > 1:
+        messages[-1] = {**messages[-1], "content": f"{messages[-1]['content']}\n[Part {part}/{parts}]"}
+    said = f"{label}{answer}{_glue(answer)}{marks}" if marks else f"{label}{answer}"
+    return Fitted(
+        example=example,
+        messages=(*messages, {"role": "assistant", "content": said}),
+        tokens=packed.tokens,
+        cited=cited,
+        condensed=tuple(one.passage.id for one in packed.included if one.form is Form.CONDENSED),
+        left_out=packed.left_out,
+        prompt_hash=packed.prompt.hash(),
+        part=part,
+        parts=parts,
+    )
+
+
+def _glue(answer: str) -> str:
+    """Citations stand on a line of their own after code, a table or a list."""
+    last = answer.rstrip().rpartition("\n")[2].lstrip()
+    return "\n" if last.startswith(("```", "~~~", "|", "-", "*", "+")) or last[:1].isdigit() else " "
+
+
+def _parts(answer: str, budget: int, tokenizer: Tokenizer) -> list[str] | None:
+    """The answer whole, or cut at its lines; None when one line alone is too long. A fence is never cut: code that
+    does not fit is one line."""
+    if tokenizer.text(answer) + _LABEL <= budget:
+        return [answer]
+    parts: list[str] = []
+    for block in _blocks(answer):
+        whole = f"{parts[-1]}\n{block}" if parts else block
+        if parts and tokenizer.text(whole) + _LABEL <= budget:
+            parts[-1] = whole
+        elif tokenizer.text(block) + _LABEL <= budget:
+            parts.append(block)
+        else:
+            return None
+    return parts
+
+
+_LABEL = 24  # tokens for "[Part 1/9]", citations and the end
+
+
+def _blocks(answer: str) -> Sequence[str]:
+    """Lines, a fenced block being one."""
+    out: list[str] = []
+    open_fence = False
+    for line in answer.split("\n"):
+        fence = line.lstrip().startswith(("```", "~~~"))
+        if open_fence:
+            out[-1] += f"\n{line}"
+        else:
+            out.append(line)
+        open_fence ^= fence
+    return out

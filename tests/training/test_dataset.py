@@ -1,0 +1,193 @@
+"""A dataset from documents, entries and verdicts: honest rows, no leaks, the same bytes, stable when documents grow."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from router import wording
+from router.errors import Conflict, InvalidInput, Mismatch
+from router.packing import Tokenizer, Window
+from router.types import Citation, CuratedEntry, EntryStatus, Passage
+from services.training import jsonl
+from services.training.building import Decision, Inputs, build
+from services.training.dataset import Budget, check, ledger_of, make
+from services.training.exports import export
+from services.training.negatives import holds_answer
+from services.training.records import Made, Split
+
+BUDGET = Budget(Window(1200, 300), Tokenizer(lambda text: max(len(text) // 3, 1)), "three characters")
+NAMES = ["wal", "lock", "cache", "pool", "disk", "node", "page", "redo", "undo", "sort", "join", "scan"]
+
+
+def parameter_page(name: str) -> Passage:
+    rows = "".join(
+        f"| {name}_{part} | {part} 的大小 | {len(name) * 16 + at}MB |\n" for at, part in enumerate(("size", "limit"))
+    )
+    text = f"| 参数名 | 说明 | 默认值 |\n|---|---|---|\n{rows}"
+    return passage(f"docs/zh/{name}.md", text, "zh", ("参数", name))
+
+
+def task_page(name: str) -> Passage:
+    text = f"1. Stop the {name} service.\n2. Run `{name}-restart --now`.\n3. Start the {name} service."
+    return passage(f"docs/en/{name}.md", text, "en", ("Manual", f"Restarting the {name}"))
+
+
+def passage(path: str, text: str, language: str, heading: tuple[str, ...]) -> Passage:
+    identity = f"{abs(hash_of(path + text)):032x}"[-32:]
+    return Passage(identity, path, heading, 0, len(text), text, language)
+
+
+def hash_of(text: str) -> int:
+    import hashlib
+
+    return int(hashlib.sha256(text.encode()).hexdigest()[:30], 16)
+
+
+PASSAGES = [page(name) for name in NAMES for page in (parameter_page, task_page)]
+CITED = Citation(PASSAGES[0].id, PASSAGES[0].document, "参数", "x", 0, 1, "r")
+ENTRY = CuratedEntry("e1", "日志有多大？", "默认 48MB。", ("日志文件的大小是多少？",), citations=(CITED,))
+CORRECTED = Decision(
+    "item-1", "How do I restart the wal quickly?", "Run `wal-restart --now`.", "en", "corrected", "anna",
+    (PASSAGES[1].id,), ("Reboot the machine.",),
+)  # fmt: skip
+OUTSIDE = Decision("item-2", "Can it brew tea?", "", "en", "out_of_scope", "anna")
+
+
+def inputs(**changes: object) -> Inputs:
+    return replace(Inputs(PASSAGES, "r1", (ENTRY,), (CORRECTED, OUTSIDE)), **changes)  # type: ignore[arg-type]
+
+
+def test_rows_say_where_they_come_from() -> None:
+    rows = build(inputs()).assigned.rows
+    made = {row.made for row in rows}
+    assert {Made.CURATED, Made.VERDICT, Made.RULE, Made.VARIANT, Made.FAR, Made.RETRIEVAL_MISS} <= made
+    by_id = {row.id: row for row in rows}
+    for row in rows:
+        assert row.reviewed == (row.made in (Made.CURATED, Made.VERDICT) or row.verdict == "out_of_scope")
+        if row.made is Made.VARIANT:
+            parent = by_id[row.parent]
+            assert (row.answer, row.cluster) == (parent.answer, parent.cluster)
+            assert row.differences
+
+
+def test_the_verdict_keeps_the_wrong_answer_as_a_rejected_alternative() -> None:
+    rows = [row for row in build(inputs()).assigned.rows if row.verdict == "corrected"]
+    assert rows and all(row.rejected == CORRECTED.wrong for row in rows)
+    assert all(row.answer not in row.rejected for row in build(inputs()).assigned.rows)
+    outside = [row for row in build(inputs()).assigned.rows if row.verdict == "out_of_scope"]
+    assert [row.answer for row in outside] == [wording.REFUSAL["en"]]
+
+
+def test_what_is_shown_beside_a_refusal_or_the_evidence_lacks_the_answer() -> None:
+    rows = build(inputs()).assigned.rows
+    answers = {row.question: row.answer for row in rows if not row.refuses}
+    for row in rows:
+        answer = answers.get(row.question) if row.made is Made.RETRIEVAL_MISS else row.answer
+        for one in row.context:
+            if answer and not one.evidence and not (row.refuses and row.made is not Made.RETRIEVAL_MISS):
+                assert not holds_answer(one.text, answer)
+        assert row.refuses == (row.answer == wording.REFUSAL[row.language])
+
+
+def test_stale_and_gone_entries_are_left_out_with_the_reason() -> None:
+    stale = replace(ENTRY, id="e2", status=EntryStatus.STALE)
+    gone = replace(ENTRY, id="e3", citations=(replace(CITED, passage_id="0" * 32),))
+    built = build(inputs(curated=(stale, gone)))
+    assert not [row for row in built.assigned.rows if row.made is Made.CURATED]
+    assert [one.cluster for one in built.rejected if "not in the documents" in one.reason] == ["curated-e3"]
+
+
+def test_the_same_inputs_give_the_same_bytes(tmp_path: Path) -> None:
+    first, second = make(inputs(), BUDGET, tmp_path / "a"), make(inputs(), BUDGET, tmp_path / "b")
+    assert first == second
+    for path in (tmp_path / "a").iterdir():
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
+    with pytest.raises(Conflict, match="never overwritten"):
+        make(inputs(), BUDGET, tmp_path / "a")
+
+
+def test_the_rows_are_chats_with_citations_and_the_refusal(tmp_path: Path) -> None:
+    make(inputs(), BUDGET, tmp_path / "a")
+    seen = 0
+    for split in Split:
+        for _, row in jsonl.read(tmp_path / "a" / f"{split}.jsonl"):
+            *prompt, answer = row["messages"]
+            assert [one["role"] for one in prompt] == ["system", "user"]
+            refused = answer["content"] in wording.REFUSAL.values()
+            assert refused or "[" in answer["content"]
+            seen += 1
+    assert seen == json.loads((tmp_path / "a" / "manifest.json").read_text("utf-8"))["rows"]
+
+
+def test_no_test_cluster_moves_when_documents_grow_by_a_tenth(tmp_path: Path) -> None:
+    make(inputs(), BUDGET, tmp_path / "a")
+    more = [*PASSAGES, parameter_page("fresh"), task_page("novel"), task_page("wal2")]
+    make(inputs(passages=more, ledger=ledger_of(tmp_path / "a")), BUDGET, tmp_path / "b")
+    before, after = (json.loads((tmp_path / name / "splits.json").read_text("utf-8")) for name in "ab")
+    assert all(after[cluster] == split for cluster, split in before.items() if cluster in after)
+    assert len(after) > len(before)
+    assert check(tmp_path / "b").leaks == ()
+
+
+def test_a_new_verdict_cannot_touch_the_test_set(tmp_path: Path) -> None:
+    make(inputs(decisions=()), BUDGET, tmp_path / "a")
+    ledger = ledger_of(tmp_path / "a")
+    sections = {f"section {one.document}#{' > '.join(one.heading)}": one for one in PASSAGES}
+    section, tested = next((key, one) for key, one in sections.items() if key in ledger)
+    ledger = {**ledger, section: Split.TEST}
+    late = replace(CORRECTED, cluster="item-9", evidence=(tested.id,))
+    built = build(inputs(decisions=(late,), ledger=ledger))
+    assert [one for one in built.rejected if one.cluster == "item-9"]
+    assert not [row for row in built.assigned.rows if row.cluster == "item-9"]
+
+
+def test_a_changed_file_is_found(tmp_path: Path) -> None:
+    make(inputs(), BUDGET, tmp_path / "a")
+    assert check(tmp_path / "a").leaks == ()
+    with (tmp_path / "a" / "test.jsonl").open("a", encoding="utf-8") as file:
+        file.write("\n")
+    with pytest.raises(Mismatch, match="changed after the build"):
+        check(tmp_path / "a")
+
+
+def test_text_leaves_test_sections_out(tmp_path: Path) -> None:
+    make(inputs(), BUDGET, tmp_path / "a")
+    splits = json.loads((tmp_path / "a" / "splits.json").read_text("utf-8"))
+    texts = "\n".join(row["text"] for _, row in jsonl.read(tmp_path / "a" / "text.jsonl"))
+    for row in jsonl.read_examples(tmp_path / "a" / "examples.jsonl"):
+        if splits[row.cluster] == "test":
+            assert not any(one.text in texts for one in row.evidence)
+
+
+def test_a_tiny_window_rejects_with_the_reason_and_never_cuts_gold(tmp_path: Path) -> None:
+    tight = replace(BUDGET, window=Window(640, 120))
+    manifest = make(inputs(), tight, tmp_path / "a")
+    for row in jsonl.read_examples(tmp_path / "a" / "examples.jsonl"):
+        for one in row.evidence:
+            assert one.text[one.start : one.end]
+    assert manifest["tokens"]["prompt_longest"] <= 520
+    with pytest.raises(InvalidInput, match="no rows"):
+        make(inputs(), replace(BUDGET, window=Window(40, 30)), tmp_path / "b")
+    assert not (tmp_path / "b").exists()
+
+
+@pytest.mark.parametrize("format", ["trl", "llama-factory", "mlx"])
+def test_exports_are_rows_that_can_be_read(tmp_path: Path, format: str) -> None:
+    make(inputs(), BUDGET, tmp_path / "a")
+    written = export(tmp_path / "a", format, tmp_path / "out", batch=1)
+    assert written and all(path.is_file() for path in written)
+    if format == "llama-factory":
+        info = json.loads((tmp_path / "out" / "dataset_info.json").read_text("utf-8"))
+        assert all((tmp_path / "out" / one["file_name"]).is_file() for one in info.values())
+
+
+def test_an_export_with_too_few_rows_says_so(tmp_path: Path) -> None:
+    make(inputs(), BUDGET, tmp_path / "a")
+    with pytest.raises(InvalidInput, match="fewer than the batch"):
+        export(tmp_path / "a", "mlx", tmp_path / "out", batch=10_000)
+    with pytest.raises(InvalidInput, match="not a format"):
+        export(tmp_path / "a", "csv", tmp_path / "out")
