@@ -11,6 +11,7 @@ import typer
 from router.errors import AnswerloopError
 from services import cli_answers, cli_output, cli_training
 from services.cli_curated import curated
+from services.cli_dataset import dataset
 from services.cli_manage import jobs, keys, releases, rollback
 from services.settings import Settings
 
@@ -107,6 +108,7 @@ app.command()(cli_training.train)
 app.command()(cli_training.merge)
 app.command()(cli_answers.calibrate)
 app.add_typer(curated, name="curated")
+app.add_typer(dataset, name="dataset")
 app.add_typer(keys, name="keys")
 app.add_typer(releases, name="releases")
 app.command()(rollback)

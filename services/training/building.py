@@ -188,6 +188,11 @@ class _Maker:
     def _shown(self, question: str, limit: int = SHOWN) -> list[Context]:
         return [_context(passage, 0, 0) for passage in self._near.nearest(question, limit)]
 
+    def _found(self, question: str, answer: str) -> tuple[str, ...]:
+        """The passage that holds the answer of an entry that cites none."""
+        near = self._near.nearest(f"{question} {answer}", SHOWN * 2)
+        return tuple(one.id for one in near if negatives.holds_answer(one.text, answer))[:1]
+
     def _evidence(self, ids: Sequence[str], answer: str) -> tuple[Context, ...] | None:
         """None when one of the passages is gone."""
         if any(one not in self._passages for one in ids):

@@ -101,6 +101,15 @@ def test_stale_and_gone_entries_are_left_out_with_the_reason() -> None:
     assert [one.cluster for one in built.rejected if "not in the documents" in one.reason] == ["curated-e3"]
 
 
+def test_an_entry_without_a_citation_needs_a_passage_that_holds_its_answer() -> None:
+    held = CuratedEntry("e4", "How do I restart the disk?", "Run `disk-restart --now`.")
+    unheld = CuratedEntry("e5", "Who wrote this?", "A small team in the north of the country.")
+    built = build(inputs(curated=(held, unheld)))
+    rows = [row for row in built.assigned.rows if row.made is Made.CURATED]
+    assert [one.document for row in rows for one in row.evidence] == ["docs/en/disk.md"]
+    assert [one.cluster for one in built.rejected if "without evidence" in one.reason] == ["curated-e5"]
+
+
 def test_the_same_inputs_give_the_same_bytes(tmp_path: Path) -> None:
     first, second = make(inputs(), BUDGET, tmp_path / "a"), make(inputs(), BUDGET, tmp_path / "b")
     assert first == second

@@ -1,0 +1,75 @@
+"""answerloop dataset build | check | export"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from router.errors import Misconfigured
+from services import cli_output
+from services.settings import Settings
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout and nothing else.")]
+Dataset = Annotated[Path, typer.Argument(metavar="DATASET", help="The folder that `dataset build` wrote.")]
+
+dataset = typer.Typer(no_args_is_help=True, help="Make, check and export training data.")
+
+
+@dataset.command("build")
+def build(
+    out: Annotated[Path, typer.Option(help="The folder to make; must not be there yet.")],
+    base: Annotated[str, typer.Option(help="The model whose tokenizer counts: a folder or a name.")],
+    window: Annotated[int, typer.Option(min=256, help="Tokens of a row, prompt and answer together.")] = 2048,
+    answer: Annotated[int, typer.Option(min=32, help="How many of them are reserved for the answer.")] = 512,
+    previous: Annotated[
+        Path | None, typer.Option(help="The dataset before: what it put into a split stays there.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Make a dataset of the served documents, the approved answers and the verdicts.
+
+    answerloop dataset build --out var/datasets/2 --previous var/datasets/1 --base Qwen/Qwen3-0.6B
+    """
+    try:
+        from services.training.counting import tokenizer_of
+    except ImportError as error:
+        raise Misconfigured(f"training needs the extra 'train': pip install 'answerloop[train]' ({error})") from error
+    from router.packing import Window
+    from services.training.dataset import Budget, make
+    from services.training.gathering import gather
+
+    budget = Budget(Window(window, answer), tokenizer_of(base), base)
+    manifest = make(gather(Settings.from_env(), previous), budget, out)
+    if json:
+        return cli_output.print_json(manifest)
+    shown = {name: value for name, value in manifest.items() if name not in ("files", "certificate")}
+    return cli_output.print_report(shown, "dataset")
+
+
+@dataset.command("check")
+def check(folder: Dataset, json: Json = False) -> None:
+    """Check every file against the manifest, and that no row of one split is tied to another."""
+    from services.training.dataset import check as run
+
+    certificate = asdict(run(folder))
+    return cli_output.print_json(certificate) if json else cli_output.print_report(certificate, "certificate")
+
+
+@dataset.command("export")
+def export(
+    folder: Dataset,
+    format: Annotated[str, typer.Option(help="trl, llama-factory or mlx.")],
+    out: Annotated[Path, typer.Option(help="The folder to write.")],
+    batch: Annotated[int, typer.Option(min=1, help="MLX: every file needs at least a batch of rows.")] = 4,
+) -> None:
+    """Write the rows as another trainer reads them.
+
+    answerloop dataset export var/datasets/1 --format llama-factory --out ../LLaMA-Factory/data/answerloop
+    """
+    from services.training.exports import export as run
+
+    for path in run(folder, format, out, batch):
+        typer.echo(path)

@@ -1,0 +1,35 @@
+"""What a dataset is made of, gathered from a running system's home: the served documents, entries and verdicts."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from indexer.build import version_folder
+from indexer.content import Content
+from router.errors import InvalidInput
+from router.types import CuratedEntry, Release
+from services.compose import index_home
+from services.settings import Settings
+from services.store.sql import SqlStore
+from services.training.building import Inputs
+from services.training.dataset import ledger_of
+
+
+def gather(settings: Settings, previous: Path | None) -> Inputs:
+    """previous: the dataset before, whose splits stay. Raises `InvalidInput` when there is no index."""
+    release, entries = asyncio.run(_read(settings))
+    content = Content(version_folder(index_home(settings), release.index_version) / "content.db")
+    try:
+        passages = list(content.all_passages())
+    finally:
+        content.close()
+    return Inputs(passages, release.index_version, entries, (), ledger_of(previous))
+
+
+async def _read(settings: Settings) -> tuple[Release, tuple[CuratedEntry, ...]]:
+    with SqlStore.open(settings.store_url) as store:
+        release = await store.active_release()
+        if release is None:
+            raise InvalidInput("there is no index to make a dataset of; make one with `answerloop index` first")
+        return release, (await store.curated.entries_at()).changed
