@@ -16,7 +16,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -46,9 +45,10 @@ GROUPS = (
 """Kinds of terms, each a way to weigh them; a feature is the share of a group's weight that is there.
 
 all: by idf. sharp: by idf to the power of 2.5. rare: the three rarest. characters, pairs: single Han characters, and
-pairs of them. latin: everything else; numbers: those with a digit. words: by word instead of by term. names … others:
-terms inside words of these kinds, as shares of all words. short: content words of one character. across: pairs that
-belong to no word."""
+pairs of them. latin: everything else; numbers: those with a digit; all four as shares of all terms, or a name that
+every page of a manual has would count much in a question with no other. words: by word instead of by term. names …
+others: terms inside words of these kinds, as shares of all words. short: content words of one character. across: terms
+that are no words: characters of longer ones, pairs across two."""
 FEATURES = (
     *("fused", "bm25", "unit"),
     *(f"{level}_{group}" for level in ("passage", "unit") for group in GROUPS),
@@ -98,7 +98,8 @@ def between(scores: Floats, fused: Floats) -> Floats:
 
 
 class Reranker:
-    """For one index version. passages: reads passages by row. Not thread-safe."""
+    """For one index version. passages: reads passages by row. Not thread-safe. models: by language; a question in
+    another language keeps the fused order."""
 
     def __init__(
         self, arrays: Arrays, passages: Callable[[Sequence[int]], Sequence[Passage]], models: Mapping[str, Model]
@@ -182,41 +183,46 @@ def _best(units: Floats, worth: Floats, starts: Rows) -> Floats:
 
 
 def _group_weights(asked: Asked) -> Floats:
-    """[GROUPS, ids]: what each term counts in each group."""
+    """[GROUPS, ids]: what each term counts in each group. Plain lists: a question has a few dozen terms."""
     place = {number: at for at, number in enumerate(asked.ids.tolist())}
     tokens = {token: place[term_id(token)] for token in dict.fromkeys(asked.tokens)}
-    out: dict[str, Any] = {name: np.zeros(len(asked.ids), np.float32) for name in GROUPS}
-    idf = asked.idf
-    out["all"][:] = idf
-    out["sharp"][:] = idf**_SHARP
+    idf: list[float] = asked.idf.tolist()
+    out = {name: [0.0] * len(idf) for name in GROUPS}
+    out["all"] = idf
+    out["sharp"] = [value**_SHARP for value in idf]
     for token, at in tokens.items():
         out[_script(token)][at] = idf[at]
         if any(sign.isdigit() for sign in token):
             out["numbers"][at] = idf[at]
     telling = [at for token, at in tokens.items() if _script(token) != "characters"] or list(tokens.values())
-    out["rare"][sorted(telling, key=lambda at: -float(idf[at]))[:_RARE]] = 1.0
+    for at in sorted(telling, key=lambda at: -idf[at])[:_RARE]:
+        out["rare"][at] = 1.0
     inside = _fill_words(_words(asked, tokens), idf, out)
-    outside = np.setdiff1d(np.arange(len(idf)), inside)
-    out["across"][outside] = idf[outside]
-    totals = {name: float(values.sum()) for name, values in out.items()}
-    totals |= dict.fromkeys(_KINDS, float(idf[inside].sum())) | {"across": totals["all"]}
-    return np.stack([out[name] / max(totals[name], 1e-6) for name in GROUPS])
+    out["across"] = [0.0 if at in inside else value for at, value in enumerate(idf)]
+    weights = np.array(list(out.values()), np.float32)
+    totals = weights.sum(axis=1)
+    totals[_SHARES_OF_ALL] = totals[0]
+    totals[_SHARES_OF_WORDS] = sum(idf[at] for at in inside)
+    return np.asarray(weights / np.maximum(totals, 1e-6)[:, None], np.float32)
 
 
-_KINDS = ("names", "nouns", "verbs", "short", "amounts", "others")
+_SHARES_OF_ALL = [GROUPS.index(name) for name in ("characters", "pairs", "latin", "numbers", "across")]
+_SHARES_OF_WORDS = [GROUPS.index(name) for name in ("names", "nouns", "verbs", "short", "amounts", "others")]
 
 
-def _fill_words(words: Sequence[tuple[str, list[int]]], idf: Floats, out: Mapping[str, Any]) -> list[int]:
+def _fill_words(
+    words: Sequence[tuple[str, list[int]]], idf: Sequence[float], out: Mapping[str, list[float]]
+) -> set[int]:
     """Sets the groups that go by words; returns the terms that belong to one. A term belongs to its first word."""
-    inside: dict[int, None] = {}
+    inside: set[int] = set()
     for kind, places in words:
-        worth = float(idf[places].mean()) * (1 + 0.5 * (len(places) - 1))
+        worth = sum(idf[at] for at in places) / len(places) * (1 + 0.5 * (len(places) - 1))
         for at in places:
             out["words"][at] += worth / len(places)
             if at not in inside:
                 out[kind][at] = idf[at]
-                inside[at] = None
-    return list(inside)
+                inside.add(at)
+    return inside
 
 
 def _script(token: str) -> str:

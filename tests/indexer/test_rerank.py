@@ -1,0 +1,132 @@
+"""The re-ranker: what it sees in a candidate, and what it may do to a list."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from indexer import rerank
+from indexer.analysis import analyse, analyse_question, term_id
+from indexer.rerank import FEATURES, GROUPS, Asked, Model, Reranker, between
+from indexer.version import Arrays
+from router.types import Passage
+
+
+def reranker(texts: list[list[str]], headings: list[tuple[str, ...]], **coefficients: float) -> Reranker:
+    """texts: the units of each passage. The arrays are made as a build makes them."""
+    units = [np.unique(ids(analyse(unit))) for text in texts for unit in text]
+    empty = np.empty(0, np.float16)
+    arrays = Arrays(
+        keys=np.arange(len(texts), dtype=np.uint64),
+        lengths=np.ones(len(texts), np.int32),
+        unit_offsets=np.cumsum([0, *map(len, texts)]),
+        unit_terms=np.concatenate([*units, np.empty(0, np.uint32)]),
+        unit_term_offsets=np.cumsum([0, *map(len, units)]),
+        term_ids=np.empty(0, np.uint32),
+        term_counts=np.empty(0, np.int32),
+        corpus=empty,
+        has_dense=np.zeros(len(texts), bool),
+        dense=empty,
+        dense_units=empty,
+    )
+    passages = [
+        Passage(f"{row:032x}", "docs/a.md", heading, 0, 1, "\n".join(text), "en")
+        for row, (text, heading) in enumerate(zip(texts, headings, strict=True))
+    ]
+    return Reranker(
+        arrays, lambda rows: [passages[row] for row in rows], dict.fromkeys(("en", "zh"), Model(coefficients, {}))
+    )
+
+
+def ids(tokens: list[str]) -> np.ndarray:
+    return np.fromiter(map(term_id, tokens), np.uint32)
+
+
+def asked(text: str, language: str, **idf: float) -> Asked:
+    tokens = analyse_question(text)
+    weight = {term_id(token): idf.get(token, 1.0) for token in tokens}
+    numbers = np.array(sorted(weight), np.uint32)
+    return Asked(text, tokens, numbers, np.array([weight[number] for number in numbers.tolist()], np.float32), language)
+
+
+def features(own: Reranker, question: Asked, count: int) -> list[dict[str, float]]:
+    even = np.ones(count, np.float32)
+    found = own.features(question, np.arange(count), {"bm25": even, "unit": even}, even)
+    return [dict(zip(FEATURES, row, strict=True)) for row in found.round(4).tolist()]
+
+
+def test_shares_of_the_question_by_level() -> None:
+    texts = [["The server listens.", "Port 6379 is open."], ["The server listens on port 6379."], []]
+    own = reranker(texts, [("Start",), ("Other",), ("Server port",)])
+    apart, together, heading = features(own, asked("server port 6379", "en"), 3)
+    assert apart["passage_all"] == together["passage_all"] == together["unit_all"] == 1.0
+    assert apart["unit_all"] == pytest.approx(2 / 3, abs=1e-3)
+    assert apart["two_all"] == 1.0
+    assert apart["passage_numbers"] == pytest.approx(1 / 3, abs=1e-3)
+    assert (heading["passage_all"], heading["unit_all"]) == (pytest.approx(2 / 3, abs=1e-3), 0.0)
+
+
+def test_units_of_two_passages_are_no_neighbours() -> None:
+    own = reranker([["server"], ["port"]], [(), ()])
+    for found in features(own, asked("server port", "en"), 2):
+        assert found["two_all"] == found["unit_all"] == 0.5
+
+
+def test_words_of_chinese_questions_are_told_apart() -> None:
+    question = asked("郑成功从哪里登陆台湾？", "zh")
+    own = reranker([["郑成功。"], ["登陆台湾。"], ["陆台"]], [(), (), ()])
+    name, landing, accident = features(own, question, 3)
+    assert name["passage_names"] > landing["passage_names"] > 0
+    assert landing["passage_verbs"] > 0
+    assert name["passage_verbs"] == accident["passage_verbs"] == 0
+    assert accident["passage_across"] > 0
+    assert accident["passage_words"] == 0 < accident["passage_pairs"]
+
+
+def test_rare_terms_weigh_more() -> None:
+    own = reranker([["common"], ["rare"]], [(), ()])
+    common, rare = features(own, asked("common rare", "en", rare=3.0), 2)
+    assert (common["passage_all"], rare["passage_all"]) == (0.25, 0.75)
+    assert rare["passage_sharp"] > rare["passage_all"]
+
+
+def test_the_better_covered_candidate_comes_first_and_the_rest_stays_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rerank, "MOST", 2)
+    own = reranker([["server"], ["server port"], ["server port"]], [(), (), ()], passage_all=5.0)
+    fused = np.array([0.9, 0.8, 0.7], np.float32)
+    even = np.ones(3, np.float32)
+    new = own.rank(asked("server port", "en"), np.arange(3), {"bm25": even, "unit": even}, fused)
+    assert new.tolist() == pytest.approx([0.8, 0.9, 0.7])
+
+
+def test_without_a_model_for_the_language_nothing_changes() -> None:
+    own = reranker([["server"], ["server port"]], [(), ()], passage_all=5.0)
+    fused = np.array([0.9, 0.8], np.float32)
+    even = np.ones(2, np.float32)
+    new = own.rank(asked("server port", "ja"), np.arange(2), {"bm25": even, "unit": even}, fused)
+    assert new.tolist() == fused.tolist()
+
+
+@given(st.lists(st.floats(-50, 50, width=32), min_size=1, max_size=20), st.floats(0, 1), st.floats(0, 1))
+def test_scores_stay_in_the_range_of_the_fused_ones(scores: list[float], one: float, other: float) -> None:
+    fused = np.linspace(one, other, len(scores), dtype=np.float32)
+    own = np.array(scores, np.float32)
+    new = between(own, fused)
+    assert fused.min() - 1e-5 <= new.min() <= new.max() <= fused.max() + 1e-5
+    order = np.argsort(own, kind="stable")
+    assert (np.diff(new[order]) >= -1e-5).all()
+
+
+def test_the_packaged_models_name_only_features_there_are() -> None:
+    raw = json.loads((Path(rerank.__file__).parent / "rerank.json").read_text("utf-8"))
+    assert set(raw) == {"zh", "en"}
+    for model in raw.values():
+        assert set(model["coefficients"]) <= set(FEATURES)
+        assert model["coefficients"]["fused"] > 0
+        assert sum(model["data"].values()) > 2000
+    assert len(set(FEATURES)) == 3 + 2 * len(GROUPS) + 4
