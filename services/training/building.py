@@ -103,11 +103,11 @@ class _Maker:
     def _reviewed(self, question: str, entry: CuratedEntry, ids: Sequence[str]) -> Iterator[Example]:
         cluster = f"curated-{entry.id}"
         language = wording.language_of(question)
-        evidence = self._evidence(ids, entry.answer)
-        if evidence is None:
-            self.rejected.append(
-                Rejected(question, cluster, "a passage that it cites is not in the documents any more")
-            )
+        evidence = self._evidence(ids or self._found(question, entry.answer), entry.answer)
+        if not evidence:
+            gone = "a passage that it cites is not in the documents any more"
+            nowhere = "it cites no passage, and none holds its answer: it would teach answering without evidence"
+            self.rejected.append(Rejected(question, cluster, nowhere if evidence is not None else gone))
             return
         for asked in (question, *entry.variants):
             made = _example(asked, entry.answer, language, cluster, Made.CURATED, evidence, self._inputs.revision)
@@ -116,10 +116,9 @@ class _Maker:
     def decided(self) -> Iterator[Example]:
         for one in self._inputs.decisions:
             evidence = self._evidence(one.evidence, one.answer)
-            if evidence is None:
-                self.rejected.append(
-                    Rejected(one.question, one.cluster, "its evidence is not in the documents any more")
-                )
+            if evidence is None or (one.answer and not evidence):
+                why = "its evidence is not in the documents any more" if one.evidence else "it names no evidence"
+                self.rejected.append(Rejected(one.question, one.cluster, why))
                 continue
             for asked in (one.question, *one.variants):
                 yield self._decided(one, asked, evidence)
