@@ -17,6 +17,7 @@ from heapq import nlargest
 
 from indexer.analysis import analyse
 from router.kinds import Kind, fit
+from router.support import coverage
 from router.types import Hit, UnitKind
 from services.generation.reading import Piece, Reading, read
 
@@ -35,8 +36,8 @@ _TYPICAL = 18.0  # tokens of a typical unit
 @dataclass(frozen=True, slots=True)
 class Shares:
     """How much each sign counts in a unit's score. Fitted as log-odds (softmax over the units of one question) on 600
-    questions each of SQuAD and CMRC and rounded; headings count like the sentence before. `code`, `link` and `defines`,
-    which those paragraphs do not have or do not ask for, were set by hand."""
+    questions each of SQuAD and CMRC and rounded; headings count like the sentence before. `code`, `link`,
+    `section` and `defines`, which those paragraphs do not have or do not ask for, were set by hand."""
 
     own: float = 4.0  # share of the question's idf in the unit
     local: float = 5.0  # the same, each word weighted once more by its rarity on the page
@@ -48,6 +49,7 @@ class Shares:
     length: float = 0.35  # logarithm of the length, in typical units: short ones say little
     code: float = -1.5  # code, where no code is wanted: it holds many words and explains nothing
     link: float = -3.0  # nothing but a link, where no list is wanted: it names the page that answers, and says nothing
+    section: float = 2.0  # for how-to: question's idf in the headings over it once more; that section is about doing it
     defines: float = 2.5  # begins with what "what is" asks for, and goes on with "is": as much as the kind can weigh
 
 
@@ -84,6 +86,8 @@ def rank(
             score += shares.code
         if piece.link and Kind.LIST not in kinds:
             score += shares.link
+        if Kind.HOW_TO in kinds:
+            score += shares.section * coverage(weights, piece.above)
         choices.append(Choice(at, number, piece, score, suits))
     return sorted(choices, key=lambda choice: -choice.score)
 

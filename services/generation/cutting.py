@@ -159,10 +159,15 @@ def is_wide(word: str) -> bool:
     return len(word) == 1 and word > "\u2e7f"
 
 
+def is_number(word: str) -> bool:
+    """Whether a folded token says a number, in digits or in words."""
+    return word[0].isdigit() or word in _COUNTED or word in _NUMERALS
+
+
 def _looks(token: str, at: int) -> tuple[bool, ...]:
     low = token.lower()
     return (
-        token[0].isdigit() or low in _COUNTED or token in _NUMERALS,
+        is_number(low),
         token[0].isupper() and at > 0,
         token in _CLAUSE,
         token in _COMMAS,

@@ -16,7 +16,7 @@ from router.types import Hit, UnitKind
 from services.generation import spans
 from services.generation.blocks import announces, wants_whole
 from services.generation.choosing import Choice, defines
-from services.generation.cutting import FUNCTION_WORDS, tokens
+from services.generation.cutting import FUNCTION_WORDS, is_number, tokens
 from services.generation.reading import cells
 
 MOST_OF_IT = 0.8  # share of a unit's characters from which the unit itself is as short
@@ -76,7 +76,7 @@ def short(
     chosen = read[span.text]
     text = tidy(with_unit(chosen.piece.text, span.start, span.end))
     shorter = len(text) < MOST_OF_IT * len(chosen.piece.text)
-    shown = sure and shorter and says_more(text, weights) and by_itself(chosen, weights, kinds)
+    shown = sure and shorter and says_more(text, weights) and counts(text, kinds) and by_itself(chosen, weights, kinds)
     return Short(text, chosen, span.sure, _belief(span, read, chosen)) if shown else Short("", None, span.sure, here)
 
 
@@ -148,6 +148,11 @@ def says_more(text: str, weights: Mapping[str, float]) -> bool:
     """Whether it has a word that the question does not have and that is not only grammar."""
     said = (word for word, _, _ in tokens(text) if word[-1].isalnum() and word not in FUNCTION_WORDS)
     return any(weights.keys().isdisjoint(analyse(word)) for word in said)
+
+
+def counts(text: str, kinds: Sequence[Kind]) -> bool:
+    """Whether it has a number, where one is wanted."""
+    return Kind.COUNT not in kinds or any(is_number(token[0]) for token in tokens(text))
 
 
 def with_unit(text: str, start: int, end: int) -> str:

@@ -149,6 +149,13 @@ def test_steps_that_are_further_away_are_not_joined() -> None:
     assert "1. Stop the server.\n2. Copy the backup.\n3." not in quoted(draft)
 
 
+def test_how_to_is_answered_by_the_section_about_it() -> None:
+    other = passage("You can switch several files of a server from AOF to others.", "docs/b.md")
+    section = passage("## Switch from RDB to AOF\n\nSet appendonly to yes while the server runs.\n")
+    assert quoted(ask("How do I switch from RDB to AOF?", other, section)).startswith("Set appendonly to yes")
+    assert quoted(ask("Can a server switch from RDB to AOF?", other, section)).startswith(other.text)
+
+
 def test_what_a_sentence_refers_back_to_is_quoted_before_it() -> None:
     text = "Intro.\n\n- Copies skip expired keys.\n- Clocks drift.\n\nBecause of this, replicas show fewer keys.\n"
     draft = ask("Why do replicas show fewer keys?", passage(text))

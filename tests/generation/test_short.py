@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from router.kinds import kinds_of
+from router.kinds import Kind, kinds_of
 from services.generation import spans
 from services.generation.cutting import cut
-from services.generation.short import says_more, tidy, with_unit
+from services.generation.short import counts, says_more, tidy, with_unit
 from services.generation.span_features import BEGIN, END, INSIDE, asked, inside, places
 from tests.generation.test_extractive import ask, front, passage
 
@@ -93,6 +93,13 @@ def test_a_number_keeps_its_unit() -> None:
     assert with_unit("at most 64 MB of it", 8, 10) == "64 MB"
     assert with_unit("at most 64 Mbeans", 8, 10) == "64"
     assert with_unit("保留 7 天。", 3, 4) == "7 天"
+
+
+def test_how_many_wants_a_number() -> None:
+    assert counts("7 天", [Kind.COUNT])
+    assert counts("two messages", [Kind.COUNT])
+    assert not counts("the cache", [Kind.COUNT])
+    assert counts("the cache", [Kind.WHO])
 
 
 def test_words_of_the_question_say_nothing() -> None:
