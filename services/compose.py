@@ -20,7 +20,9 @@ from router.answering import Parts
 from router.confidence import Calibration
 from router.errors import IndexUnavailable, Mismatch, NotFound
 from router.types import Citation, Hit, Question, Release, ReviewItem, SearchResult, Trace
+from services.curated.embedding import TogetherEmbedder
 from services.curated.live import LiveCurated
+from services.curated.vocabulary import packaged_guards
 from services.explaining import explanation
 from services.generation.extractive import ExtractiveGenerator
 from services.settings import Settings
@@ -49,6 +51,7 @@ class Readiness:
     parts: Mapping[str, str]
 
 
+@lru_cache(maxsize=2)  # search and curated matching share it
 def embedder_of(settings: Settings) -> Callable[[], Embedder]:
     """The text embedder, loaded when first asked for and then kept."""
 
@@ -65,6 +68,18 @@ def embedder_of(settings: Settings) -> Callable[[], Embedder]:
         return sentence_transformer.load(name, settings.home / "models")
 
     return load
+
+
+def near_embedder_of(settings: Settings) -> Callable[[], Embedder | None]:
+    """The text embedder for curated matching, if it is the one that the near stage was fitted with."""
+    load = embedder_of(settings)
+
+    @lru_cache(maxsize=1)
+    def fitted() -> Embedder | None:
+        embedder = load()
+        return embedder if embedder.fingerprint == packaged_guards().near.embedder else None
+
+    return fitted
 
 
 def engines_of(settings: Settings) -> Engines:
@@ -166,7 +181,7 @@ class System:
     def __init__(self, settings: Settings, store: SqlStore) -> None:
         self.settings = settings
         self.store = store
-        self.curated = LiveCurated(store.curated)
+        self.curated = LiveCurated(store.curated, TogetherEmbedder(near_embedder_of(settings)))
         self._serving: _Serving | None = None
         self._problem = "no index yet; make one with `answerloop index --source NAME=FOLDER_OR_GIT_URL`"
         self._refused: str | None = None

@@ -90,12 +90,16 @@ class Matcher:
     async def _cosines(self, key: str, entries: Entries, embed: Embed) -> dict[str, float]:
         """{} while the vectors of many new wordings are being made: half a store would give half the votes."""
         missing = [] if entries is self._seen else self._missing(entries)
+        if not missing and not self._vectors.keys:
+            return {}
         if len(missing) > _AT_ONCE:
             self._make_later(entries, missing, embed)
             return {}
         try:
             made = await embed([key, *missing])
         except AnswerloopError:
+            return {}
+        if not made.shape[1]:  # no embedder that the near stage was fitted with
             return {}
         self._keep(entries, missing, made[1:])
         return self._vectors.nearest(made[0]) if self._vectors.keys else {}
