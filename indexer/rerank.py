@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -110,6 +110,11 @@ class Reranker:
         self._passages = passages
         self.models = models
         self._headings: dict[int, Ids] = {}
+
+    def warm(self, languages: Iterable[str]) -> None:
+        """Loads the segmenter's words (0.4 s, 32 MB) now and not at the first question, where Chinese is asked."""
+        if "zh" in languages and "zh" in self.models:
+            rjieba.tag("字")
 
     def rank(self, asked: Asked, rows: Rows, scaled: Mapping[str, Floats], fused: Floats) -> Floats:
         """Fused scores in the new order. rows, scaled (channel → scores, 0..1), fused: one per candidate, any order."""

@@ -84,6 +84,7 @@ class Searcher:
         uses_corpus = "corpus" in self.manifest.dimensions
         self._corpus = CorpusEmbedder.load(folder / "corpus") if uses_corpus else None
         self.reranker = Reranker(arrays, self._content.passages, packaged())
+        self.reranker.warm(self.manifest.weights)
 
     @property
     def content(self) -> Content:
