@@ -15,6 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from indexer.build import version_folder
 from router import answering, units
 from router.answering import Parts
 from router.confidence import Calibration
@@ -24,7 +25,9 @@ from services.curated.embedding import TogetherEmbedder
 from services.curated.live import LiveCurated
 from services.curated.vocabulary import packaged_guards
 from services.explaining import explanation
+from services.generation import reading
 from services.generation.extractive import ExtractiveGenerator
+from services.generation.readings import Readings
 from services.settings import Settings
 from services.store.records import now
 from services.store.sql import SqlStore
@@ -109,7 +112,6 @@ async def calibration_of(store: SqlStore, identity: str) -> Calibration:
 
 def open_retriever(settings: Settings, version: str) -> BatchingRetriever:
     """Raises IndexUnavailable when the version is not there, Mismatch when it was made by other rules."""
-    from indexer.build import version_folder
     from indexer.search import BatchingRetriever, Searcher
     from indexer.version import check, read_manifest
 
@@ -173,6 +175,7 @@ class _Serving:
     release: Release
     retriever: BatchingRetriever
     parts: Parts
+    readings: Readings | None
 
 
 class System:
@@ -269,9 +272,11 @@ class System:
     async def _open(self, release: Release) -> _Serving:
         retriever = await asyncio.to_thread(open_retriever, self.settings, release.index_version)
         facts = await asyncio.to_thread(retriever.searcher.content.facts)
+        held = Readings.open(version_folder(index_home(self.settings), release.index_version))
+        reading.keep(held.get if held else None)
         quoting = ExtractiveGenerator(lambda _paths: facts)
         calibration = await calibration_of(self.store, release.calibration)
-        return _Serving(release, retriever, self._made(retriever, quoting, calibration, release.id, facts))
+        return _Serving(release, retriever, self._made(retriever, quoting, calibration, release.id, facts), held)
 
     def _made(
         self, retriever: Retriever, quoting: Generator, calibration: Calibration, release: str, facts: Facts
@@ -293,6 +298,14 @@ class System:
         old, self._serving = self._serving, serving
         if old:
             await asyncio.to_thread(old.retriever.close)  # finishes the searches that wait
+            _close_readings(old, self._serving)
+
+
+def _close_readings(old: _Serving, new: _Serving | None) -> None:
+    if new is None:
+        reading.keep(None)
+    if old.readings:
+        old.readings.close()
 
 
 def open_system(settings: Settings) -> System:
