@@ -298,15 +298,19 @@ class Trace:
 
 @dataclass(frozen=True, slots=True)
 class ReviewItem:
-    """A question waiting for people. state: pending | claimed | decided."""
+    """A question waiting for people. state: pending | claimed | merged | decided. trace_id: "" where nobody asked (a
+    source changed). probability: with which the audit drew the answer, 0 when it came in any other way. entry_id: the
+    curated entry it is about, or ""."""
 
     id: str
     trace_id: str
     question: str
     language: str
-    cause: str  # "abstained", "thumbs_down", …
+    cause: str  # see `services.store.review_records.RISK`
     state: str
     created: str
+    probability: float = 0.0
+    entry_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

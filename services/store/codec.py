@@ -40,8 +40,8 @@ def decode_trace(text: str) -> Trace:
     question["history"] = tuple(Turn(**turn) for turn in question.get("history", ()))
     answer["route"] = Route(answer["route"])
     answer["confidence"] = _number(answer["confidence"])
-    answer["citations"] = _citations(answer["citations"])
-    answer["maybe_useful"] = _citations(answer.get("maybe_useful", []))
+    answer["citations"] = decode_citations(answer["citations"])
+    answer["maybe_useful"] = decode_citations(answer.get("maybe_useful", []))
     raw["question"], raw["answer"] = Question(**question), Answer(**answer)
     raw["candidates"], raw["guards"] = tuple(raw["candidates"]), tuple(raw["guards"])
     raw["features"], raw["timings_ms"] = _numbers(raw["features"]), _numbers(raw["timings_ms"])
@@ -53,11 +53,11 @@ def decode_entry(text: str) -> CuratedEntry:
     this one during an upgrade, may have written others."""
     raw = _known(loads(text), CuratedEntry)
     raw["variants"], raw["negatives"] = tuple(raw.get("variants", ())), tuple(raw.get("negatives", ()))
-    raw["citations"], raw["status"] = _citations(raw.get("citations", [])), EntryStatus(raw.get("status", "live"))
+    raw["citations"], raw["status"] = decode_citations(raw.get("citations", [])), EntryStatus(raw.get("status", "live"))
     return CuratedEntry(**raw)
 
 
-def _citations(raw: list[dict[str, Any]]) -> tuple[Citation, ...]:
+def decode_citations(raw: list[dict[str, Any]]) -> tuple[Citation, ...]:
     found = (_known(citation, Citation) for citation in raw)
     return tuple(Citation(**{**citation, "aliases": tuple(citation.get("aliases", ()))}) for citation in found)
 

@@ -123,6 +123,21 @@ def history(connection: Connection, entry_id: str, limit: int, offset: int) -> l
     return found
 
 
+def version_of(connection: Connection, entry_id: str, version: int) -> CuratedVersion:
+    """Raises `NotFound`."""
+    wanted = (curated_versions.c.entry_id == entry_id, curated_versions.c.version == version)
+    row = connection.execute(select(curated_versions).where(*wanted)).one_or_none()
+    if row is None:
+        raise NotFound(f"no version {version} of the curated entry {entry_id!r}")
+    return _version(row)
+
+
+def saying(connection: Connection, text: str) -> list[CuratedVersion]:
+    """The entries that hold a text, in any case or width."""
+    holds = curated_versions.c.search.contains(_folded(text), autoescape=True)
+    return [_version(row) for row in connection.execute(_HEADS.where(~curated_versions.c.deleted, holds))]
+
+
 # Writing
 
 

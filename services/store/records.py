@@ -93,11 +93,16 @@ class TraceSummary:
 
 @dataclass(frozen=True, slots=True)
 class QueuedItem:
-    """A review item with how many traces ask it (at least 1) and when it last changed."""
+    """A review item with how many traces ask it and when it last changed. risk: 1 and more. worth: askers times risk
+    times age in hours, by which the queue is ordered. claimed_by: who works on it until `lease_until`."""
 
     item: ReviewItem
     asks: int
     updated: str
+    risk: float = 1.0
+    worth: float = 0.0
+    claimed_by: str = ""
+    lease_until: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from services.store.records import (
     QueuedItem,
     TraceSummary,
 )
+from services.store.review_store import ReviewStore
 from services.store.schema import bring_to_head
 from services.store.writer import GroupWriter
 
@@ -53,6 +54,7 @@ class SqlStore:
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="store-read")
         self._keys = keys.KeyCache(_KEY_SECONDS)
         self.curated = CuratedStore(self)
+        self.reviews = ReviewStore(self)
 
     @classmethod
     def open(cls, url: str, *, max_waiting: int = 2_048) -> Self:

@@ -49,6 +49,7 @@ traces = Table(
     Column("release_id", Text, nullable=False),
     Column("session_id", Text),
     Column("payload", Text, nullable=False),
+    Column("answer_key", Text, index=True),
 )
 
 feedback = Table(
@@ -66,13 +67,22 @@ review_items = Table(
     metadata,
     Column("seq", Sequence, primary_key=True),
     Column("id", Text, nullable=False, unique=True),
-    Column("trace_id", Text, ForeignKey("traces.id"), nullable=False),
+    Column("root", Text, nullable=False, index=True),
+    Column("trace_id", Text, ForeignKey("traces.id")),
     Column("question", Text, nullable=False),
     Column("question_key", Text, nullable=False),
     Column("language", Text, nullable=False),
     Column("cause", Text, nullable=False),
     Column("state", Text, nullable=False),
     Column("asks", Integer, nullable=False),
+    Column("risk", Float, nullable=False),
+    Column("opened", Float, nullable=False),
+    Column("placed", Boolean, nullable=False),
+    Column("probability", Float, nullable=False),
+    Column("entry_id", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("claimed_by", Text),
+    Column("lease_until", Text),
     Column("created", Text, nullable=False),
     Column("updated", Text, nullable=False),
     Index("ix_review_items_state_asks", "state", "asks"),
@@ -84,6 +94,8 @@ review_items = Table(
         postgresql_where=UNDECIDED,
     ),
 )
+"""One row for each wording that is or was open; rows that ask the same have the `root` of the first, which is the item.
+opened: seconds since 1970. placed: whether it was looked at beside the other items."""
 
 review_traces = Table(
     "review_traces",
@@ -91,6 +103,73 @@ review_traces = Table(
     Column("item_id", Text, ForeignKey("review_items.id"), primary_key=True),
     Column("trace_id", Text, ForeignKey("traces.id"), primary_key=True),
     Column("added", Text, nullable=False),
+    Column("cause", Text, nullable=False),
+    Column("probability", Float, nullable=False),
+    Index("ix_review_traces_trace_id", "trace_id"),
+)
+
+review_verdicts = Table(
+    "review_verdicts",
+    metadata,
+    Column("seq", Sequence, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("item_id", Text, nullable=False, index=True),
+    Column("request_key", Text, nullable=False, unique=True),
+    Column("state", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("created", Text, nullable=False),
+    Column("payload", Text, nullable=False),
+)
+
+review_pairs = Table(
+    "review_pairs",
+    metadata,
+    Column("seq", Sequence, primary_key=True),
+    Column("one", Text, nullable=False),
+    Column("other", Text, nullable=False),
+    Column("together", Boolean, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("created", Text, nullable=False),
+)
+
+retractions = Table(
+    "retractions",
+    metadata,
+    Column("seq", Sequence, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("answer_key", Text, nullable=False, index=True),
+    Column("created", Text, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("lifted", Text),
+    Column("payload", Text, nullable=False),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("seq", Sequence, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("event", Text, nullable=False),
+    Column("payload", Text, nullable=False),
+    Column("created", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_try", Text),
+    Column("delivered", Text),
+    Column("problem", Text, nullable=False),
+    Index("ix_outbox_next_try", "next_try"),
+)
+"""next_try: None once delivered or given up."""
+
+certificates = Table(
+    "certificates",
+    metadata,
+    Column("seq", Sequence, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("created", Text, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("release_id", Text, nullable=False),
+    Column("payload", Text, nullable=False),
 )
 
 api_keys = Table(
@@ -168,6 +247,7 @@ audit_log = Table(
     Column("what", Text, nullable=False),
     Column("before", Text),
     Column("after", Text),
+    Column("subject", Text, index=True),
 )
 
 curated_revisions = Table(

@@ -135,7 +135,7 @@ def test_feedback(store: SqlStore) -> None:
 
 def test_feedback_on_an_abstained_trace_stays_one_ask(store: SqlStore) -> None:
     async def scenario() -> None:
-        one = trace()
+        one = trace(route=Route.ABSTAINED)
         item_id = await store.record(one, review(one))
         await store.add_feedback(one.id, "down", "")
         (queued,) = await store.list_review_items()

@@ -1,0 +1,283 @@
+"""The queue and its verdicts, on SQLite and on PostgreSQL alike."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import update
+
+from router.errors import Conflict, InvalidInput, NotFound
+from router.types import Citation, CuratedEntry, EntryStatus, Route, Trace
+from services.review.writing import entry_of
+from services.store import tables
+from services.store.review_records import ItemFilter, Judgement, Stands, Verdict, VerdictKind, VerdictState
+from services.store.sql import SqlStore
+from services.store.verdicts import Rules
+from tests.store.samples import review, trace
+
+RULES = Rules()
+CITED = Citation("p9", "docs/zh/ports.md", "端口", "改 PORT=1", 0, 8, "r1")
+RIGHT = Judgement(VerdictKind.CORRECTED, "设 PORT=1。", (CITED,))
+
+
+async def asked(store: SqlStore, text: str, route: Route = Route.ABSTAINED, cause: str = "abstained") -> Trace:
+    one = trace(text, route)
+    await store.record(one, review(one, cause))
+    return one
+
+
+async def item_of(store: SqlStore, one: Trace) -> str:
+    return (await store.reviews.standing(one.id)).item_id
+
+
+async def decide(
+    store: SqlStore, item_id: str, judgement: Judgement = RIGHT, who: str = "anna", **more: str
+) -> Verdict:
+    key = more.get("key", f"{item_id}-{who}-{judgement.kind}")
+    return await store.reviews.decide(item_id, judgement, who, key, RULES, entry_of)
+
+
+def run(scenario: Callable[[], Awaitable[None]]) -> None:
+    asyncio.run(scenario())  # type: ignore[arg-type]
+
+
+def test_one_verdict_writes_the_entry_and_resolves_everybody(store: SqlStore) -> None:
+    async def scenario() -> None:
+        first, second = await asked(store, "怎么改端口"), await asked(store, "怎么改端口")
+        item_id = await item_of(store, first)
+        assert (await store.reviews.standing(second.id)).state is Stands.WAITING
+        verdict = await decide(store, item_id)
+        entry = (await store.curated.get(verdict.entry_id)).entry
+        assert (entry.question, entry.answer, entry.citations) == ("怎么改端口", RIGHT.answer, (CITED,))
+        for one in (first, second):
+            standing = await store.reviews.standing(one.id)
+            assert (standing.state, standing.verdict and standing.verdict.answer) == (Stands.RESOLVED, RIGHT.answer)
+        (event,) = await store.reviews.take_events()
+        assert event.event == "item.resolved"
+        assert {one["id"] for one in event.payload["traces"]} == {first.id, second.id}
+        assert await store.reviews.take_events() == []
+        assert [line.what for line in (await store.reviews.view(item_id)).history] == ["review.verdict"]
+
+    run(scenario)
+
+
+def test_a_claim_holds_until_its_lease_ends(store: SqlStore) -> None:
+    async def scenario() -> None:
+        item_id = await item_of(store, await asked(store, "q"))
+        claimed = await store.reviews.claim(item_id, "anna", RULES)
+        assert (claimed.item.state, claimed.claimed_by) == ("claimed", "anna")
+        assert (await store.reviews.find(ItemFilter())).items == ()
+        for attempt in (store.reviews.claim(item_id, "ben", RULES), store.reviews.release(item_id, "ben")):
+            with pytest.raises(Conflict, match="anna works on"):
+                await attempt
+        with pytest.raises(Conflict):
+            await decide(store, item_id, who="ben")
+        await store.reviews.claim(item_id, "anna", Rules(lease_s=-1))
+        assert [one.item.state for one in (await store.reviews.find(ItemFilter())).items] == ["pending"]
+        assert await store.count_review_items("pending") == 1
+        assert (await store.reviews.claim(item_id, "ben", RULES)).claimed_by == "ben"
+        await decide(store, item_id, who="ben")
+        with pytest.raises(Conflict, match="decided already"):
+            await decide(store, item_id, who="anna")
+
+    run(scenario)
+
+
+def test_a_request_that_comes_twice_is_done_once(store: SqlStore) -> None:
+    async def scenario() -> None:
+        item_id = await item_of(store, await asked(store, "q"))
+        first = await decide(store, item_id, key="k")
+        assert await decide(store, item_id, key="k") == first
+        assert len(await store.reviews.final_verdicts()) == await store.curated.head() == 1
+        other = await item_of(store, await asked(store, "other"))
+        with pytest.raises(Conflict, match="request key"):
+            await decide(store, other, key="k")
+
+    run(scenario)
+
+
+def test_undo_takes_everything_back(store: SqlStore) -> None:
+    async def scenario() -> None:
+        old = CuratedEntry("e1", "怎么改端口", "旧的", (), (), (), EntryStatus.LIVE)
+        await store.curated.create(old, "anna")
+        first = await asked(store, "怎么改端口")
+        item_id = await item_of(store, first)
+        await decide(store, item_id, replace(RIGHT, entry_id="e1"))
+        assert (await store.curated.get("e1")).entry.answer == RIGHT.answer
+        undone = await store.reviews.undo(item_id, "ben")
+        assert undone.state is VerdictState.UNDONE
+        assert (await store.curated.get("e1")).entry == old
+        assert (await store.reviews.standing(first.id)).state is Stands.WAITING
+        with pytest.raises(NotFound):
+            await store.reviews.undo(item_id, "ben")
+        verdict = await decide(store, item_id, key="again")
+        with pytest.raises(NotFound):
+            await store.curated.get("nobody")
+        await store.reviews.undo(item_id, "ben")
+        with pytest.raises(NotFound):
+            await store.curated.get(verdict.entry_id)  # it was made by the verdict, so it went with it
+
+    run(scenario)
+
+
+def test_undo_never_overwrites_a_later_edit(store: SqlStore) -> None:
+    async def scenario() -> None:
+        item_id = await item_of(store, await asked(store, "q"))
+        verdict = await decide(store, item_id)
+        there = await store.curated.get(verdict.entry_id)
+        await store.curated.update(replace(there.entry, answer="newer"), there.version, "ben")
+        with pytest.raises(Conflict, match="changed after"):
+            await store.reviews.undo(item_id, "anna")
+        assert (await store.reviews.view(item_id)).item.item.state == "decided"
+
+    run(scenario)
+
+
+def test_undo_takes_in_what_was_asked_meanwhile(store: SqlStore) -> None:
+    async def scenario() -> None:
+        first = await asked(store, "q")
+        item_id = await item_of(store, first)
+        await decide(store, item_id, Judgement(VerdictKind.OUT_OF_SCOPE))
+        later = await asked(store, "q")
+        assert await item_of(store, later) != item_id
+        for _ in range(2):
+            await store.reviews.undo(item_id, "anna")
+            assert await item_of(store, later) == item_id
+            assert (await store.reviews.view(item_id)).item.asks == 2
+            assert await store.count_review_items() == 1
+            await decide(store, item_id, Judgement(VerdictKind.OUT_OF_SCOPE), key=f"again {_}")
+            assert (await store.reviews.standing(later.id)).state is Stands.RESOLVED
+
+    run(scenario)
+
+
+def test_merge_and_split(store: SqlStore) -> None:
+    async def scenario() -> None:
+        traces = [await asked(store, text) for text in ("a", "b", "c", "b")]
+        a, b, c = [await item_of(store, one) for one in traces[:3]]
+        assert await store.reviews.merge(a, [b, c], "anna") == a
+        view = await store.reviews.view(b)
+        assert (view.item.item.id, view.item.asks, [one.asks for one in view.wordings]) == (a, 4, [1, 2, 1])
+        assert (await store.reviews.find(ItemFilter())).total == 1
+        again = await asked(store, "b")  # the same words go straight to the item
+        assert await item_of(store, again) == a
+        with pytest.raises(InvalidInput):
+            await store.reviews.split(a, [a, b, c], "anna")
+        assert await store.reviews.split(a, [a, c], "anna") == b  # the item keeps its id
+        assert [await item_of(store, one) for one in traces] == [a, b, a, b]
+        asks = {one.item.id: one.asks for one in (await store.reviews.find(ItemFilter())).items}
+        assert asks == {a: 2, b: 3}
+        await decide(store, a)
+        assert (await store.reviews.standing(traces[2].id)).state is Stands.RESOLVED
+        assert (await store.reviews.standing(traces[1].id)).state is Stands.WAITING
+        _, pairs, _ = await store.reviews.open_wordings(0)
+        assert ("a", "b", True) in pairs
+        assert ("b", "c", False) in pairs or ("c", "b", False) in pairs
+
+    run(scenario)
+
+
+def test_the_queue_is_ordered_by_askers_risk_and_age(store: SqlStore) -> None:
+    async def scenario() -> None:
+        old, often, risky = [await item_of(store, await asked(store, text)) for text in ("old", "often", "risky")]
+        for _ in range(2):
+            await asked(store, "often")
+        bad = await asked(store, "risky", Route.GROUNDED, "audit")
+        await store.add_feedback(bad.id, "down", "")
+        await store.write(
+            lambda c: c.execute(update(tables.review_items).values(opened=tables.review_items.c.opened - 3600)).rowcount
+        )
+        found = (await store.reviews.find(ItemFilter())).items
+        assert [one.item.id for one in found] == [risky, often, old]  # 2 × 3, 3 × 1, 1 × 1
+        assert found[0].item.cause == "thumbs_down"
+        assert [round(one.worth) for one in found] == [6, 3, 1]
+        oldest = update(tables.review_items).where(tables.review_items.c.id == old)
+        await store.write(lambda c: c.execute(oldest.values(opened=tables.review_items.c.opened - 36_000)).rowcount)
+        assert (await store.reviews.find(ItemFilter())).items[0].item.id == old
+        assert (await store.reviews.find(ItemFilter(gaps=True))).total == 2
+        assert [one.item.id for one in (await store.reviews.find(ItemFilter(text="OFT"))).items] == [often]
+
+    run(scenario)
+
+
+def test_risky_items_need_two(store: SqlStore) -> None:
+    async def scenario() -> None:
+        rules = Rules(second_from=2.0)
+        item_id = await item_of(store, await asked(store, "q", Route.HANDOFF, "handoff"))
+        proposed = await store.reviews.decide(item_id, RIGHT, "anna", "k1", rules, entry_of)
+        assert proposed.state is VerdictState.PROPOSED
+        assert await store.curated.head() == 0
+        with pytest.raises(Conflict, match="somebody else"):
+            await store.reviews.confirm(item_id, "anna", rules, entry_of)
+        with pytest.raises(Conflict):
+            await store.reviews.decide(item_id, RIGHT, "anna", "k2", rules, entry_of)
+        done = await store.reviews.confirm(item_id, "ben", rules, entry_of)
+        assert (done.id, done.state, done.who, done.second) == (proposed.id, VerdictState.FINAL, "anna", "ben")
+        assert (await store.curated.get(done.entry_id)).who == "ben"
+        plain = await item_of(store, await asked(store, "plain"))
+        assert (await store.reviews.decide(plain, RIGHT, "anna", "k3", rules, entry_of)).state is VerdictState.FINAL
+
+    run(scenario)
+
+
+def test_a_wrong_answer_is_called_back(store: SqlStore) -> None:
+    async def scenario() -> None:
+        sent = [trace(text, Route.GROUNDED) for text in ("a", "a", "b")]
+        for one in sent:
+            await store.record(one, None)
+        answer = sent[0].answer.text
+        await store.curated.create(CuratedEntry("says-it", "x", answer), "anna")
+        made = await store.reviews.retract(sent[0].id, "anna", "there is no PORT")
+        assert made == await store.reviews.retract(sent[2].id, "ben", "again")  # known already
+        assert (made.recipients, made.entries) == (3, ("says-it",))
+        assert {one.trace_id for one in await store.reviews.recipients(made.id)} == {one.id for one in sent}
+        assert (await store.curated.get("says-it")).entry.status is EntryStatus.RETIRED
+        assert (await store.reviews.standing(sent[1].id)).state is Stands.RETRACTED
+        assert len((await store.reviews.blocked())[1]) == 1
+        (event,) = await store.reviews.take_events()
+        assert (event.event, len(event.payload["traces"])) == ("answer.retracted", 3)
+        found = await store.reviews.find(ItemFilter(cause="retracted"))
+        assert sorted(one.asks for one in found.items) == [1, 2]
+        await decide(store, await item_of(store, sent[0]))
+        standing = await store.reviews.standing(sent[1].id)
+        assert (standing.state, standing.verdict and standing.verdict.answer) == (Stands.RESOLVED, RIGHT.answer)
+        await store.reviews.lift(made.id, "anna")
+        assert (await store.reviews.blocked())[1] == frozenset()
+        assert (await store.curated.get("says-it")).entry.status is EntryStatus.LIVE
+
+    run(scenario)
+
+
+def test_a_verdict_may_call_back_and_correct_in_one(store: SqlStore) -> None:
+    async def scenario() -> None:
+        sent = await asked(store, "a", Route.GROUNDED, "audit")
+        item_id = await item_of(store, sent)
+        verdict = await decide(store, item_id, replace(RIGHT, retract=True))
+        assert verdict.judged == (sent.answer.text,)
+        assert (await store.reviews.standing(sent.id)).state is Stands.RESOLVED
+        assert len((await store.reviews.blocked())[1]) == 1
+        await store.reviews.undo(item_id, "anna")
+        assert (await store.reviews.blocked())[1] == frozenset()
+
+    run(scenario)
+
+
+def test_a_duplicate_teaches_its_entry_the_words(store: SqlStore) -> None:
+    async def scenario() -> None:
+        await store.curated.create(CuratedEntry("e1", "How?", "So."), "anna")
+        one = await asked(store, "In which way")
+        verdict = await decide(store, await item_of(store, one), Judgement(VerdictKind.DUPLICATE, entry_id="e1"))
+        assert (await store.curated.get("e1")).entry.variants == ("In which way",)
+        assert verdict.answer == "So."
+        for bad, error in (
+            (Judgement(VerdictKind.DUPLICATE), InvalidInput),
+            (Judgement(VerdictKind.DUPLICATE, entry_id="no"), NotFound),
+        ):
+            other = await item_of(store, await asked(store, f"other {error}"))
+            with pytest.raises(error):
+                await decide(store, other, bad)
+
+    run(scenario)
