@@ -18,6 +18,10 @@ from router import wording
 VERSION = 1
 """Of the way the parts are put together; raised when `render` changes what it makes of the same templates."""
 
+TEMPLATE_OPTIONS: Mapping[str, bool] = {"enable_thinking": False}
+"""Given to the chat template in training and sent with each request in serving. Templates ignore what they do not
+know."""
+
 
 @dataclass(frozen=True, slots=True)
 class Templates:

@@ -45,6 +45,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout and not
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port.", show_default="8080")] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="NAME_OR_PATH", help="Start a vLLM with this model and answer through it.")
+    ] = None,
 ) -> None:
     """Answer over HTTP until told to stop.
 
@@ -52,16 +55,21 @@ def serve(
 
         answerloop keys create --role admin me
         answerloop serve --host 0.0.0.0
+
+    With a model, answers are written by it from the passages found, and quoted until it is loaded:
+
+        answerloop serve --model ./models/tuned-1
     """
     from services.server import serve as run
 
     settings = Settings.from_env()
     settings = replace(settings, host=host or settings.host, port=settings.port if port is None else port)
+    settings = replace(settings, model=model or settings.model, generator_url="" if model else settings.generator_url)
 
     def opened() -> System:
         from services.compose import open_system  # loads the engines, once it is clear that serving may begin
 
-        return open_system(settings)
+        return open_system(settings, own_model=True)
 
     run(settings, opened)
 

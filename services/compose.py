@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from indexer.content import Facts
     from indexer.search import BatchingRetriever
     from router.ports import Embedder, Engines, Generator, Retriever
+    from services.generation.service import ModelService
 
 _DEFAULT_CALIBRATION = Path(__file__).parent / "calibration_default.json"
 
@@ -179,11 +180,13 @@ class _Serving:
 
 
 class System:
-    """One process's answering. Use from one event loop."""
+    """One process's answering. Use from one event loop. model: writes the answers where there is one; without it, and
+    while it is not available, they are quoted."""
 
-    def __init__(self, settings: Settings, store: SqlStore) -> None:
+    def __init__(self, settings: Settings, store: SqlStore, model: ModelService | None = None) -> None:
         self.settings = settings
         self.store = store
+        self.model = model
         self.curated = LiveCurated(store.curated, TogetherEmbedder(near_embedder_of(settings)))
         self._serving: _Serving | None = None
         self._problem = "no index yet; make one with `answerloop index --source NAME=FOLDER_OR_GIT_URL`"
@@ -221,9 +224,8 @@ class System:
             return Readiness(False, {**parts, "index": self._problem})
         release = self._serving.release
         index = f"ok, version {release.index_version}"
-        return Readiness(
-            True, {**parts, "index": index, "generator": release.model, "calibration": release.calibration}
-        )
+        generator = self.model.status() if self.model else release.model
+        return Readiness(True, {**parts, "index": index, "generator": generator, "calibration": release.calibration})
 
     async def activate(self, release_id: str, who: str, keep_curated: bool = False) -> Release:
         """Serve another release, back or forward, with the curated answers it had, unless they are to be kept. It is
@@ -238,7 +240,9 @@ class System:
 
     async def refresh(self) -> None:
         """Serve the active release, if it is another one than now: a reindex, another process or the CLI chose it; and
-        the newest curated answers."""
+        the newest curated answers; and what the model's servers say of themselves."""
+        if self.model:
+            await self.model.look()
         await self.curated.refresh()
         active = await self.store.active_release()
         if active is None or active.id in (self._refused, self._serving and self._serving.release.id):
@@ -252,6 +256,8 @@ class System:
 
     async def close(self) -> None:
         await self._switch(None)
+        if self.model:
+            await self.model.close()
         self.store.close()
 
     def _parts(self) -> Parts:
@@ -284,7 +290,7 @@ class System:
         return Parts(
             curated=self.curated,
             retriever=retriever,
-            generator=quoting,
+            generator=self.model.generator(quoting, lambda _paths: facts) if self.model else quoting,
             quoting=quoting,
             calibration=calibration,
             store=self.store,
@@ -308,9 +314,22 @@ def _close_readings(old: _Serving, new: _Serving | None) -> None:
         old.readings.close()
 
 
-def open_system(settings: Settings) -> System:
-    """Opens the store and the active release. A system without an index runs, and says that it is not ready."""
+def model_of(settings: Settings, own: bool) -> ModelService | None:
+    """own: start a vLLM for `settings.model` where no server of models is named: for who serves, not for who asks once.
+    Raises Misconfigured where there is no vLLM to start."""
+    if not settings.generator_url and not (own and settings.model):
+        return None
+    from services.generation.service import ModelService
+
+    return ModelService(settings)
+
+
+def open_system(settings: Settings, own_model: bool = False) -> System:
+    """Opens the store and the active release. A system without an index runs, and says that it is not ready. own_model:
+    see `model_of`; it begins to load when all else is there."""
     settings.make_home()
-    system = System(settings, SqlStore.open(settings.store_url))
+    system = System(settings, SqlStore.open(settings.store_url), model_of(settings, own_model))
     asyncio.run(system.refresh())
+    if system.model:
+        system.model.start()
     return system

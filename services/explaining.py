@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from router import confidence, support
+from router import checking, confidence, likelihood, support
 from router.confidence import Calibration
 from router.types import Trace
 
-MEANING = {**confidence.MEANING, **support.MEANING}
+MEANING = {**confidence.MEANING, **support.MEANING, **checking.MEANING, **likelihood.MEANING}
 
 
 def explanation(trace: Trace, calibration: Calibration | None) -> dict[str, Any]:

@@ -88,6 +88,15 @@ def _url(*schemes: str) -> Parse:
     return parse
 
 
+def _urls(*schemes: str) -> Parse:
+    one = _url(*schemes)
+
+    def parse(raw: str) -> str:
+        return ",".join(one(part) for part in raw.split(",") if part.strip())
+
+    return parse
+
+
 def _setting(default: Any, parse: Parse, about: str, *, secret: bool = False) -> Any:
     return field(default=default, repr=not secret, metadata={"parse": parse, "about": about, "secret": secret})
 
@@ -127,6 +136,22 @@ class Settings:
     embedder_key: str = _setting("", _text, "API key of the embeddings endpoint.", secret=True)
     qdrant_url: str = _setting("", _url("http", "https"), "Qdrant server or cluster; empty: embedded, in the home.")
     qdrant_key: str = _setting("", _text, "API key of the Qdrant server.", secret=True)
+    model: str = _setting(
+        "", _text, "Model for `serve` to start a vLLM with (folder or name), or to ask for at `generator_url`."
+    )
+    generator_url: str = _setting(
+        "",
+        _urls("http", "https"),
+        "vLLM servers that run elsewhere, up to /v1, separated by commas; empty: none, or one of its own for `model`.",
+    )
+    generator_key: str = _setting("", _text, "API key of these servers.", secret=True)
+    generator_timeout_s: float = _setting(20.0, _seconds(0.1, 3_600), "An answer not written by then is quoted.")
+    model_window: int = _setting(
+        0, _whole(0, 10_000_000), "Tokens of prompt and answer; 0: what the model can, at most 8,192."
+    )
+    model_answer_tokens: int = _setting(512, _whole(16, 100_000), "Longest answer of the model, in tokens.")
+    model_adapters: bool = _setting(False, _flag, "Start vLLM so that LoRA adapters can be tried while it runs.")
+    vllm_python: str = _setting("", _text, "Python that has vLLM; empty: the one that runs Answerloop.")
     corpus_seconds: float = _setting(180.0, _seconds(1, 3_600), "Most seconds of training for the corpus embedder.")
     max_body_bytes: int = _setting(65_536, _whole(1_024, 16_777_216), "Largest request body, uploads excepted.")
     max_upload_bytes: int = _setting(10_485_760, _whole(1_024, 1_073_741_824), "Largest uploaded document.")

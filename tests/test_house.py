@@ -27,7 +27,7 @@ HOMES = {
     "openvino": (MODEL,),
     "sentence_transformers": (MODEL,),
     "transformers": (MODEL, "services.training"),
-    "tokenizers": (MODEL, "services.training"),
+    "tokenizers": (MODEL, "services.training", "services.generation.counting"),
     "safetensors": (MODEL, "services.training"),
     "qdrant_edge": ("indexer.backends.qdrant_edge",),
     "qdrant_client": ("indexer.backends.qdrant_server",),

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from router.errors import Misconfigured
+from router.prompt import TEMPLATE_OPTIONS
 
 MASKED = -100  # torch's ignore_index: no loss here
-TEMPLATE_OPTIONS: Mapping[str, Any] = {"enable_thinking": False}
-"""Given to the chat template here and sent to the server with each request. Templates ignore what they do not know."""
 
 PLAIN_TEMPLATE = (
     "{% for message in messages %}{{ message.role | capitalize }}: {{ message.content }}"

@@ -1,0 +1,172 @@
+"""The model of one process: on servers that run elsewhere, or on a vLLM of its own. All that `compose` needs of it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from router.errors import GeneratorUnavailable, InvalidInput
+from router.ports import Generator
+from services.generation import probing
+from services.generation.drafting import FactsOf, ModelGenerator
+from services.generation.endpoints import Endpoint, Fleet, Served
+from services.generation.launching import Launch
+from services.generation.probing import Listed
+from services.generation.supervisor import Supervisor, counter, window_for
+from services.generation.swapping import Swapped, Swapper, end_adapter, try_adapter
+from services.generation.vllm import Vllm
+from services.settings import Settings
+
+_LOOK_EVERY_S = 5.0  # at servers that run elsewhere
+_FIRST_LOOK_S = 5.0
+_STATE = "no model has been reached yet"
+
+log = logging.getLogger("answerloop.generator")
+
+
+class ModelService:
+    """Use from one event loop; close it there."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.fleet = Fleet(_STATE)
+        self._settings = settings
+        self._client = Vllm(settings.generator_timeout_s)
+        self._swapper = Swapper(self.fleet, settings.generator_timeout_s)
+        self._remote = _Remote(settings, self.fleet) if settings.generator_url else None
+        self._own = None if self._remote else _own(settings, self.fleet)
+
+    def start(self) -> None:
+        """Begin to load a model of one's own; returns at once. Raises `Misconfigured` where there is no vLLM."""
+        if self._own:
+            self._own.start()
+
+    def generator(self, quoting: Generator, facts: FactsOf) -> Generator:
+        return ModelGenerator(self._client, self.fleet, quoting, facts)
+
+    def status(self) -> str:
+        return self.fleet.status()
+
+    async def look(self) -> None:
+        """At servers that run elsewhere: what they serve, and whether they are well. Called often, looks seldom."""
+        if self._remote:
+            await self._remote.look()
+
+    async def swap(self, model: str) -> Swapped:
+        """To another model: a folder or name for a vLLM of one's own, a name that the servers list for others. Returns
+        when the last answer of the old one is done. Raises `GeneratorUnavailable`, `Misconfigured`, `Conflict`."""
+        bring_up = self._own.bring_up if self._own else self._named
+        return await asyncio.to_thread(self._swapper.swap, lambda: bring_up(model))
+
+    async def rollback(self) -> Swapped:
+        """To the model before the last swap. Raises as `Swapper.rollback`."""
+        return await asyncio.to_thread(self._swapper.rollback)
+
+    async def try_adapter(self, folder: Path, share: float) -> str:
+        """A LoRA adapter on a share of the questions. Returns the name that its answers carry."""
+        canary = await asyncio.to_thread(try_adapter, self.fleet, folder, share)
+        return canary.served.name
+
+    async def end_adapter(self) -> None:
+        await asyncio.to_thread(end_adapter, self.fleet, self._settings.generator_timeout_s)
+
+    async def close(self) -> None:
+        await self._client.close()
+        if self._own:
+            await asyncio.to_thread(self._own.close)
+
+    def _named(self, model: str) -> Served:
+        assert self._remote
+        return self._remote.served(model)
+
+
+def _own(settings: Settings, fleet: Fleet) -> Supervisor:
+    launch = Launch(settings.model, settings.model_window, settings.model_adapters)
+    folder = settings.home / "generator"
+    return Supervisor(launch, settings.vllm_python, folder, settings.model_answer_tokens, fleet)
+
+
+class _Remote:
+    """Servers that run elsewhere: found out about, and looked at now and then."""
+
+    def __init__(self, settings: Settings, fleet: Fleet) -> None:
+        self._settings, self._fleet = settings, fleet
+        self._looked = 0.0
+        self._looking = threading.Thread()
+        urls = [url.strip().rstrip("/") for url in settings.generator_url.split(",") if url.strip()]
+        self._endpoints = tuple(Endpoint(url, settings.generator_key) for url in urls)
+
+    async def look(self) -> None:
+        """On a thread that nobody waits for; but the first look is waited for a little, so that a command that asks
+        one question asks the model."""
+        if time.monotonic() - self._looked < _LOOK_EVERY_S or self._looking.is_alive():
+            return
+        first, self._looked = not self._looked, time.monotonic()
+        self._looking = threading.Thread(target=self._look, name="answerloop-models", daemon=True)
+        self._looking.start()
+        if first:
+            await asyncio.to_thread(self._looking.join, _FIRST_LOOK_S)
+
+    def _look(self) -> None:
+        current = self._fleet.current
+        if current is None or all(one.breaker.open for one in current.endpoints):
+            self._connect()
+            return
+        for endpoint in current.endpoints:
+            if endpoint.breaker.open and any(one.name == current.name for one in _listed(endpoint)):
+                endpoint.breaker.succeeded()
+
+    def _connect(self) -> None:
+        try:
+            served = self.served(self._settings.model)
+        except (GeneratorUnavailable, InvalidInput) as error:
+            self._fleet.state = str(error)
+            return
+        self._fleet.move(served)
+        log.info("%s answers", served.name)
+
+    def served(self, model: str) -> Served:
+        """model: a name that the servers list, a folder with its tokenizer, or "" for the only one they list.
+
+        Raises `GeneratorUnavailable` when no server lists it, `InvalidInput` when it must be named.
+        """
+        lists = {endpoint: found for endpoint in self._endpoints if (found := _listed(endpoint))}
+        if not lists:
+            raise GeneratorUnavailable(f"no model server answers at {', '.join(one.url for one in self._endpoints)}")
+        name = _name_of(model, [one for found in lists.values() for one in found])
+        holders = [endpoint for endpoint, found in lists.items() if any(one.name == name for one in found)]
+        away = [endpoint for endpoint in self._endpoints if endpoint not in lists]
+        windows = [one.window for found in lists.values() for one in found if one.name == name and one.window]
+        tokens = min((*windows, *([self._settings.model_window] if self._settings.model_window else ())), default=0)
+        if not tokens:
+            raise InvalidInput(f"{name}'s server does not say how long its window is; set ANSWERLOOP_MODEL_WINDOW")
+        for endpoint in holders:
+            endpoint.breaker.succeeded()
+            probing.warm(endpoint, name)
+        for endpoint in away:
+            endpoint.breaker.failed(time.monotonic(), surely=True)
+        counted = counter(model, tuple(holders), name)
+        return Served(name, (*holders, *away), window_for(tokens, self._settings.model_answer_tokens), counted)
+
+
+def _listed(endpoint: Endpoint) -> list[Listed]:
+    try:
+        return probing.listed(endpoint)
+    except GeneratorUnavailable as error:
+        log.warning("%s", error)
+        return []
+
+
+def _name_of(model: str, found: Sequence[Listed]) -> str:
+    names = {one.name for one in found}
+    wanted = (model, Path(model).name) if model else ()
+    named = next((name for name in wanted if name in names), None)
+    plain = sorted({one.name for one in found if not one.adapter})
+    if named:
+        return named
+    if len(plain) == 1 and (not model or Path(model).is_dir()):
+        return plain[0]
+    raise InvalidInput(f"the model servers list {', '.join(sorted(names))}; ANSWERLOOP_MODEL must name one of them")
