@@ -35,6 +35,9 @@ MEANING = {
 }
 """What each feature of a quoted answer says; all are in 0..1."""
 
+_CAMEL = re.compile(r"(?<![A-Za-z0-9_-])[A-Za-z]*[a-z][A-Z][A-Za-z0-9]*")  # LoongArch, GraphQL
+_LATIN = re.compile(r"(?<![A-Za-z0-9_.-])[A-Za-z]{3,}(?![A-Za-z0-9_.(-])")
+_HAN = re.compile(r"[\u3400-\u9fff]")
 _FIRST_WIDE = "\u2e80"  # where the scripts that are cut into characters begin
 _EXACT = re.compile(
     r"""(?<![A-Za-z0-9_-])(?:                               # Chinese stands right beside Latin letters, so no \b
@@ -75,14 +78,22 @@ def rarest_covered(weights: Weights, words: Collection[str]) -> float:
     return 1.0 - missing / max(weights.values())
 
 
-def identifiers(question: str) -> tuple[str, ...]:
+def identifiers(text: str) -> tuple[str, ...]:
     """Names, flags, versions and numbers with units: what an answer must not get nearly right. Lower case."""
-    return tuple(dict.fromkeys(found.lower() for found in _EXACT.findall(question)))
+    return tuple(dict.fromkeys(found.lower() for found in _EXACT.findall(text)))
+
+
+def named(question: str) -> tuple[str, ...]:
+    """What a question names: its identifiers, words like LoongArch, and every Latin word in a Chinese question. An
+    answer that holds none of it answers another question. Lower case."""
+    found = [*_EXACT.findall(question), *_CAMEL.findall(question)]
+    found += _LATIN.findall(question) if _HAN.search(question) else []
+    return tuple(dict.fromkeys(name.lower() for name in found))
 
 
 def identifiers_covered(question: str, text: str) -> float:
     """Share of the question's identifiers that occur in `text`, spaces and case apart; 1.0 when it has none."""
-    wanted = identifiers(question)
+    wanted = named(question)
     if not wanted:
         return 1.0
     folded = _squeezed(text)

@@ -17,7 +17,7 @@ from services.generation.short import Short, short
 
 _HITS = 8  # passages that are read
 _TRIED = 3  # units that are tried when the best one only announces what was not found
-_CONTEXT = 2  # further units after the answer
+_CONTEXT = 3  # further units after the answer; the third held what was missing in 1 of 20 questions to the manual
 _WORTH = 3.0  # log-odds behind the answer, from which a unit is no longer worth saying after it
 _WIDE_MARGIN = 5.0  # log-odds between the best unit and the next that says something else: surely the best
 _SAME = 0.75  # share of common words from which two units say the same
@@ -89,7 +89,7 @@ def _draft(text: str, said: Sequence[Block], known: Facts, support: Mapping[str,
 
 
 def _context(answer: Sequence[Block], ranked: Sequence[Choice], hits: Sequence[Hit], code: bool) -> list[Block]:
-    """Up to two further units that are nearly as good and say something else. code: whether code is wanted; one block
+    """A few further units that are nearly as good and say something else. code: whether code is wanted; one block
     of it is enough."""
     terms = [block.terms for block in answer]
     room = MOST - sum(block.length for block in answer)
