@@ -12,11 +12,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from router import confidence, deciding, wording
+from router import confidence, deciding, policy, wording
 from router.confidence import Calibration
 from router.conversation import understand
 from router.deciding import Grounds
 from router.errors import GeneratorUnavailable, IndexUnavailable
+from router.policy import Policy
 from router.ports import Curated, Generator, Retriever, Store
 from router.types import (
     Answer,
@@ -52,6 +53,7 @@ class Parts:
     cite: Callable[[tuple[Hit, ...]], tuple[Citation, ...]]
     new_id: Callable[[], str]
     now: Callable[[], str]
+    policy: Policy = field(default_factory=Policy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +83,19 @@ async def propose(question: Question, parts: Parts, watch: _Watch | None = None)
     match = await parts.curated.match(understood.standalone)
     watch.lap("curated")
     outcome = (
-        _curated(understood, match) or _talk(understood) or await _grounded(question, understood, match, parts, watch)
+        _curated(understood, match, parts.policy)
+        or _talk(understood)
+        or await _grounded(question, understood, match, parts, watch)
     )
     trace = _trace(question, understood, match, outcome, parts, watch.done())
-    return trace, _review(trace)
+    return trace, policy.review(trace, parts.policy)
 
 
-def _curated(understood: Understood, match: CuratedMatch) -> _Outcome | None:
+def _curated(understood: Understood, match: CuratedMatch, told: Policy) -> _Outcome | None:
     """A greeting is not nearly a question: only the very words of an entry answer what is not one."""
+    noted = policy.noted(match, told, wording.in_language(wording.STALE, understood.language))
+    if noted is not None:
+        return _Outcome(noted, _nothing(understood))
     sure = match.how is How.EXACT or (match.how is How.NEAR and understood.kind is MessageKind.QUESTION)
     if not sure or match.entry is None:
         return None
@@ -110,8 +117,18 @@ async def _grounded(
     watch.lap("generate")
     features = confidence.features(found, draft, match)
     probability = parts.calibration.probability(features)
-    grounds = Grounds(draft, probability, parts.calibration.line, found, understood.language, degraded)
+    line = parts.calibration.line_for(found.language, Route.GROUNDED.value)
+    grounds = Grounds(draft, probability, line, found, understood.language, degraded, _refused(draft, match, parts))
     return _Outcome(deciding.grounded(grounds) or deciding.abstained(grounds, parts.cite), found, features)
+
+
+def _refused(draft: Draft | None, match: CuratedMatch, parts: Parts) -> str:
+    """Why people do not want this draft sent, whatever its confidence; "" where they do not mind."""
+    if policy.held(match, parts.policy):
+        return "An approved answer to this very question waits for a person, because a source of it has changed."
+    if draft is not None and parts.policy.blocked(draft.text):
+        return "This answer was called back as wrong, so it is not sent again."
+    return ""
 
 
 async def _search(question: Question, understood: Understood, parts: Parts) -> SearchResult:
@@ -134,17 +151,6 @@ async def _draft(question: Question, found: SearchResult, parts: Parts) -> tuple
 
 def _nothing(understood: Understood) -> SearchResult:
     return SearchResult((), {}, understood.language, "none")
-
-
-_REVIEWED = {Route.ABSTAINED: "abstained", Route.HANDOFF: "handoff"}
-
-
-def _review(trace: Trace) -> ReviewItem | None:
-    cause = _REVIEWED.get(trace.answer.route)
-    if cause is None:
-        return None
-    text = trace.standalone or trace.question.text
-    return ReviewItem(f"item-{trace.id}", trace.id, text, trace.language, cause, "pending", trace.created)
 
 
 def _renamed(item: ReviewItem | None, held_by: str | None) -> ReviewItem | None:

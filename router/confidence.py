@@ -60,7 +60,8 @@ class Calibration:
 
     names, centres, scales, coefficients: one per feature; a feature that is missing counts as its centre, so it
     pulls nowhere. line: answers below it are not sent, 0..1. quality: the figures of the fit. origin: "packaged", or
-    "fitted" by a team on its own questions.
+    "fitted" by a team on its own questions. lines: by "language/route", "language/" or "/" (every one), where the error
+    budget has set them; they go before `line`.
     """
 
     id: str
@@ -74,12 +75,18 @@ class Calibration:
     line: float
     quality: Mapping[str, Any] = field(default_factory=dict)
     origin: str = "fitted"
+    lines: Mapping[str, float] = field(default_factory=dict)
 
     def probability(self, values: Mapping[str, float]) -> float:
         """0..1; 0 when there are no features, because there is no answer."""
         if not values:
             return 0.0
         return 1.0 / (1.0 + math.exp(-max(min(self.intercept + sum(self.pulls(values).values()), 30.0), -30.0)))
+
+    def line_for(self, language: str, route: str) -> float:
+        """Answers below it are not sent, 0..1."""
+        keys = (f"{language}/{route}", f"{language}/", "/")
+        return next((self.lines[key] for key in keys if key in self.lines), self.line)
 
     def pulls(self, values: Mapping[str, float]) -> dict[str, float]:
         """How much each feature moves the log-odds, up or down."""

@@ -84,7 +84,9 @@ class Entries:
         candidates = tuple(self._same(form, denied) for form in asking)
         sent = next((one for one in candidates if not one.guards), None)
         if sent is None:
-            return CuratedMatch(How.UNSURE, candidates=candidates, revision=self.revision) if asking else None
+            stale = next((self.entries[one.entry_id] for one in candidates if one.guards == ("stale",)), None)
+            unsure = CuratedMatch(How.UNSURE, candidates=candidates, revision=self.revision, stale=stale)
+            return unsure if asking else None
         entry = self.entries[sent.entry_id]
         return CuratedMatch(How.EXACT, entry, 1.0, 1.0, candidates, (), self.revision)
 

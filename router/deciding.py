@@ -45,7 +45,8 @@ _TALK = {
 
 @dataclass(frozen=True, slots=True)
 class Grounds:
-    """What is known when a draft is judged. probability, line: 0..1. degraded: why the model did not write it, if so."""
+    """What is known when a draft is judged. probability, line: 0..1. degraded: why the model did not write it, if so.
+    refused: why people do not want it sent, if so."""
 
     draft: Draft | None
     probability: float
@@ -53,6 +54,7 @@ class Grounds:
     found: SearchResult
     language: str
     degraded: str = ""
+    refused: str = ""
 
 
 def curated(entry: CuratedEntry, match: CuratedMatch) -> Answer:
@@ -73,7 +75,7 @@ def talk(understood: Understood) -> Answer | None:
 
 def grounded(on: Grounds) -> Answer | None:
     """The draft, if it quotes something and is sure enough."""
-    if on.draft is None or not on.draft.citations or on.probability < on.line:
+    if on.draft is None or not on.draft.citations or on.refused or on.probability < on.line:
         return None
     reason = f"{on.degraded}The quoted passages answer it: confidence {on.probability:.2f}, the line is {on.line:.2f}."
     return Answer(on.draft.text, Route.GROUNDED, on.probability, on.draft.citations, reason, on.draft.model)
@@ -96,6 +98,8 @@ def _why_not(on: Grounds) -> str:
         return f"The index is not available ({on.found.problem})."
     if not on.found.hits:
         return "No passage has a word of the question."
+    if on.refused:
+        return on.refused
     if on.draft is None or not on.draft.citations:
         return "Nothing in the passages found can be quoted as an answer."
     return f"Not sure enough: confidence {on.probability:.2f} is below the line {on.line:.2f}."

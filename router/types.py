@@ -241,7 +241,8 @@ class CuratedCandidate:
 class CuratedMatch:
     """entry: the one that answers, only with EXACT and NEAR. probability: 0..1 that it is the right one. margin: how
     far the best candidate's probability is ahead of the next entry's. candidates: best first, a few. pool: entries
-    that may help but are not certain (no guard fired), best first. revision: of the curated store."""
+    that may help but are not certain (no guard fired), best first. revision: of the curated store. stale: the entry
+    that was asked in its very words, when a source of it has changed."""
 
     how: How
     entry: CuratedEntry | None = None
@@ -250,6 +251,7 @@ class CuratedMatch:
     candidates: tuple[CuratedCandidate, ...] = ()
     pool: tuple[CuratedEntry, ...] = ()
     revision: str = ""
+    stale: CuratedEntry | None = None
 
 
 class MessageKind(StrEnum):

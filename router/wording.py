@@ -5,6 +5,10 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping
 
+STALE = {
+    "en": "(Note: a page that this answer rests on has changed since; the answer is being looked at.)",
+    "zh": "（注意：这个回答依据的页面后来有改动，正在复核。）",
+}
 REFUSAL = {
     "en": "I could not find a reliable answer to this in the documents. It has been passed on to a person.",
     "zh": "在文档中没有找到可靠的答案，这个问题已转给人工处理。",

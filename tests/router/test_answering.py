@@ -146,7 +146,7 @@ def test_the_pool_answers_where_the_documents_hold_nothing(parts: Parts) -> None
 def test_not_sure_enough_is_not_sent_and_goes_to_people(parts: Parts) -> None:
     trace, item = asked("How do I add a node?", replace(parts, generator=Quotes(sure=0.0)))
     assert (trace.answer.route, trace.answer.text) == (Route.ABSTAINED, wording.REFUSAL["en"])
-    assert item is not None and item.cause == "abstained"
+    assert item is not None and item.cause == "low_confidence"
     assert [one.source for one in trace.answer.maybe_useful] == ["docs/a.md"]
 
 
