@@ -28,6 +28,7 @@ from services.explaining import explanation
 from services.generation import reading
 from services.generation.extractive import ExtractiveGenerator
 from services.generation.readings import Readings
+from services.review.loop import ReviewLoop
 from services.settings import Settings
 from services.store.records import now
 from services.store.sql import SqlStore
@@ -188,6 +189,7 @@ class System:
         self.store = store
         self.model = model
         self.curated = LiveCurated(store.curated, TogetherEmbedder(near_embedder_of(settings)))
+        self.review = ReviewLoop(settings, store, self.curated)
         self._serving: _Serving | None = None
         self._problem = "no index yet; make one with `answerloop index --source NAME=FOLDER_OR_GIT_URL`"
         self._refused: str | None = None
@@ -244,6 +246,7 @@ class System:
         if self.model:
             await self.model.look()
         await self.curated.refresh()
+        await self.review.refresh()
         active = await self.store.active_release()
         if active is None or active.id in (self._refused, self._serving and self._serving.release.id):
             return
@@ -258,6 +261,7 @@ class System:
         await self._switch(None)
         if self.model:
             await self.model.close()
+        await self.review.close()
         self.store.close()
 
     def _parts(self) -> Parts:
@@ -298,6 +302,7 @@ class System:
             cite=lambda hits: citations(facts, hits),
             new_id=self._ids.new,
             now=now,
+            policy=self.review.policy(),
         )
 
     async def _switch(self, serving: _Serving | None) -> None:

@@ -68,6 +68,20 @@ def _seconds(low: float, high: float) -> Parse:
     return parse
 
 
+def _between(low: float, high: float) -> Parse:
+    def parse(raw: str) -> float:
+        allowed = f"a number from {low:g} to {high:g}"
+        try:
+            value = float(raw.strip())
+        except ValueError as exc:
+            raise ValueError(allowed) from exc
+        if not low <= value <= high:  # also refuses nan
+            raise ValueError(allowed)
+        return value
+
+    return parse
+
+
 def _one_of(*choices: str) -> Parse:
     def parse(raw: str) -> str:
         value = raw.strip().lower()
@@ -152,6 +166,29 @@ class Settings:
     model_answer_tokens: int = _setting(512, _whole(16, 100_000), "Longest answer of the model, in tokens.")
     model_adapters: bool = _setting(False, _flag, "Start vLLM so that LoRA adapters can be tried while it runs.")
     vllm_python: str = _setting("", _text, "Python that has vLLM; empty: the one that runs Answerloop.")
+    audit_share: float = _setting(
+        0.05, _between(0, 1), "Share of the answers sent that are drawn at random for people to check; 0: none."
+    )
+    max_wrong_rate: float = _setting(
+        0.05, _between(0.001, 0.5), "Most wrong answers among those sent automatically, as a share."
+    )
+    assurance: float = _setting(0.95, _between(0.5, 0.999), "How sure it is to be that this rate is kept.")
+    uncertified_line: str = _setting(
+        "calibrated",
+        _one_of("calibrated", "careful"),
+        "Line while the rate is not certified: the calibration's, or a careful one (1 - the rate, or higher).",
+    )
+    claim_s: float = _setting(900.0, _seconds(1, 86_400), "How long a reviewer's claim of an item holds.")
+    second_review_risk: float = _setting(
+        0.0, _between(0, 4), "Items of this risk (1 to 4) and more need a second reviewer; 0: none does."
+    )
+    stale_policy: str = _setting(
+        "grounded",
+        _one_of("grounded", "note", "hold"),
+        "An approved answer whose source changed: ask the documents, send it with a note, or hold it for people.",
+    )
+    webhook_url: str = _setting("", _url("http", "https"), "Where to post what was decided or called back; empty: nowhere.")
+    webhook_secret: str = _setting("", _text, "Signs these calls (HMAC-SHA256).", secret=True)
     corpus_seconds: float = _setting(180.0, _seconds(1, 3_600), "Most seconds of training for the corpus embedder.")
     max_body_bytes: int = _setting(65_536, _whole(1_024, 16_777_216), "Largest request body, uploads excepted.")
     max_upload_bytes: int = _setting(10_485_760, _whole(1_024, 1_073_741_824), "Largest uploaded document.")

@@ -24,6 +24,7 @@ from router.types import (
 from services.compose import Outcome, Readiness
 from services.curated.live import LiveCurated
 from services.explaining import explanation
+from services.review.loop import ReviewLoop
 from services.settings import Settings
 from services.store.records import now
 from services.store.sql import SqlStore
@@ -51,9 +52,11 @@ class TinySystem:
     record: bool = True
     asked: list[Question] = field(default_factory=list)
     curated: LiveCurated = field(init=False)
+    review: ReviewLoop = field(init=False)
 
     def __post_init__(self) -> None:
         self.curated = LiveCurated(self.store.curated)
+        self.review = ReviewLoop(self.settings, self.store, self.curated)
 
     async def ask(self, question: Question) -> Outcome:
         if self.broken:
@@ -98,8 +101,10 @@ class TinySystem:
     async def refresh(self) -> None:
         active = await self.store.active_release()
         self.release = active.id if active else self.release
+        await self.review.refresh()
 
     async def close(self) -> None:
+        await self.review.close()
         self.store.close()
 
     def _trace(self, question: Question, passage: Passage | None) -> Trace:

@@ -59,6 +59,7 @@ def create_app(settings: Settings, open_system: Callable[[], System], worker: Se
         refreshing = [
             asyncio.create_task(_keep_looking(REFRESH_S, system.refresh, app.state.keyring.refresh)),
             asyncio.create_task(_keep_looking(LOOK_EVERY_S, system.curated.refresh)),
+            asyncio.create_task(_keep_looking(REFRESH_S, system.review.work)),
         ]
         try:
             yield

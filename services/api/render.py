@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from router.policy import waits
 from router.types import Citation, Hit, Release, ReviewItem, SearchResult, Trace
 from services.store.records import CuratedVersion, Job, KeyInfo, QueuedItem
 
@@ -20,7 +21,7 @@ def ask_reply(trace: Trace, item: ReviewItem | None) -> dict[str, Any]:
         "citations": [citation_out(citation) for citation in answer.citations],
         "maybe_useful": [citation_out(citation) for citation in answer.maybe_useful],
         "reason": answer.reason,
-        "review": {"queued": item is not None, "item_id": item.id if item else None},
+        "review": {"queued": waits(item), "item_id": item.id if item and waits(item) else None},
         "release": trace.release,
         "model": answer.model,
         "timings_ms": _rounded(trace.timings_ms),

@@ -1,0 +1,41 @@
+"""The review side of one process: the desk, what people decided about sending, and the work in the background."""
+
+from __future__ import annotations
+
+from router.policy import Policy
+from services.curated.live import LiveCurated
+from services.review.audit import drawn
+from services.review.blocking import Blocked
+from services.review.desk import Desk
+from services.review.webhooks import Webhooks
+from services.settings import Settings
+from services.store.sql import SqlStore
+from services.store.verdicts import Rules
+
+
+class ReviewLoop:
+    """Use from one event loop."""
+
+    def __init__(self, settings: Settings, store: SqlStore, live: LiveCurated) -> None:
+        self.blocked = Blocked(store.reviews)
+        self.desk = Desk(store, live, Rules(settings.claim_s, settings.second_review_risk))
+        self.webhooks = Webhooks(settings.webhook_url, settings.webhook_secret, store.reviews)
+        self._share, self._stale = settings.audit_share, settings.stale_policy
+
+    def policy(self) -> Policy:
+        return Policy(self.blocked, self._drawn, self._stale)
+
+    async def refresh(self) -> None:
+        """What other processes decided."""
+        await self.blocked.refresh()
+
+    async def work(self) -> None:
+        """A little of what waits: new questions to their items, events to the webhook."""
+        await self.desk.grouping.place()
+        await self.webhooks.deliver()
+
+    async def close(self) -> None:
+        await self.webhooks.close()
+
+    def _drawn(self, trace_id: str) -> float:
+        return self._share if drawn(trace_id, self._share) else 0.0
