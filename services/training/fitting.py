@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from indexer.analysis import analyse
 from router.packing import DoesNotFit, Form, Packed, Tokenizer, Wanted, Window, pack
+from router.prompt import Shot
 from router.types import Hit, Passage
 from services.training.records import Context, Example, Rejected
 
@@ -19,7 +20,8 @@ Message = Mapping[str, str]
 @dataclass(frozen=True, slots=True)
 class Fitted:
     """One training row. messages: prompt and answer. tokens: of the prompt. cited: passage numbers in the answer.
-    condensed, left_out: passage ids that were shortened, or found no room. part, parts: 1 and 1 for most."""
+    condensed, left_out: passage ids that were shortened, or found no room. part, parts: 1 and 1 for most.
+    seen: title and text of each passage as the model sees it."""
 
     example: Example
     messages: tuple[Message, ...]
@@ -30,23 +32,26 @@ class Fitted:
     prompt_hash: str
     part: int = 1
     parts: int = 1
+    seen: tuple[str, ...] = ()
 
 
-def fit(example: Example, window: Window, tokenizer: Tokenizer) -> list[Fitted] | Rejected:
+def fit(
+    example: Example, window: Window, tokenizer: Tokenizer, shots: tuple[Shot, ...] = ()
+) -> list[Fitted] | Rejected:
     pieces = _parts(example.answer, window.answer, tokenizer)
     if pieces is None:
         reason = f"a line of its answer is longer than the {window.answer} tokens reserved for answers"
         return Rejected(example.question, example.cluster, reason)
     try:
-        packed = pack(_wanted(example), [_hit(one) for one in example.context], window, tokenizer, analyse)
+        packed = pack(_wanted(example, shots), [_hit(one) for one in example.context], window, tokenizer, analyse)
     except DoesNotFit as error:
         return Rejected(example.question, example.cluster, str(error))
     return [_row(example, packed, piece, at, len(pieces)) for at, piece in enumerate(pieces, 1)]
 
 
-def _wanted(example: Example) -> Wanted:
+def _wanted(example: Example, shots: tuple[Shot, ...]) -> Wanted:
     keep = {one.passage_id: ((one.start, one.end),) for one in example.evidence}
-    return Wanted(example.question, example.language, must_keep=keep)
+    return Wanted(example.question, example.language, shots=shots, must_keep=keep)
 
 
 def _hit(one: Context) -> Hit:
@@ -73,7 +78,14 @@ def _row(example: Example, packed: Packed, answer: str, part: int, parts: int) -
         prompt_hash=packed.prompt.hash(),
         part=part,
         parts=parts,
+        seen=tuple(
+            f"{{' > '.join(one.passage.heading) or one.passage.document}}\n{one.text}" for one in packed.included
+        ),
     )
+
+
+def _title(passage: Passage) -> str:
+    return " > ".join(passage.heading) or passage.document
 
 
 def _glue(answer: str) -> str:

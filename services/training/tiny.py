@@ -35,7 +35,7 @@ def make(
 
     tokenizer = make_tokenizer(texts, words, chat=family != "gpt2")
     torch.manual_seed(0)
-    model = AutoModelForCausalLM.from_config(_config(family, len(tokenizer), hidden, layers, tokenizer))
+    model = AutoModelForCausalLM.from_config(_config(family, len(tokenizer), hidden, layers, tokenizer))  # type: ignore[no-untyped-call]
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     _pretrain(model, tokenizer, texts, steps)
     model.save_pretrained(folder)
@@ -82,7 +82,8 @@ def make_tokenizer(texts: Sequence[str], words: int, chat: bool) -> Any:
     trainer = trainers.BpeTrainer(vocab_size=words, special_tokens=SPECIAL, initial_alphabet=alphabet)
     raw.train_from_iterator(texts, trainer)
     end = "<|im_end|>" if chat else "<|endoftext|>"
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=raw, eos_token=end, pad_token="<|endoftext|>")
+    made: Any = PreTrainedTokenizerFast
+    tokenizer = made(tokenizer_object=raw, eos_token=end, pad_token="<|endoftext|>")
     if chat:
         tokenizer.chat_template = CHATML
     return tokenizer

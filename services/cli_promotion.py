@@ -1,0 +1,197 @@
+"""answerloop models evaluate | register | list | curve | sheet | scores, answerloop promote"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from router.errors import InvalidInput, Misconfigured
+from services import cli_output
+from services.settings import Settings
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout and nothing else.")]
+Data = Annotated[Path, typer.Option(help="The dataset: a folder that `dataset build` wrote.")]
+WHO = "command line"
+
+_NEEDED = "this needs the extra 'train': pip install 'answerloop[train]'"
+
+models = typer.Typer(no_args_is_help=True, help="Evaluate, register and compare models.")
+
+
+@models.command("evaluate")
+def evaluate(
+    model: Annotated[str, typer.Argument(help="A merged model: its folder.")],
+    data: Data,
+    base: Annotated[str, typer.Option(help="What it was tuned from, to see what the tuning added.")] = "",
+    previous: Annotated[
+        Path | None, typer.Option(help="An older dataset: are answers remembered that have changed since?")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Where the report goes.", show_default="beside the model")] = None,
+    json: Json = False,
+) -> None:
+    """Judge a model on the test rows of a dataset, beside its base, quoting and approved answers. No judge, no network.
+
+    answerloop models evaluate var/models/first --data var/datasets/1 --base Qwen/Qwen3-0.6B
+    """
+    evaluation = _training("evaluation")
+    from services.training.calibrations import served_calibration
+
+    options = evaluation.EvaluationOptions(model, data, served_calibration(Settings.from_env()), base, previous)
+    with cli_output.progress_bar() as show:
+        found = evaluation.evaluate(options, show)
+    path = evaluation.write(found, model, out)
+    report = {name: value for name, value in found.report.items() if name not in ("rows", "judged")}
+    if json:
+        return cli_output.print_json(report)
+    cli_output.print_report(_short(report), "evaluation")
+    return cli_output.say(f"The whole report: {path}")
+
+
+def _short(report: dict[str, Any]) -> dict[str, Any]:
+    """Each figure with its interval in one cell."""
+    routes = {
+        name: {key: _figure(value) for key, value in route["as_written"].items() if key != "rows"}
+        | {"sent_f1": _figure(route["as_sent"].get("f1")), "sent_right": _figure(route["as_sent"].get("right"))}
+        for name, route in report["routes"].items()
+    }
+    columns = dict.fromkeys(key for route in routes.values() for key in route)
+    by_figure = {key: {name: route.get(key, "") for name, route in routes.items()} for key in columns}
+    return {**report, "routes": by_figure}
+
+
+def _figure(value: Any) -> str:
+    return f"{value['mean']:.3f} ({value['low']:.3f}–{value['high']:.3f})" if isinstance(value, dict) else ""
+
+
+@models.command("register")
+def register(
+    name: Annotated[str, typer.Argument(help="Small letters, digits, '.', '_' and '-'. Never used twice.")],
+    model: Annotated[Path, typer.Argument(help="A merged model that was evaluated.")],
+    data: Data,
+    json: Json = False,
+) -> None:
+    """Keep a model as an immutable version with all that it came from.
+
+    answerloop models register first var/models/first --data var/datasets/1
+    """
+    card = asdict(_training("promotion").register(Settings.from_env(), name, model, data))
+    return cli_output.print_json(card) if json else cli_output.print_report(card, "model")
+
+
+@models.command("list")
+def list_models(json: Json = False) -> None:
+    """The registered models, oldest first."""
+    cards = [asdict(one) for one in _training("promotion").registry_of(Settings.from_env()).list()]
+    if json:
+        return cli_output.print_json(cards)
+    shown = ("name", "created", "base", "dataset", "prompt_hash", "code")
+    return cli_output.table("", shown, [[str(one[key])[:40] for key in shown] for one in cards])
+
+
+@models.command("curve")
+def curve(
+    data: Data,
+    base: Annotated[str, typer.Option(help="The base model to tune: a folder or a name.")],
+    out: Annotated[Path, typer.Option(help="Where trainings, curve.json and curve.svg go.")],
+    sizes: Annotated[str, typer.Option(help="How many clusters, in rising order.")] = "0,25,50,100,200",
+    unreviewed: Annotated[
+        bool, typer.Option("--unreviewed", help="Count clusters that no person read, too; the report says so.")
+    ] = False,
+    epochs: Annotated[float, typer.Option(min=0.01)] = 2.0,
+    learning_rate: Annotated[float, typer.Option(min=1e-6, max=1.0)] = 2e-4,
+    batch: Annotated[int, typer.Option(min=1)] = 4,
+    accumulation: Annotated[int, typer.Option(min=1)] = 4,
+    json: Json = False,
+) -> None:
+    """How much each further reviewed cluster brings: one training a size, judged on the same test rows.
+
+    answerloop models curve --data var/datasets/1 --base Qwen/Qwen3-0.6B --out var/curve
+    """
+    learning_curve = _training("learning_curve")
+    options = learning_curve.CurveOptions(
+        data, base, out, _sizes(sizes), unreviewed, epochs, learning_rate, batch, accumulation
+    )
+    with cli_output.progress_bar() as show:
+        report = learning_curve.run(options, show)
+    return cli_output.print_json(report) if json else cli_output.print_report(report, "learning curve")
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    try:
+        sizes = tuple(int(part) for part in text.split(","))
+    except ValueError as error:
+        raise InvalidInput(f"--sizes {text!r}: whole numbers with commas between them, like 0,25,50") from error
+    if any(one < 0 for one in sizes) or list(sizes) != sorted(set(sizes)):
+        raise InvalidInput(f"--sizes {text!r}: each once, from small to large, none below 0")
+    return sizes
+
+
+@models.command("sheet")
+def sheet(
+    reports: Annotated[list[Path], typer.Argument(metavar="EVALUATION.json", help="Reports of one dataset.")],
+    out: Annotated[Path, typer.Option(help="The folder for sheet.csv and key.json; must not be there yet.")],
+    most: Annotated[int, typer.Option(min=1, help="Test rows on the sheet.")] = 100,
+) -> None:
+    """Write a sheet on which two people score answers 1 to 5 without knowing whose they are.
+
+    answerloop models sheet var/models/first/evaluation.json var/models/second/evaluation.json --out var/sheet
+    """
+    from services.training.human_sheet import write
+
+    rows = write(reports, out, most)
+    cli_output.say(f"{rows} answers to score in {out}/sheet.csv, one copy a rater; keep {out}/key.json from them.")
+
+
+@models.command("scores")
+def scores(
+    folder: Annotated[Path, typer.Argument(help="The folder of the sheet, with key.json.")],
+    first: Annotated[Path, typer.Argument(help="The sheet as the first rater filled it in.")],
+    second: Annotated[Path, typer.Argument(help="The second rater's.")],
+    json: Json = False,
+) -> None:
+    """Read the scored sheets: weighted kappa of the raters, and each model's mean with its interval.
+
+    answerloop models scores var/sheet anna.csv ben.csv
+    """
+    from services.training.human_sheet import read
+
+    report = read(folder, first, second)
+    return cli_output.print_json(report) if json else cli_output.print_report(report, "scores")
+
+
+def promote(
+    name: Annotated[str, typer.Argument(help="A registered model (answerloop models list).")],
+    data: Data,
+    json: Json = False,
+) -> None:
+    """Serve a registered model from now on, if it has earned it; else say which gate failed, with exit code 1.
+
+    `answerloop rollback` takes it back: index, approved answers, model, prompts and calibration move together.
+
+        answerloop promote first --data var/datasets/1
+    """
+    promotion = _training("promotion")
+    with cli_output.progress_bar() as show:
+        found = promotion.promote(Settings.from_env(), name, data, WHO, show)
+    if json:
+        cli_output.print_json(asdict(found))
+    else:
+        rows = [(cli_output.state("ok" if one.held else "failed"), one.name, one.said) for one in found.gates]
+        cli_output.table(f"{name} against {found.live}, {found.rows} rows", ("", "gate", "found"), rows)
+    if not found.release:
+        cli_output.complain(f"{name} is not promoted. {'; '.join(found.refused_by)}")
+        raise typer.Exit(1)
+    cli_output.say(f"Release {found.release} serves {name}.")
+
+
+def _training(module: str) -> Any:
+    """Raises `Misconfigured` when the libraries for training are not installed."""
+    from importlib import import_module
+
+    try:
+        return import_module(f"services.training.{module}")
+    except ImportError as error:
+        raise Misconfigured(f"{_NEEDED} ({error})") from error

@@ -1,0 +1,116 @@
+"""A model asked in batches, for evaluation: greedy answers, and how probable it finds an answer that it is given.
+
+By transformers, on this machine; serving goes through vLLM. The prompt's ids are the trainer's (`encoding.prompt_ids`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from router.errors import Misconfigured
+from router.ports import Progress
+from services.training.encoding import Encoded, Messages, encode, prompt_ids, stop_id, with_template
+from services.training.looping import filler_of
+
+BATCH = 8  # prompts at a time: enough for a CPU, and small beside the weights on a GPU
+
+
+def quiet(_stage: str, _done: int, _total: int) -> None:
+    """`router.ports.Progress` for nobody."""
+
+
+class Asked:
+    """A model with its tokenizer. folder: a model, or an adapter, which is loaded on `base`."""
+
+    def __init__(self, folder: str, base: str = "", batch: int = BATCH) -> None:
+        """Raises `Misconfigured` when it cannot be loaded."""
+        try:
+            self._tokenizer: Any = with_template(AutoTokenizer.from_pretrained(folder))
+            self._model = _loaded(folder, base)
+        except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: an adapter of other shapes
+            raise Misconfigured(f"the model {folder} cannot be loaded: {error}") from error
+        self._filler, self._stop, self._batch = filler_of(self._tokenizer), stop_id(self._tokenizer), batch
+
+    def answers(self, prompts: Sequence[Messages], most: int, progress: Progress = quiet) -> list[str]:
+        """Greedy, at most `most` tokens, cut at the end token; in the order of the prompts."""
+        ids = [prompt_ids(self._tokenizer, messages) for messages in prompts]
+        return self._in_batches(ids, lambda rows: self._written([ids[at] for at in rows], most), progress)
+
+    def logprobs(self, pairs: Sequence[tuple[Messages, str]], progress: Progress = quiet) -> list[tuple[float, ...]]:
+        """The natural logarithm of each token of an answer, its end token included, given the prompt and what stands
+        before it."""
+        rows = [encode(self._tokenizer, messages, answer) for messages, answer in pairs]
+        lengths = [row.ids for row in rows]
+        return self._in_batches(lengths, lambda some: self._scored([rows[at] for at in some]), progress)
+
+    def _in_batches(
+        self, ids: Sequence[Sequence[int]], work: Callable[[Sequence[int]], Sequence[Any]], progress: Progress
+    ) -> list[Any]:
+        """Rows of similar length together, so that little is padding; the results in the order of `ids`."""
+        out: list[Any] = [None] * len(ids)
+        done = 0
+        for rows in _batches(ids, self._batch):
+            for at, result in zip(rows, work(rows), strict=True):
+                out[at] = result
+            done += len(rows)
+            progress("ask the model", done, len(ids))
+        return out
+
+    @torch.no_grad()
+    def _written(self, ids: Sequence[Sequence[int]], most: int) -> list[str]:
+        longest = max(map(len, ids))
+        padded = [[self._filler] * (longest - len(row)) + list(row) for row in ids]
+        mask = [[0] * (longest - len(row)) + [1] * len(row) for row in ids]
+        made = self._model.generate(
+            input_ids=torch.tensor(padded, device=self._model.device),
+            attention_mask=torch.tensor(mask, device=self._model.device),
+            max_new_tokens=most,
+            do_sample=False,
+            eos_token_id=[self._stop, self._filler],
+            pad_token_id=self._filler,
+        )
+        texts: list[str] = self._tokenizer.batch_decode(made[:, longest:], skip_special_tokens=True)
+        return [text.strip() for text in texts]
+
+    @torch.no_grad()
+    def _scored(self, rows: Sequence[Encoded]) -> list[tuple[float, ...]]:
+        longest = max(len(row.ids) for row in rows)
+        room = [longest - len(row.ids) for row in rows]
+        ids = [[*row.ids, *[self._filler] * left] for row, left in zip(rows, room, strict=True)]
+        mask = [[1] * len(row.ids) + [0] * left for row, left in zip(rows, room, strict=True)]
+        device = self._model.device
+        logits = self._model(
+            input_ids=torch.tensor(ids, device=device), attention_mask=torch.tensor(mask, device=device)
+        ).logits
+        return [_of_answer(logits[at], row) for at, row in enumerate(rows)]
+
+
+def _of_answer(logits: torch.Tensor, row: Encoded) -> tuple[float, ...]:
+    """logits: [tokens, vocabulary]; the one before a token says how probable it is."""
+    target = torch.tensor(row.ids[row.prompt :], device=logits.device)
+    before = logits[row.prompt - 1 : len(row.ids) - 1].float().log_softmax(-1)
+    return tuple(before.gather(1, target[:, None])[:, 0].tolist())
+
+
+def _batches(ids: Sequence[Sequence[int]], size: int) -> Iterator[list[int]]:
+    order = sorted(range(len(ids)), key=lambda at: len(ids[at]))
+    for begin in range(0, len(order), size):
+        yield order[begin : begin + size]
+
+
+def _loaded(folder: str, base: str) -> Any:
+    """In full precision on a CPU, in bfloat16 where the accelerator has it."""
+    cuda = torch.cuda.is_available()
+    kind = torch.bfloat16 if cuda and torch.cuda.is_bf16_supported() else torch.float32
+    if (Path(folder) / "adapter_config.json").is_file():
+        from peft import PeftModel
+
+        model: Any = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base, dtype=kind), folder)
+    else:
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=kind)
+    return model.to("cuda" if cuda else "cpu").eval()

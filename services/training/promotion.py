@@ -1,0 +1,159 @@
+"""Whether a registered model is served from now on: what it is, what it was judged on, and the gates; else a refusal
+that says which one failed and why. What it sends is compared with what the live release sends, on the same rows.
+
+Promoting is one new release: index, approved answers, model, prompts and calibration move together, and `rollback`
+takes all of it back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from router import prompt
+from router.confidence import Calibration
+from router.errors import InvalidInput, Mismatch
+from router.ports import Progress
+from router.types import Release
+from services.compose import calibration_of
+from services.indexing import release_with
+from services.settings import Settings
+from services.store.records import now
+from services.store.sql import SqlStore
+from services.training import dataset
+from services.training.digests import digest
+from services.training.evaluation import REPORT, judged_quotes, judged_replies, manifest_digest
+from services.training.gates import Gate, Judged, gates
+from services.training.merging import MERGED
+from services.training.registry import Card, Registry
+from services.version import own_version
+
+QUOTING = "extractive"  # what a release calls its model where there is none
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """release: the new one's id, "" when the model was refused. live: the model it was compared with. rows: how many
+    were compared. gates: all of them, in order."""
+
+    model: str
+    live: str
+    release: str
+    rows: int
+    gates: tuple[Gate, ...]
+
+    @property
+    def refused_by(self) -> tuple[str, ...]:
+        return tuple(f"{gate.name}: {gate.said}" for gate in self.gates if not gate.held)
+
+
+def registry_of(settings: Settings) -> Registry:
+    folder = settings.home / "models" / "registry"
+    folder.mkdir(parents=True, exist_ok=True)
+    return Registry(folder)
+
+
+def register(settings: Settings, name: str, merged: Path, data: Path) -> Card:
+    """A merged model with its evaluation, as an immutable version. Raises `InvalidInput` when it was not merged or not
+    evaluated, `Mismatch` when the evaluation is of other weights or of another dataset."""
+    report = _read(merged / REPORT, "evaluate it first: answerloop models evaluate")
+    base = _read(merged / MERGED, "`answerloop merge` makes a merged model")
+    manifest = _read(data / dataset.MANIFEST, "`answerloop dataset build` makes a dataset")
+    weights = digest(str(merged))
+    if (report["digest"], report["dataset"]) != (weights, manifest_digest(data)):
+        raise Mismatch(f"the evaluation in {merged} is of other weights or of another dataset; evaluate it again")
+    card = Card(
+        name=name,
+        created=now(),
+        base=base["base"],
+        base_digest=base["base_digest"],
+        digest=weights,
+        dataset=report["dataset"],
+        certificate=manifest["certificate"]["digest"],
+        prompt_hash=report["prompt_hash"],
+        code=own_version(),
+        metrics={name: report[name] for name in ("differences", "perplexity", "adversarial", "memory")}
+        | {"test": report["test"], "tuned": report["routes"]["tuned"]},
+    )
+    registry_of(settings).add(merged, card)
+    return card
+
+
+def promote(settings: Settings, name: str, data: Path, who: str, progress: Progress) -> Promotion:
+    """Raises `Mismatch` when model, dataset and program do not belong together, `InvalidInput` without an index."""
+    card = registry_of(settings).card(name)
+    folder = registry_of(settings).path(name)
+    check_identity(card, data)
+    live, calibration = asyncio.run(_live(settings))
+    ours = judged_replies(str(folder), data, calibration, progress)
+    theirs = _judged_live(settings, live.model, data, calibration, str(folder), progress)
+    ours, theirs = common(ours, theirs)
+    found = tuple(gates(ours, theirs, _test_rows(data, ours)))
+    release = asyncio.run(_promoted(settings, live, name, who)) if all(gate.held for gate in found) else ""
+    return Promotion(name, live.model, release, len(ours), found)
+
+
+def check_identity(card: Card, data: Path) -> None:
+    """The dataset is certified again, and is the one of the card; prompts are rendered as they were for training.
+    Raises `Mismatch`."""
+    certificate = dataset.check(data)
+    if (manifest_digest(data), certificate.digest) != (card.dataset, card.certificate):
+        raise Mismatch(f"{data} is not the dataset that the model {card.name} was judged on")
+    if card.prompt_hash != prompt.prompt_hash():
+        raise Mismatch(
+            f"the model {card.name} was tuned with other prompts than this server renders; build the dataset and train "
+            "again"
+        )
+
+
+def common(ours: Iterable[Judged], theirs: Iterable[Judged]) -> tuple[list[Judged], list[Judged]]:
+    """Rows that fit into both windows: two tokenizers may disagree about the last ones."""
+    mine, live = {one.row: one for one in ours}, {one.row: one for one in theirs}
+    rows = [row for row in mine if row in live]
+    return [mine[row] for row in rows], [live[row] for row in rows]
+
+
+def _test_rows(data: Path, judged: Iterable[Judged]) -> Collection[str]:
+    splits = json.loads((data / "splits.json").read_text("utf-8"))
+    return {one.row for one in judged if splits[one.cluster] == "test"}
+
+
+def _judged_live(
+    settings: Settings, model: str, data: Path, calibration: Calibration, counted_by: str, progress: Progress
+) -> list[Judged]:
+    if model in (QUOTING, "none"):
+        return judged_quotes(data, calibration, counted_by)
+    known = {card.name for card in registry_of(settings).list()}
+    if model not in known and not Path(model).is_dir():
+        raise InvalidInput(
+            f"the live model {model} is in no folder here, so nothing can be compared with it; register it, or roll "
+            "back to a release that quotes"
+        )
+    folder = registry_of(settings).path(model) if model in known else Path(model)
+    return judged_replies(str(folder), data, calibration, progress)
+
+
+async def _live(settings: Settings) -> tuple[Release, Calibration]:
+    with SqlStore.open(settings.store_url) as store:
+        active = await store.active_release()
+        if active is None:
+            raise InvalidInput("there is no release to promote a model into; make an index with `answerloop index`")
+        return active, await calibration_of(store, active.calibration)
+
+
+async def _promoted(settings: Settings, live: Release, name: str, who: str) -> str:
+    with SqlStore.open(settings.store_url) as store:
+        release = await release_with(store, live, who, model=name, prompt_hash=prompt.prompt_hash())
+        return release.id
+
+
+def _read(path: Path, otherwise: str) -> dict[str, Any]:
+    """Raises `InvalidInput`."""
+    if not path.is_file():
+        raise InvalidInput(f"there is no {path}; {otherwise}")
+    content: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return content
