@@ -187,7 +187,9 @@ class Settings:
         _one_of("grounded", "note", "hold"),
         "An approved answer whose source changed: ask the documents, send it with a note, or hold it for people.",
     )
-    webhook_url: str = _setting("", _url("http", "https"), "Where to post what was decided or called back; empty: nowhere.")
+    webhook_url: str = _setting(
+        "", _url("http", "https"), "Where to post what was decided or called back; empty: nowhere."
+    )
     webhook_secret: str = _setting("", _text, "Signs these calls (HMAC-SHA256).", secret=True)
     corpus_seconds: float = _setting(180.0, _seconds(1, 3_600), "Most seconds of training for the corpus embedder.")
     max_body_bytes: int = _setting(65_536, _whole(1_024, 16_777_216), "Largest request body, uploads excepted.")

@@ -193,10 +193,6 @@ class ReviewItemOut(BaseModel):
     asks: int
 
 
-class ReviewItems(BaseModel):
-    items: list[ReviewItemOut]
-
-
 class ReleaseOut(BaseModel):
     id: str
     created: str
