@@ -26,6 +26,7 @@ CREATE TABLE skipped (path TEXT, reason TEXT, content_hash TEXT);
 """
 # The text stands last: SQLite reads a row from its start, and what is behind a long text costs the whole of it.
 _DOCUMENT = "path, source, title, language, revision, content_hash, modified, aliases, text"
+_AT_ONCE = 500  # ids in one statement: SQLite bounds the number of parameters
 _PASSAGE = "id, document, heading, start, end, text, language, preamble, also_at"
 
 Facts = dict[str, tuple[str, str | None, tuple[str, ...]]]
@@ -68,6 +69,26 @@ class Content:
         """Document and language of each passage, in row order, without reading any text."""
         rows = self._connection.execute("SELECT document, language FROM passages ORDER BY row")
         return [(document, language) for document, language in rows]
+
+    def known(self, ids: Iterable[str]) -> set[str]:
+        """Those of these passage ids that this version holds."""
+        return {row[0] for row in self._chosen("id", ids)}
+
+    def by_id(self, ids: Iterable[str]) -> dict[str, Passage]:
+        """Those that this version holds."""
+        return {row[0]: _passage(row) for row in self._chosen(_PASSAGE, ids)}
+
+    def of_document(self, path: str) -> list[Passage]:
+        """In the order in which they stand; [] for a document that is not there."""
+        query = f"SELECT {_PASSAGE} FROM passages WHERE document = ? ORDER BY start"
+        return [_passage(row) for row in self._connection.execute(query, (path,))]
+
+    def _chosen(self, columns: str, ids: Iterable[str]) -> Iterator[Sequence[object]]:
+        wanted = list(ids)
+        for start in range(0, len(wanted), _AT_ONCE):
+            some = wanted[start : start + _AT_ONCE]
+            marks = ",".join("?" * len(some))
+            yield from self._connection.execute(f"SELECT {columns} FROM passages WHERE id IN ({marks})", some)
 
     def document(self, path: str) -> Document | None:
         row = self._connection.execute(f"SELECT {_DOCUMENT} FROM documents WHERE path = ?", (path,)).fetchone()

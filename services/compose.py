@@ -237,7 +237,7 @@ class System:
             serving = await self._open(release)
             release = await self.store.activate_release(release_id, who, keep_curated)
             await self._switch(serving)
-        await self.curated.refresh()
+        await self._follow_sources(release)
         return release
 
     async def refresh(self) -> None:
@@ -252,10 +252,17 @@ class System:
             return
         async with self._switching:
             try:
-                await self._switch(await self._open(active))
+                serving = await self._open(active)
+                await self._follow_sources(active)
+                await self._switch(serving)
             except (IndexUnavailable, Mismatch, NotFound) as error:
                 self._refused = active.id  # not tried again every second
                 self._problem = f"release {active.id} cannot be served: {error}"
+
+    async def _follow_sources(self, release: Release) -> None:
+        """Before the documents of this release answer, what was approved by others is looked at."""
+        await self.curated.refresh()
+        await self.review.follow_index(version_folder(index_home(self.settings), release.index_version))
 
     async def close(self) -> None:
         await self._switch(None)

@@ -16,6 +16,7 @@ from router.ports import Progress
 from router.types import Release
 from services.compose import embedder_of, engines_of, index_home, packaged_calibration
 from services.generation import readings
+from services.review.following import follow
 from services.settings import Settings
 from services.store.records import now
 from services.store.sql import SqlStore
@@ -53,6 +54,7 @@ def run_index(
         readings.write(version_folder(home, report.version), version_folder(home, parent) if parent else None, progress)
         if active and not report.documents:
             raise InvalidInput("the sources hold no document that can be read; what was served before still is")
+        asyncio.run(follow(store, version_folder(home, report.version)))  # before anything is answered from it
         release = asyncio.run(_release(store, report.version, active, who))
         return IndexReport(report, release.id, tuple(_prune(settings, store)))
     finally:

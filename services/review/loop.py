@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from router.policy import Policy
 from services.curated.live import LiveCurated
 from services.review.audit import drawn
 from services.review.blocking import Blocked
 from services.review.desk import Desk
+from services.review.following import Followed, follow
 from services.review.webhooks import Webhooks
 from services.settings import Settings
 from services.store.sql import SqlStore
@@ -20,6 +23,7 @@ class ReviewLoop:
         self.blocked = Blocked(store.reviews)
         self.desk = Desk(store, live, Rules(settings.claim_s, settings.second_review_risk))
         self.webhooks = Webhooks(settings.webhook_url, settings.webhook_secret, store.reviews)
+        self._store, self._live = store, live
         self._share, self._stale = settings.audit_share, settings.stale_policy
 
     def policy(self) -> Policy:
@@ -28,6 +32,12 @@ class ReviewLoop:
     async def refresh(self) -> None:
         """What other processes decided."""
         await self.blocked.refresh()
+
+    async def follow_index(self, folder: Path) -> Followed:
+        """Approved answers whose source is not in this index version any more go stale or move; see `following`."""
+        done = await follow(self._store, folder)
+        await self._live.refresh()
+        return done
 
     async def work(self) -> None:
         """A little of what waits: new questions to their items, events to the webhook."""

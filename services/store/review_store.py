@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from services.store import (
     audit,
     outbox,
+    provenance,
     retractions,
     review_opening,
     reviews,
@@ -19,6 +20,7 @@ from services.store import (
 )
 from services.store.codec import decode_trace, loads
 from services.store.paging import check_page
+from services.store.provenance import Renewal
 from services.store.records import QueuedItem
 from services.store.review_records import (
     AskedWording,
@@ -150,6 +152,10 @@ class ReviewStore:
 
     async def blocked_mark(self) -> tuple[int, int]:
         return await self._store.read(retractions.mark)
+
+    async def renew(self, wanted: Sequence[Renewal], version: str) -> list[str]:
+        """Entries whose source changed; the ids of those that somebody edited meanwhile, which are left alone."""
+        return await self._store.write(lambda c: provenance.renew(c, wanted, version))
 
     # Webhooks
 

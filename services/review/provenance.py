@@ -1,0 +1,142 @@
+"""Approved answers never outlive their source: what cites a passage that is gone is looked at before it is sent again.
+
+A passage's id is its words under its headings, so the passages that changed between two index versions are a set
+difference of ids: nothing is compared but what is gone. Where the words of the evidence still stand in the document,
+the citation moves to the passage that holds them; else the entry goes stale and comes to people with both texts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
+from pathlib import Path
+from typing import Any
+
+from indexer.content import Content
+from router.types import Citation, CuratedEntry, EntryStatus, Passage
+
+_COMPARED = 40  # passages of a document that are compared in full with the one that is gone
+_SHOWN = 4_000  # characters of either text; a passage is rarely half as long
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A citation whose words still stand, now in another passage."""
+
+    before: Citation
+    after: Citation
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A citation whose words do not stand in its document any more. old: the passage's text, where the version before
+    is still there, else the quote. nearest: what stands in its place, None when nothing of the document does."""
+
+    citation: Citation
+    old: str
+    nearest: Passage | None
+
+    def to_json(self) -> dict[str, Any]:
+        near, cited = self.nearest, self.citation
+        return {
+            "source": cited.source,
+            "heading": cited.heading,
+            "quote": cited.quote,
+            "passage_id": cited.passage_id,
+            "old": self.old[:_SHOWN],
+            "new": near.text[:_SHOWN] if near else "",
+            "new_heading": " > ".join(near.heading) if near else "",
+            "new_passage": near.id if near else "",
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Affected:
+    """An entry that cites what is gone. It is stale when `gone` holds anything, else only its citations moved."""
+
+    entry: CuratedEntry
+    moved: tuple[Moved, ...]
+    gone: tuple[Gone, ...]
+
+    def renewed(self) -> CuratedEntry:
+        by = {one.before: one.after for one in self.moved}
+        cited = tuple(by.get(citation, citation) for citation in self.entry.citations)
+        return replace(self.entry, citations=cited, status=EntryStatus.STALE if self.gone else self.entry.status)
+
+
+def examine(entries: Iterable[CuratedEntry], now: Path, before: Path | None) -> list[Affected]:
+    """The live entries that cite a passage which the index does not hold. now, before: the content files of the index
+    version to serve and of the one before it; without that one, an old text is only as much as was quoted."""
+    live = [entry for entry in entries if entry.status is EntryStatus.LIVE and entry.citations]
+    cited = {one.passage_id for entry in live for one in entry.citations if one.passage_id}
+    with ExitStack() as stack:
+        content = stack.enter_context(closing(Content(now)))
+        missing = cited - content.known(cited)
+        if not missing:
+            return []
+        old = stack.enter_context(closing(Content(before))) if before is not None and before.is_file() else None
+        shelf = _Shelf(content, old.by_id(missing) if old else {})
+        return [shelf.affected(entry, missing) for entry in live if _cites(entry, missing)]
+
+
+def _cites(entry: CuratedEntry, missing: set[str]) -> bool:
+    return any(one.passage_id in missing for one in entry.citations)
+
+
+class _Shelf:
+    """The documents of the new version as they are needed; several entries cite the same page."""
+
+    def __init__(self, content: Content, old: Mapping[str, Passage]) -> None:
+        self._content, self._old = content, old
+        self._facts = content.facts()
+        self._documents: dict[str, Sequence[Passage]] = {}
+
+    def affected(self, entry: CuratedEntry, missing: set[str]) -> Affected:
+        moved: list[Moved] = []
+        gone: list[Gone] = []
+        for citation in entry.citations:
+            if citation.passage_id in missing:
+                found = self._look(citation)
+                if isinstance(found, Moved):
+                    moved.append(found)
+                else:
+                    gone.append(found)
+        return Affected(entry, tuple(moved), tuple(gone))
+
+    def _look(self, citation: Citation) -> Moved | Gone:
+        passages = self._passages(citation)
+        quote = citation.quote.strip()
+        holder = next((one for one in passages if quote and quote in one.text), None)
+        if holder is not None:
+            return Moved(citation, self._cited(citation, holder, quote))
+        old = self._old.get(citation.passage_id)
+        text = old.text if old else citation.quote
+        return Gone(citation, text, _nearest(passages, citation.heading, text))
+
+    def _passages(self, citation: Citation) -> Sequence[Passage]:
+        """Of the document, or of the same page under another name."""
+        for path in (citation.source, *citation.aliases):
+            if path not in self._documents:
+                self._documents[path] = self._content.of_document(path)
+            if self._documents[path]:
+                return self._documents[path]
+        return ()
+
+    def _cited(self, old: Citation, holder: Passage, quote: str) -> Citation:
+        revision, _, aliases = self._facts.get(holder.document, (old.revision, None, old.aliases))
+        start = holder.start + holder.text.index(quote)
+        heading = " > ".join(holder.heading)
+        return Citation(holder.id, holder.document, heading, quote, start, start + len(quote), revision, aliases)
+
+
+def _nearest(passages: Sequence[Passage], heading: str, text: str) -> Passage | None:
+    """What stands in its place: of the same section if that is there, the one whose text is most alike."""
+    same = [one for one in passages if " > ".join(one.heading) == heading]
+    rated = [(_likeness(text, one.text), -at, one) for at, one in enumerate((same or list(passages))[:_COMPARED])]
+    return max(rated, key=lambda one: one[:2])[2] if rated else None
+
+
+def _likeness(one: str, other: str) -> float:
+    return SequenceMatcher(None, one[:_SHOWN], other[:_SHOWN], autojunk=False).quick_ratio()
