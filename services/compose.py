@@ -220,6 +220,10 @@ class System:
     async def search(self, question: str, limit: int, filters: Mapping[str, str]) -> SearchResult:
         return await self._current().retriever.search(question, limit, filters)
 
+    def cite(self, hits: Sequence[Hit]) -> tuple[Citation, ...]:
+        """Passages found as citations, whole, with the revision of their document."""
+        return self._parts().cite(tuple(hits))
+
     def readiness(self) -> Readiness:
         parts = {"database": "ok", "curated": self.curated.status()}
         if self._serving is None:

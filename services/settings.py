@@ -111,6 +111,16 @@ def _urls(*schemes: str) -> Parse:
     return parse
 
 
+def _origins(raw: str) -> str:
+    """As browsers write them: scheme and host, and a port where it is not the usual one; nothing after it."""
+    origins = [part.strip() for part in raw.split(",") if part.strip()]
+    for origin in origins:
+        scheme, _, host = origin.partition("://")
+        if scheme not in {"http", "https"} or not host or origin != origin.lower() or set(host) & set("/*?#@ "):
+            raise ValueError("origins with commas between them, for example https://www.example.org")
+    return ",".join(origins)
+
+
 def _setting(default: Any, parse: Parse, about: str, *, secret: bool = False) -> Any:
     return field(default=default, repr=not secret, metadata={"parse": parse, "about": about, "secret": secret})
 
@@ -192,6 +202,11 @@ class Settings:
     )
     webhook_secret: str = _setting("", _text, "Signs these calls (HMAC-SHA256).", secret=True)
     corpus_seconds: float = _setting(180.0, _seconds(1, 3_600), "Most seconds of training for the corpus embedder.")
+    widget_origins: str = _setting(
+        "",
+        _origins,
+        "Web sites that may use the chat widget, for example https://www.example.org; commas between them.",
+    )
     max_body_bytes: int = _setting(65_536, _whole(1_024, 16_777_216), "Largest request body, uploads excepted.")
     max_upload_bytes: int = _setting(10_485_760, _whole(1_024, 1_073_741_824), "Largest uploaded document.")
     max_question_chars: int = _setting(2_000, _whole(1, 100_000), "Longest question.")

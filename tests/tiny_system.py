@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
@@ -85,6 +85,12 @@ class TinySystem:
         wanted = [hit for hit in hits if filters.get("document", hit.passage.document) == hit.passage.document]
         best = sorted(wanted, key=lambda hit: -hit.scores["bm25"])[:limit]
         return SearchResult(tuple(best), {}, "en", "v1", {"retrieve": 0.1})
+
+    def cite(self, hits: Sequence[Hit]) -> tuple[Citation, ...]:
+        return tuple(
+            Citation(hit.passage.id, hit.passage.document, " > ".join(hit.passage.heading), hit.passage.text, 0, 0, "r")
+            for hit in hits
+        )
 
     def readiness(self) -> Readiness:
         return Readiness(

@@ -18,6 +18,8 @@ from services.api.limits import Admission, BodyLimit
 from services.api.metrics import Metrics, Observe
 from services.api.state import Shared
 from services.api.wire import PROBLEMS, Problem
+from services.console import pages
+from services.console.widget import WidgetOrigins
 from services.curated.live import LOOK_EVERY_S
 from services.jobs import WORKER, Jobs
 from services.settings import Settings
@@ -93,11 +95,13 @@ def create_app(settings: Settings, open_system: Callable[[], System], worker: Se
         documents.router,
         ops.public,
         ops.inside,
+        *pages.ROUTERS,
     ):
         app.include_router(router)
     uploads = dict.fromkeys(("/admin/documents", "/admin/curated/import"), settings.max_upload_bytes + FORM_OVERHEAD)
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes, larger=uploads)
     errors.install(app)
+    app.add_middleware(WidgetOrigins, origins=[one for one in settings.widget_origins.split(",") if one])
     app.add_middleware(Observe, metrics=metrics)
     return app
 

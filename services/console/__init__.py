@@ -1,0 +1,1 @@
+"""The review console: pages under /console, rendered here, and the chat widget."""

@@ -1,0 +1,78 @@
+"""Quality, Releases and Jobs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from router.types import Release
+from services.api.state import shared
+from services.api.wire import ShortText
+from services.console.guard import OwnForm, Page, SignedIn, go, text_of
+from services.console.quality import quality_of
+from services.console.view import language_of, render
+from services.store.records import Role
+
+reading = APIRouter(
+    prefix="/console", tags=["console"], route_class=Page, dependencies=[Depends(SignedIn(Role.REVIEWER))]
+)
+router = APIRouter(prefix="/console", tags=["console"], route_class=Page, dependencies=[Depends(SignedIn(Role.ADMIN))])
+
+_LISTED = 50
+Text = Annotated[str, Query(max_length=200)]
+
+
+@reading.get("/quality", include_in_schema=False)
+async def quality(request: Request) -> Response:
+    return render(request, "quality.html", {"quality": await quality_of(shared(request), language_of(request))})
+
+
+@router.get("/releases", include_in_schema=False)
+async def releases(request: Request, left: Text = "", right: Text = "") -> Response:
+    store = shared(request).system.store
+    active, listed = await store.active_release(), await store.list_releases(_LISTED)
+    compared = None
+    if left and right:
+        compared = differences(await store.get_release(left), await store.get_release(right))
+    values = {"active": active, "listed": listed, "left": left, "right": right, "compared": compared}
+    return render(request, "releases.html", {**values, "history": await store.list_activations(20)})
+
+
+def differences(left: Release, right: Release) -> list[tuple[str, Any, Any]]:
+    """Field, and what each says; only where they differ."""
+    one, other = asdict(left), asdict(right)
+    return [(name, one[name], other[name]) for name in one if name != "id" and one[name] != other[name]]
+
+
+@router.post("/releases/{id}/activate", include_in_schema=False)
+async def activate(request: Request, id: ShortText, form: OwnForm) -> Response:
+    keep = text_of(form, "keep_curated") == "yes"
+    await shared(request).system.activate(id, request.state.caller.name, keep)
+    return go("/console/releases", "activated")
+
+
+@router.get("/jobs", include_in_schema=False)
+async def jobs(request: Request) -> Response:
+    return render(request, "jobs.html", {"jobs": await _jobs(request)})
+
+
+@router.get("/jobs/rows", include_in_schema=False)
+async def job_rows(request: Request) -> Response:
+    """For the page's script, which looks again while a job runs."""
+    return render(request, "_jobs.html", {"jobs": await _jobs(request)})
+
+
+async def _jobs(request: Request) -> Any:
+    store = shared(request).system.store
+    await store.interrupt_dead_jobs()
+    return await store.list_jobs(_LISTED)
+
+
+@router.post("/jobs/reindex", include_in_schema=False)
+async def reindex(request: Request, form: OwnForm) -> Response:
+    await shared(request).jobs.start(full=text_of(form, "full") == "yes", who=request.state.caller.name)
+    return go("/console/jobs", "started")
