@@ -30,6 +30,7 @@ _CLAUSE = re.compile(
     r"\W*(?:(?:when|if|once|after|before|while|since|as|where|although|because)\b|当|如果|若|由于|因为)", re.I
 )
 _COPULA = re.compile(r"\b(?:is|are|means|refers to|stands for)\b|(?<![但还也就都不])是(?!否)|指|即|意为|称为|[:：]")
+_CELL = re.compile(r"\s\|\s")
 _TYPICAL = 18.0  # tokens of a typical unit
 
 
@@ -97,10 +98,12 @@ def wants_code(kinds: Sequence[Kind]) -> bool:
 
 
 def defines(piece: Piece, asked: frozenset[str]) -> bool:
-    """Whether it begins with the words asked for, hardly any others, and "is", "means", "是", "指" or a colon."""
+    """Whether it begins with the words asked for, hardly any others, and "is", "means", "是", "指" or a colon; in a
+    table, whether its first cell is what is asked for."""
     if not asked or not asked <= piece.terms or piece.kind is UnitKind.CODE or _CLAUSE.match(piece.text):
         return False
-    subject = _COPULA.split(piece.text[:_SUBJECT], maxsplit=1)
+    glossary = piece.kind is UnitKind.ROW  # its first cell is the word, the others say what it means
+    subject = (_CELL if glossary else _COPULA).split(piece.text[:_SUBJECT], maxsplit=1)
     named = frozenset(analyse(subject[0])) if len(subject) > 1 else frozenset()
     besides = named - asked
     latin = sum(token.isascii() for token in besides)

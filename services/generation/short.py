@@ -71,7 +71,8 @@ def short(
     said = by_rule(best, hits, weights, kinds)
     if said:
         return Short(said, best, 1.0, here)
-    if span is None or said is not None:
+    defined = Kind.WHAT_IS in kinds and defines(best.piece, frozenset(weights))
+    if span is None or said is not None or defined:
         return Short("", None, span.sure if span else 0.0, here)
     chosen = read[span.text]
     text = tidy(with_unit(chosen.piece.text, span.start, span.end))
