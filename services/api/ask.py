@@ -15,6 +15,7 @@ from router.types import Question
 from services.api.auth import Requires
 from services.api.checks import check_question, filters_from, question_from
 from services.api.errors import describe_in_stream, dumps
+from services.api.leaving import GONE, while_there
 from services.api.render import ask_reply, search_reply
 from services.api.state import Shared, json_response, shared
 from services.api.wire import AskReply, AskRequest, SearchReply, SearchRequest
@@ -40,7 +41,9 @@ async def ask(body: AskRequest, request: Request) -> Response:
     question = question_from(body, here.settings)
     if body.stream:
         return event_stream(here, question, sse_events)
-    outcome = await answer(here, question)
+    outcome = await while_there(request, answer(here, question))
+    if outcome is None:
+        return GONE
     return json_response(ask_reply(outcome.trace, outcome.review_item))
 
 

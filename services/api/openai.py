@@ -21,6 +21,7 @@ from services.api.ask import answer, event_stream, pieces
 from services.api.auth import Requires
 from services.api.checks import check_history, check_question
 from services.api.errors import Refused, describe_in_stream, dumps, openai_shape
+from services.api.leaving import GONE, while_there
 from services.api.render import ask_reply
 from services.api.state import json_response, shared
 from services.api.wire import OPENAI_ERRORS, Text
@@ -83,7 +84,9 @@ async def chat_completions(body: ChatRequest, request: Request) -> Response:
     question = question_of(body, here.settings)
     prompt_tokens = count_tokens("\n".join(message.text for message in body.messages))
     if not body.stream:
-        outcome = await answer(here, question)
+        outcome = await while_there(request, answer(here, question))
+        if outcome is None:
+            return GONE
         return json_response(completion(outcome, prompt_tokens))
     with_usage = body.stream_options is not None and body.stream_options.include_usage
     return event_stream(here, question, lambda work: _chunks(work, prompt_tokens, with_usage))

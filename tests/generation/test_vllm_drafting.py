@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -135,13 +136,12 @@ def asked(question: str, fleet: Fleet, home: Path, timeout_s: float = 2.0) -> Tr
 
 def parts_of(client: Vllm, fleet: Fleet, store: Any) -> Parts:
     quoting = ExtractiveGenerator(lambda _paths: {})
-    ids = iter(f"t{number}" for number in range(10_000))
     model = ModelGenerator(client, fleet, quoting, lambda _paths: {})
 
     def cite(hits: tuple[Hit, ...]) -> tuple[()]:  # noqa: ARG001
         return ()
 
-    return Parts(_Uncurated(), _Found(), model, quoting, EVERYTHING, store, "r1", cite, lambda: next(ids), now)
+    return Parts(_Uncurated(), _Found(), model, quoting, EVERYTHING, store, "r1", cite, lambda: uuid4().hex, now)
 
 
 def fleet_of(*endpoints: Endpoint) -> Fleet:
