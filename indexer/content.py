@@ -72,11 +72,11 @@ class Content:
 
     def known(self, ids: Iterable[str]) -> set[str]:
         """Those of these passage ids that this version holds."""
-        return {row[0] for row in self._chosen("id", ids)}
+        return {str(row[0]) for row in self._chosen("id", ids)}
 
     def by_id(self, ids: Iterable[str]) -> dict[str, Passage]:
         """Those that this version holds."""
-        return {row[0]: _passage(row) for row in self._chosen(_PASSAGE, ids)}
+        return {str(row[0]): _passage(row) for row in self._chosen(_PASSAGE, ids)}
 
     def of_document(self, path: str) -> list[Passage]:
         """In the order in which they stand; [] for a document that is not there."""

@@ -1,0 +1,133 @@
+"""Approved answers follow their sources: on the pages of this very manual, edited."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from router.types import Citation, CuratedEntry, Document, EntryStatus
+from services.review.following import follow
+from services.review.writing import entry_of
+from services.store.curated import Wanted
+from services.store.review_records import ItemFilter, Judgement, VerdictKind
+from services.store.sql import SqlStore
+from services.store.verdicts import Rules
+from tests.review import pages
+
+MANUAL = Path(__file__).parents[2] / "docs"
+PAGE = "# Backup\n\n## Keeping\n\nBackups are kept for seven days, then they are removed.\n\n## Restoring\n\nRun it.\n"
+
+
+class Place:
+    """A store and index versions of a few pages."""
+
+    def __init__(self, home: Path) -> None:
+        self.home, self.last = home, ""
+        self.store = SqlStore.open(f"sqlite:///{home}/store.db")
+
+    def version(self, *documents: Document) -> Path:
+        number = len(list(self.home.glob("v*"))) + 1
+        made = pages.make_version(
+            self.home / f"v{number}", self.last or None, [(one, pages.cut(one)) for one in documents]
+        )
+        self.last = made.name
+        return made
+
+    def status(self, entry_id: str = "e1") -> CuratedEntry:
+        return asyncio.run(self.store.curated.get(entry_id)).entry
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    """One page in one version, and one entry that cites the sentence about keeping."""
+    made = Place(tmp_path)
+    page = pages.document("docs/backup.md", PAGE, "en")
+    made.version(page)
+    passage = next(one for one in pages.cut(page) if "seven days" in one.text)
+    quote = "Backups are kept for seven days"
+    cited = Citation(passage.id, page.path, " > ".join(passage.heading), quote, 0, len(quote), "r1")
+    asyncio.run(made.store.curated.create(CuratedEntry("e1", "How long?", "Seven days.", citations=(cited,)), "anna"))
+    return made
+
+
+def page(text: str) -> Document:
+    return pages.document("docs/backup.md", text, "en")
+
+
+def test_the_same_words_elsewhere_change_nothing(place: Place) -> None:
+    moved, other = pages.document("docs/elsewhere.md", PAGE, "en"), pages.document("docs/new.md", "# New\n\nWords.\n")
+    done = asyncio.run(follow(place.store, place.version(moved, other)))
+    assert (done.stale, done.moved) == ((), ())
+    assert asyncio.run(place.store.curated.head()) == 1
+
+
+def test_evidence_that_still_stands_takes_the_entry_along(place: Place) -> None:
+    version = place.version(page(PAGE.replace("then they are removed", "and removed at night")))
+    done = asyncio.run(follow(place.store, version))
+    assert (done.stale, done.moved) == ((), ("e1",))
+    entry = place.status()
+    (cited,) = entry.citations
+    text = PAGE.replace("then they are removed", "and removed at night")
+    assert (entry.status, text[cited.start : cited.end]) == (EntryStatus.LIVE, cited.quote)
+    assert any(line.what == "curated.rebind" for line in asyncio.run(place.store.list_audit()))
+    assert asyncio.run(follow(place.store, version)).moved == ()
+
+
+def test_evidence_that_is_gone_makes_it_stale_with_both_texts(place: Place) -> None:
+    done = asyncio.run(follow(place.store, place.version(page(PAGE.replace("seven days", "thirty days")))))
+    assert done.stale == ("e1",)
+    assert place.status().status is EntryStatus.STALE
+    (queued,) = asyncio.run(place.store.reviews.find(ItemFilter())).items
+    assert (queued.item.cause, queued.item.entry_id, queued.item.trace_id) == ("stale_source", "e1", "")
+    (changed,) = asyncio.run(place.store.reviews.view(queued.item.id)).detail["changed"]
+    assert "seven days" in changed["old"] and "thirty days" in changed["new"]
+
+
+def test_a_page_that_is_gone_makes_it_stale(place: Place) -> None:
+    done = asyncio.run(follow(place.store, place.version(pages.document("docs/other.md", PAGE[20:], "en"))))
+    assert done.stale == ("e1",)
+    (queued,) = asyncio.run(place.store.reviews.find(ItemFilter())).items
+    assert asyncio.run(place.store.reviews.view(queued.item.id)).detail["changed"][0]["new"] == ""
+
+
+def test_a_verdict_brings_a_stale_entry_back_for_good(place: Place) -> None:
+    version = place.version(page(PAGE.replace("seven days", "thirty days")))
+    asyncio.run(follow(place.store, version))
+    (queued,) = asyncio.run(place.store.reviews.find(ItemFilter())).items
+    (changed,) = asyncio.run(place.store.reviews.view(queued.item.id)).detail["changed"]
+    cited = Citation(changed["new_passage"], "docs/backup.md", "", "thirty days", 0, 11, "r1")
+    right = Judgement(VerdictKind.CORRECTED, "Thirty days.", (cited,))
+    asyncio.run(place.store.reviews.decide(queued.item.id, right, "anna", "k", Rules(), entry_of))
+    assert (place.status().status, place.status().answer) == (EntryStatus.LIVE, "Thirty days.")
+    assert asyncio.run(follow(place.store, version)).stale == ()
+    assert asyncio.run(place.store.reviews.undo(queued.item.id, "anna")).before == 2
+    assert place.status().status is EntryStatus.STALE
+
+
+def test_an_entry_without_sources_and_a_retired_one_are_left_alone(place: Place) -> None:
+    put = (CuratedEntry("plain", "q", "a"), replace(place.status(), id="old", status=EntryStatus.RETIRED))
+    asyncio.run(place.store.curated.edit(lambda _: Wanted(put=put), "anna", "import"))
+    assert asyncio.run(follow(place.store, place.version(page("# Other\n\nNothing.\n")))).stale == ("e1",)
+
+
+def test_on_a_whole_manual_every_affected_entry_and_no_other(tmp_path: Path) -> None:
+    place, rng = Place(tmp_path), random.Random(1)
+    before = [pages.document(f"docs/{one.path}", one.text) for one in pages.read(MANUAL)]
+    place.version(*before)
+    made = pages.entries([(one, pages.cut(one)) for one in before], 300, 1)
+    asyncio.run(place.store.curated.edit(lambda _: Wanted(put=tuple(made)), "anna", "import"))
+    after = [pages.edited(one, rng) if number % 3 == 0 else one for number, one in enumerate(before)]
+    done = asyncio.run(follow(place.store, place.version(*after)))
+    text = {one.path: one.text for one in after}
+    held = {passage.id for one in after for passage in pages.cut(one)}
+    cited = {one.id: one.citations[0] for one in made}
+    affected = {id for id, one in cited.items() if one.passage_id not in held}
+    gone = {id for id in affected if cited[id].quote not in text[cited[id].source]}
+    assert len(gone) > 10 and len(affected - gone) > 10
+    assert set(done.stale) | set(done.moved) == affected
+    assert gone <= set(done.stale)
+    assert len(set(done.stale) - gone) <= len(affected) // 20  # a sentence that a new cut runs through
