@@ -167,7 +167,7 @@ async def _ask(settings: Settings, rows: Sequence[Row], progress: Progress) -> l
         out = []
         for number, row in enumerate(rows, 1):
             trace = (await system.ask(row.question)).trace
-            found = await system.search(row.question.text, _SEARCHED, {})
+            found = await system.search(trace.standalone, _SEARCHED, {})
             out.append(Asked(row, trace, is_right(row, trace), _rank(row, found)))
             progress("ask", number, len(rows))
         return out
@@ -178,7 +178,7 @@ async def _ask(settings: Settings, rows: Sequence[Row], progress: Progress) -> l
 def is_right(row: Row, trace: Trace) -> bool:
     """Whether an answer was sent and holds what it must: every key (in the answer or its quotes), or one of the
     answers (in the answer itself)."""
-    if not row.answerable or trace.answer.route in (Route.ABSTAINED, Route.CLARIFY):
+    if not row.answerable or trace.answer.route not in (Route.GROUNDED, Route.CURATED):
         return False
     text = _bare(trace.answer.text)
     quoted = text + _bare(" ".join(citation.quote for citation in trace.answer.citations))
@@ -205,10 +205,10 @@ def _rank(row: Row, found: SearchResult) -> int:
 
 def figures(asked: Sequence[Asked]) -> dict[str, Any]:
     """Shares are 0..1; None where there is nothing to take a share of. Times in milliseconds."""
-    sent = [one for one in asked if one.trace.answer.route is not Route.ABSTAINED]
+    sent = [one for one in asked if one.trace.answer.route in (Route.GROUNDED, Route.CURATED)]
     answerable = [one for one in asked if one.row.answerable]
     unanswerable = [one for one in asked if not one.row.answerable]
-    paged = [one for one in answerable if one.row.pages and not one.row.question.history]
+    paged = [one for one in answerable if one.row.pages]
     times = sorted(one.trace.timings_ms["total"] for one in asked)
     return {
         "questions": len(asked),
