@@ -24,7 +24,7 @@ def read(folder: Path = CORPUS, most: int | None = None) -> list[Document]:
 
 
 def document(path: str, text: str, language: str = "zh") -> Document:
-    return Document(path, "docs", path, language, text, "r1", "0" * 64)
+    return Document(path, "docs", Path(path).stem, language, text, "r1", "0" * 64)
 
 
 def cut(page: Document) -> list[Passage]:
