@@ -38,10 +38,7 @@ def write(folder: Path, parts: Sequence[str] = PARTS) -> int:
 
 def _page(part: str, kinds: Sequence[str], language: str) -> str:
     zh = language == "zh"
-    head = (
-        f"# {part} 的参数\n\n| 参数 | 默认值 | 说明 |"
-        if zh
-        else f"# Parameters of {part}\n\n| Name | Default | About |"
-    )
+    title = f"# {part} 的参数" if zh else f"# Parameters of {part}"
+    columns = "| 参数 | 默认值 | 说明 |" if zh else "| Name | Default | About |"
     rows = "".join(f"| {part}_{kind} | {KINDS[kind][0]} | {KINDS[kind][1 if zh else 2]} |\n" for kind in kinds)
     return f"{title}\n\n{columns}\n|---|---|---|\n{rows}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from router.errors import AnswerloopError
-from services import cli_answers, cli_output, cli_training
+from services import cli_answers, cli_output, cli_promotion, cli_training
 from services.cli_curated import curated
 from services.cli_dataset import dataset
 from services.cli_manage import jobs, keys, releases, rollback
@@ -112,8 +112,10 @@ app.command()(cli_answers.search)
 app.command()(cli_answers.explain)
 app.command()(cli_answers.why)
 app.command()(cli_answers.evaluate)
-app.command()(cli_training.train)
+app.add_typer(cli_training.training, name="train")
 app.command()(cli_training.merge)
+app.add_typer(cli_promotion.models, name="models")
+app.command()(cli_promotion.promote)
 app.command()(cli_answers.calibrate)
 app.add_typer(curated, name="curated")
 app.add_typer(dataset, name="dataset")

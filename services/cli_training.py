@@ -1,4 +1,4 @@
-"""answerloop train | merge"""
+"""answerloop train model | train embedder | merge"""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from router.errors import InvalidInput, Misconfigured
 from services import cli_output
+from services.settings import Settings
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout and nothing else.")]
 Folder = Annotated[Path, typer.Option(help="Where checkpoints, the adapter and the report go.")]
@@ -16,6 +18,19 @@ Folder = Annotated[Path, typer.Option(help="Where checkpoints, the adapter and t
 _NEEDED = "training needs the extra 'train': pip install 'answerloop[train]'"
 
 
+class _ModelUnlessNamed(TyperGroup):
+    """`answerloop train DATASET` trains a model, as `answerloop train model DATASET` does."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
+            args = ["model", *args]
+        return super().parse_args(ctx, args)
+
+
+training = typer.Typer(cls=_ModelUnlessNamed, no_args_is_help=True, help="Fine-tune a LoRA, or adapt the embedder.")
+
+
+@training.command("model")
 def train(
     data: Annotated[Path, typer.Argument(metavar="DATASET", help="A folder with train.jsonl and valid.jsonl.")],
     base: Annotated[str, typer.Option(help="The base model: a folder, or a name that transformers can resolve.")],
@@ -72,6 +87,40 @@ def train(
     with cli_output.progress_bar() as show:
         report = run(options, show, cli_output.say)
     _print(report.to_json(), json, "training")
+
+
+@training.command("embedder")
+def embedder(
+    base: Annotated[str, typer.Option(help="A sentence-transformers model: a folder or a name.")],
+    out: Annotated[Path, typer.Option(help="Where the adapted one goes, if it is better; must not be there yet.")],
+    data: Annotated[Path | None, typer.Option(help="A dataset: its training questions are pairs, too.")] = None,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the pairs.")] = 2,
+    batch: Annotated[int, typer.Option(min=2, help="Pairs a step; each is the others' negative.")] = 32,
+    learning_rate: Annotated[float, typer.Option(min=1e-7, max=1.0)] = 2e-5,
+    json: Json = False,
+) -> None:
+    """Adapt a text embedder to the served documents; kept only if it finds passages of unseen sections better.
+
+    answerloop train embedder --base ../models/bge-small-zh --out var/models/embedder
+    """
+    try:
+        from services.training.embedder import EmbedderOptions
+        from services.training.embedder import train as run
+        from services.training.gathering import gather
+        from services.training.rows import training_examples
+    except ImportError as error:
+        raise Misconfigured(f"{_NEEDED} ({error})") from error
+    from dataclasses import asdict
+
+    passages = gather(Settings.from_env(), None).passages
+    examples = training_examples(data) if data else []
+    with cli_output.progress_bar() as show:
+        report = run(EmbedderOptions(base, out, epochs, batch, learning_rate), passages, examples, show)
+    _print(asdict(report), json, "embedder")
+    if report.saved:
+        cli_output.say(f"Better. Serve it with ANSWERLOOP_EMBEDDER={report.saved} and `answerloop index --full`.")
+    else:
+        cli_output.say("Not better on sections it had not seen: nothing was saved.")
 
 
 def merge(

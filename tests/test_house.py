@@ -25,7 +25,7 @@ HOMES = {
     "onnxruntime": (MODEL,),
     "onnx": (MODEL,),
     "openvino": (MODEL,),
-    "sentence_transformers": (MODEL,),
+    "sentence_transformers": (MODEL, "services.training.embedder"),
     "transformers": (MODEL, "services.training"),
     "tokenizers": (MODEL, "services.training", "services.generation.counting"),
     "safetensors": (MODEL, "services.training"),

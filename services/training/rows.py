@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 from router.errors import InvalidInput
 from services.training import jsonl
 from services.training.encoding import Encoded, Tokenizer, check, encode
+from services.training.records import Example, Split
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,12 @@ def load(tokenizer: Tokenizer, path: Path, max_tokens: int) -> Loaded:
     if not rows:
         raise InvalidInput(f"{path}: no row of at most {max_tokens} tokens; give a larger --max-tokens")
     return Loaded(tuple(rows), tuple(too_long))
+
+
+def training_examples(dataset: Path) -> list[Example]:
+    """The rows of a dataset's training split, with their lineage."""
+    splits = json.loads((dataset / "splits.json").read_text("utf-8"))
+    return [one for one in jsonl.read_examples(dataset / "examples.jsonl") if splits[one.cluster] == Split.TRAIN]
 
 
 def _encoded(tokenizer: Tokenizer, raw: Mapping[str, Any], where: str) -> Encoded:
