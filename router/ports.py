@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from router.types import CuratedMatch, Draft, Question, ReviewItem, SearchResult, Trace
+from router.types import CuratedMatch, Draft, Question, ReviewItem, SearchResult, Trace, Turn
 
 if TYPE_CHECKING:  # the arrays that cross this seam are numpy's, but the router does not need numpy
     import numpy as np
@@ -131,6 +131,21 @@ class Generator(Protocol):
     name: str
 
     async def generate(self, question: Question, found: SearchResult) -> Draft: ...
+
+
+class Adviser(Protocol):
+    """A model asked for something small beside answering. Raises `GeneratorUnavailable`; whoever asks goes on without.
+
+    language: "zh" or "en".
+    """
+
+    async def same_question(self, first: str, second: str, language: str) -> float:
+        """How probable it is, 0..1, that one answer is right for both."""
+        ...
+
+    async def whole_question(self, question: str, history: Sequence[Turn], language: str) -> str:
+        """A follow-up as it reads without what was said before; the question as it is where nothing came."""
+        ...
 
 
 class Store(Protocol):

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from router.errors import GeneratorUnavailable, InvalidInput
-from router.ports import Generator
+from router.ports import Adviser, Generator
 from services.generation import probing
+from services.generation.advising import ModelAdviser
 from services.generation.drafting import FactsOf, ModelGenerator
 from services.generation.endpoints import Endpoint, Fleet, Served
 from services.generation.launching import Launch
@@ -46,6 +47,9 @@ class ModelService:
 
     def generator(self, quoting: Generator, facts: FactsOf) -> Generator:
         return ModelGenerator(self._client, self.fleet, quoting, facts)
+
+    def adviser(self) -> Adviser:
+        return ModelAdviser(self._client, self.fleet)
 
     def status(self) -> str:
         return self.fleet.status()
