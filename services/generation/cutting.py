@@ -9,7 +9,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import accumulate
+from itertools import accumulate, islice
+from operator import add
 
 import numpy as np
 import numpy.typing as npt
@@ -46,6 +47,10 @@ FUNCTION_WORDS = _JOINTS | frozenset(
     " 将".split()
 )
 _ROLES = "<[]>"  # the word before a span, its first word, its last word, the word after it
+_ROWS = 2 * len(_ROLES)  # lexical features of a token: what it is and what it looks like, in each role
+_COLUMNS = _ROWS + len(LOOKS) + 3  # of `_Token.row`
+_CAPITAL = LOOKS.index("capital")
+_HOT = 20_000  # tokens that are kept: about 500 bytes each
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,38 +77,66 @@ def tokens(text: str) -> list[tuple[str, int, int]]:
     return [(_folded(one[0]), one.start(), one.end()) for one in found]
 
 
+class Cutter:
+    """Cuts texts for one vocabulary: the names of `names` that have a weight, with their rows, from 1.
+
+    What depends on a token alone is kept for the next text that has it.
+    """
+
+    def __init__(self, vocabulary: Mapping[str, int]) -> None:
+        self._token = lru_cache(maxsize=_HOT)(lambda raw: _token(raw, vocabulary))
+        self._edge = np.array([vocabulary.get(name, 0) for name in names("^", "^")], int)
+
+    def __call__(self, text: str) -> Cut:
+        found = list(islice(_TOKEN.finditer(text), MOST))
+        known = [self._token(one[0]) for one in found]
+        places = tuple(one.span() for one in found)
+        table = np.frombuffer(b"".join([one.row for one in known]), np.int64).reshape(-1, _COLUMNS)
+        before, after = _placed(table[:, :_ROWS], self._edge)
+        looks = table[:, _ROWS:-3].astype(np.float32)
+        looks[:1, _CAPITAL] = 0  # every sentence begins with one
+        opens, closes = table[:, -3].astype(bool), table[:, -2].astype(bool)
+        if any(one.wide for one in known):
+            at_start, at_end = _word_edges(text, places, np.array([one.wide for one in known], bool))
+            opens, closes = opens & at_start, closes & at_end
+        words = tuple([one.word for one in known])
+        return Cut(places, words, _stems(known), looks, opens, closes, before, after, table[:, -1].copy())
+
+
 def cut(text: str, vocabulary: Mapping[str, int]) -> Cut:
-    """vocabulary: the names of `names` that have a weight, with their rows, from 1."""
-    found = tokens(text)
-    raw = [text[start:end] for _, start, end in found]
-    words = tuple(word for word, _, _ in found)
-    rows = np.array([[vocabulary.get(name, 0) for name in names(*pair)] for pair in zip(words, raw, strict=True)], int)
-    before, after = _placed(rows.reshape(-1, 2 * len(_ROLES)), [vocabulary.get(name, 0) for name in names("^", "^")])
-    kinds = [(bool(_WORD.match(token)), token, word) for token, word in zip(raw, words, strict=True)]
-    at_start, at_end = _word_edges(text, found)
-    return Cut(
-        tuple((start, end) for _, start, end in found),
-        words,
-        _stems(words),
-        np.array([_looks(token, at) for at, token in enumerate(raw)], np.float32).reshape(-1, len(LOOKS)),
-        np.array([_may_be(one, token, word, _OPENS, _NEVER_FIRST) for one, token, word in kinds], bool) & at_start,
-        np.array([_may_be(one, token, word, _CLOSES, FUNCTION_WORDS) for one, token, word in kinds], bool) & at_end,
-        before,
-        after,
-        np.array([_BRACKETS.get(token, 0) for token in raw], int),
-    )
+    """One text; for many, make a `Cutter`."""
+    return Cutter(vocabulary)(text)
 
 
-def _word_edges(text: str, found: Sequence[tuple[str, int, int]]) -> tuple[Flags, Flags]:
+@dataclass(frozen=True, slots=True)
+class _Token:
+    """What a token is wherever it stands. stems: none for a wide one. row: its rows of the vocabulary in each role, its
+    looks, whether a span may open and close with it, and its bracket, as int64."""
+
+    word: str
+    wide: bool
+    stems: tuple[str, ...]
+    row: bytes
+
+
+def _token(raw: str, vocabulary: Mapping[str, int]) -> _Token:
+    word = fold(raw)
+    wide, is_word = is_wide(word), bool(_WORD.match(raw))
+    opens = _may_be(is_word, raw, word, _OPENS, _NEVER_FIRST)
+    closes = _may_be(is_word, raw, word, _CLOSES, FUNCTION_WORDS)
+    rows = [vocabulary.get(name, 0) for name in names(word, raw)]
+    row = np.array([*rows, *_looks(raw, is_word), opens, closes, _BRACKETS.get(raw, 0)], np.int64)
+    return _Token(word, wide, () if wide else tuple(analyse(word)), row.tobytes())
+
+
+def _word_edges(text: str, places: Sequence[tuple[int, int]], wide: Flags) -> tuple[Flags, Flags]:
     """Whether each token begins a word, and whether it ends one: Chinese words are several characters."""
-    if not any(is_wide(word) for word, _, _ in found):
-        return np.ones(len(found), bool), np.ones(len(found), bool)
     simple = fold_script(text)
-    sizes = map(len, rjieba.cut(simple if len(simple) == len(text) else text, False))
-    edges = set(accumulate(sizes, initial=0))
-    begins = [not is_wide(word) or start in edges for word, start, _ in found]
-    ends = [not is_wide(word) or end in edges for word, _, end in found]
-    return np.array(begins, bool), np.array(ends, bool)
+    sizes = [len(word) for word in rjieba.cut(simple if len(simple) == len(text) else text, False)]
+    edges = np.zeros(len(text) + 1, bool)
+    edges[[0, *accumulate(sizes)]] = True
+    at = np.array(places)
+    return ~wide | edges[at[:, 0]], ~wide | edges[at[:, 1]]
 
 
 def _may_be(is_word: bool, token: str, word: str, marks: frozenset[str], never: frozenset[str]) -> bool:
@@ -124,12 +157,11 @@ def names(word: str, raw: str) -> tuple[str, ...]:
     return (*(role + word for role in _ROLES), *(f"{role}~{form}" for role in _ROLES))
 
 
-def _placed(rows: Ints, edge: Sequence[int]) -> tuple[Ints, Ints]:
+def _placed(rows: Ints, edge: Ints) -> tuple[Ints, Ints]:
     """From what each token is in each role to the features of the places: those of the word outside and the one in."""
-    outer = np.array([edge], int)
-    left, right = np.concatenate([outer, rows[:-1]])[: len(rows)], np.concatenate([rows[1:], outer])[: len(rows)]
-    before = np.stack([left[:, 0], rows[:, 1], left[:, 4], rows[:, 5]], axis=1)
-    after = np.stack([rows[:, 2], right[:, 3], rows[:, 6], right[:, 7]], axis=1)
+    before, after = np.empty((2, len(rows), _ROWS // 2), int)
+    before[:1, ::2], before[1:, ::2], before[:, 1::2] = edge[::4], rows[:-1, ::4], rows[:, 1::4]
+    after[:, ::2], after[:-1, 1::2], after[-1:, 1::2] = rows[:, 2::4], rows[1:, 3::4], edge[3::4]
     return before, after
 
 
@@ -138,20 +170,11 @@ def _folded(token: str) -> str:
     return fold(token)
 
 
-def _stems(words: Sequence[str]) -> tuple[tuple[str, ...], ...]:
-    around = ["", *words, ""]
-    out = []
-    for at, word in enumerate(words, 1):
-        if is_wide(word):
-            out.append(tuple(pair for pair in (around[at - 1] + word, word + around[at + 1]) if len(pair) == 2))
-        else:
-            out.append(_searched(word))
-    return tuple(out)
-
-
-@lru_cache(maxsize=50_000)
-def _searched(word: str) -> tuple[str, ...]:
-    return tuple(analyse(word))
+def _stems(known: Sequence[_Token]) -> tuple[tuple[str, ...], ...]:
+    """A wide token's are the pairs that it makes with its neighbours."""
+    words = ["", *(one.word for one in known), ""]
+    pairs = [(pair,) if len(pair) == 2 else () for pair in map(add, words, words[1:])]
+    return tuple([pairs[at] + pairs[at + 1] if one.wide else one.stems for at, one in enumerate(known)])
 
 
 def is_wide(word: str) -> bool:
@@ -164,16 +187,16 @@ def is_number(word: str) -> bool:
     return word[0].isdigit() or word in _COUNTED or word in _NUMERALS
 
 
-def _looks(token: str, at: int) -> tuple[bool, ...]:
+def _looks(token: str, is_word: bool) -> tuple[bool, ...]:
     low = token.lower()
     return (
         is_number(low),
-        token[0].isupper() and at > 0,
+        token[0].isupper(),
         token in _CLAUSE,
         token in _COMMAS,
         token in _OPENS or token in _CLOSES,
         low in _JOINTS,
-        bool(_WORD.match(token)),
+        is_word,
     )
 
 

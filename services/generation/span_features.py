@@ -122,16 +122,9 @@ def places(cuts: Sequence[Cut], question: Asked) -> Places:
     held, left, right, focus = (np.concatenate([one[at] for one in read]) for at in range(4))
     looks = np.concatenate([cut.looks for cut in cuts])
     edges = np.cumsum([0, *(len(cut.words) for cut in cuts)])
-    firsts, lasts = np.zeros(len(held), np.float32), np.zeros(len(held), np.float32)
-    firsts[edges[:-1]], lasts[edges[1:] - 1] = 1.0, 1.0
-    some, mark = (held > 0).astype(np.float32), looks[:, LOOKS.index("clause")]
-    begin = (*left[:, :2].T, some, _after(some, firsts), *left[:, 2:4].T, firsts)
-    begin += (np.maximum(_after(mark, firsts), firsts), _after(focus, firsts), left[:, 4])
-    end = (*right[:, :2].T, some, _before(some, lasts), *right[:, 2:4].T, lasts)
-    end += (np.maximum(_before(mark, lasts), lasts), focus, _before(focus, lasts), right[:, 4])
     return Places(
-        begin=np.stack(begin, axis=1),
-        end=np.stack(end, axis=1),
+        begin=_begin(left, held, looks, focus, edges[:-1]),
+        end=_end(right, held, looks, focus, edges[1:] - 1),
         before=np.concatenate([cut.before for cut in cuts]),
         after=np.concatenate([cut.after for cut in cuts]),
         looks=looks,
@@ -145,25 +138,49 @@ def places(cuts: Sequence[Cut], question: Asked) -> Places:
     )
 
 
-def _after(values: Floats, firsts: Floats) -> Floats:
-    """The value of the token before; 0 for the first of a text."""
-    return np.asarray(np.concatenate([values[:1] * 0, values[:-1]]) * (1 - firsts))
+_CLAUSE = LOOKS.index("clause")
 
 
-def _before(values: Floats, lasts: Floats) -> Floats:
-    return np.asarray(np.concatenate([values[1:], values[:1] * 0]) * (1 - lasts))
+def _begin(left: Floats, held: Floats, looks: Floats, focus: Floats, firsts: Ints) -> Floats:
+    """[tokens, len(BEGIN)]. What is said of the token before is 0 for the `firsts` of the texts, save that a text
+    begins as if after a mark."""
+    out = np.zeros((len(held), len(BEGIN)), np.float32)
+    out[:, :2], out[:, 2], out[:, 4:6], out[:, 9] = left[:, :2], held > 0, left[:, 2:4], left[:, 4]
+    out[1:, 3], out[1:, 7], out[1:, 8] = out[:-1, 2], looks[:-1, _CLAUSE], focus[:-1]
+    out[firsts, 3], out[firsts, 8], out[firsts, 6:8] = 0.0, 0.0, 1.0
+    return out
+
+
+def _end(right: Floats, held: Floats, looks: Floats, focus: Floats, lasts: Ints) -> Floats:
+    """[tokens, len(END)], as `_begin`, with the token after instead of the one before."""
+    out = np.zeros((len(held), len(END)), np.float32)
+    out[:, :2], out[:, 2], out[:, 4:6], out[:, 8], out[:, 10] = (
+        right[:, :2],
+        held > 0,
+        right[:, 2:4],
+        focus,
+        right[:, 4],
+    )
+    out[:-1, 3], out[:-1, 7], out[:-1, 9] = out[1:, 2], looks[1:, _CLAUSE], focus[1:]
+    out[lasts, 3], out[lasts, 9], out[lasts, 6:8] = 0.0, 0.0, 1.0
+    return out
 
 
 def _read(cut: Cut, question: Asked) -> tuple[Floats, Floats, Floats, Floats]:
     """held [tokens], what the question says left of each token and right of it [tokens, 5], focus [tokens]."""
     shares, focus = question.weights, question.focus
-    held = [max(map(shares.get, stems, _ZEROS), default=0.0) for stems in cut.stems]
-    alone = [_LONE * shares.get(word, 0.0) if is_wide(word) else 0.0 for word in cut.words]
-    held = [share or single for share, single in zip(held, alone, strict=True)]
+    known = shares.keys()
+    held = [0.0 if known.isdisjoint(stems) else max(map(shares.get, stems, _ZEROS)) for stems in cut.stems]
+    if not known.isdisjoint(cut.words):  # as wide characters may be
+        alone = [_LONE * shares.get(word, 0.0) if is_wide(word) else 0.0 for word in cut.words]
+        held = [share or single for share, single in zip(held, alone, strict=True)]
     left = _side(held, cut.words, question.left[::-1])
     right = _side(held[::-1], cut.words[::-1], question.right)[::-1]
-    wanted = [word in focus or not focus.isdisjoint(stems) for word, stems in zip(cut.words, cut.stems, strict=True)]
-    return np.array(held, np.float32), left, right, np.array(wanted, np.float32)
+    wanted = np.zeros(len(held), np.float32)
+    if focus:
+        pairs = zip(cut.words, cut.stems, strict=True)
+        wanted[:] = [word in focus or not focus.isdisjoint(stems) for word, stems in pairs]
+    return np.array(held, np.float32), left, right, wanted
 
 
 _ZEROS = (0.0,) * 64
@@ -172,17 +189,19 @@ _ZEROS = (0.0,) * 64
 def _side(held: Sequence[float], words: Sequence[str], wanted: Sequence[str]) -> Floats:
     """For each token: the question's words before it, each less by its distance, fast and slowly; whether the words
     right before it are `wanted`, the nearest first, and how many of them are; and the first as a share of its peak."""
-    near, wide, before = 0.0, 0.0, ""
-    first = wanted[0] if wanted else None
-    rows = []
-    for at, value in enumerate(held):
-        same = _continued(words, at, wanted) if before == first else 0
-        rows.append((near, wide, same > 0, same / _MATCHED))
-        near, wide, before = (near + value) * _NEAR, (wide + value) * _WIDE, words[at]
     out = np.zeros((len(held), 5), np.float32)
-    if rows:
-        out[:, :4] = rows
-        out[:, 4] = out[:, 0] / (out[:, 0].max() + 1e-6)
+    if not held:
+        return out
+    near, wide, sums = 0.0, 0.0, []
+    for value in held:
+        sums.append((near, wide))
+        near, wide = (near + value) * _NEAR, (wide + value) * _WIDE
+    out[:, :2] = sums
+    if wanted and wanted[0] in words:
+        for at, word in enumerate(words[:-1], 1):
+            if word == wanted[0]:
+                out[at, 2:4] = 1.0, _continued(words, at, wanted) / _MATCHED
+    out[:, 4] = out[:, 0] / (out[:, 0].max() + 1e-6)
     return out
 
 
@@ -204,22 +223,23 @@ def inside(found: Places, first: Ints, last: Ints, prior: Floats) -> Floats:
     text, looks = found.text[first], within[:, 3:]
     after_mark, before_mark = found.begin[first, _AT_MARK[0]], found.end[last, _AT_MARK[1]]
     whole = (first == found.edges[text]) & (last >= found.edges[text + 1] - 2)
+    out = np.empty((len(first), len(INSIDE)), np.float32)
+    out[:, :2], out[:, 2], out[:, 3:_HELD] = prior[text], np.log(length) / 3, _FLAGS[_LENGTHS.searchsorted(length)]
+    out[:, _HELD], out[:, _HELD + 1], out[:, _HELD + 2] = within[:, 0], within[:, 1] / length, within[:, 1] > 0
+    out[:, _SOME:_SHARES] = np.minimum(looks, 4) / 4
     columns = (
-        np.log(length) / 3, *_length_flags(length),
-        within[:, 0], within[:, 1] / length, within[:, 1] > 0, *(np.minimum(looks, 4) / 4).T,
         looks[:, 0] / length, looks[:, 1] / length, looks[:, 0] > 0, looks[:, LOOKS.index("bracket")] % 2,
         after_mark * before_mark, whole, np.minimum(found.begin[first, 0], found.end[last, 0]),
         (found.begin[first, 4] > 0) & (found.end[last, 4] > 0), _bracketed(found.pairs, first, last), within[:, 2] > 0,
     )  # fmt: skip
-    return np.stack([*prior[text].T, *columns], axis=1, dtype=np.float32)
+    for at, column in enumerate(columns, _SHARES):
+        out[:, at] = column
+    return out
 
 
+_HELD, _SOME, _SHARES = INSIDE.index("held"), INSIDE.index(f"some_{LOOKS[0]}"), INSIDE.index("digit_share")
+_FLAGS = np.eye(len(_LENGTHS) + 1, dtype=np.float32)
 _AT_MARK = BEGIN.index("after_mark"), END.index("before_mark")
-
-
-def _length_flags(length: Floats) -> Floats:
-    """[len(_LENGTHS) + 1, spans]: one flag each."""
-    return np.asarray(np.searchsorted(_LENGTHS, length)[None] == np.arange(len(_LENGTHS) + 1)[:, None], np.float32)
 
 
 def _bracketed(pairs: Ints, first: Ints, last: Ints) -> Flags:

@@ -31,7 +31,7 @@ from router.kinds import kinds_of
 from router.types import SearchResult
 from services.generation import spans
 from services.generation.choosing import rank
-from services.generation.cutting import Cut, Floats, Ints, cut, names, tokens
+from services.generation.cutting import Cut, Cutter, Floats, Ints, names, tokens
 from services.generation.span_features import BEGIN, END, INSIDE, SORTS, Asked, Places, asked
 from services.generation.spans import Model, Weights, edge_scores, places_of, prior, span_scores
 from tests.bench.answers import opened, search
@@ -108,7 +108,8 @@ def fitted(
     """The model as JSON, and the figures of the questions left out, fold by fold (folds by paragraph)."""
     units = [units_of(row, result) for row, result in pairs]
     vocabulary = vocabulary_of((one[0][0] for one in units if one[0]), LEAST[language])
-    cuts = {text: cut(text, vocabulary) for texts, _ in units for text in texts}
+    cutter = Cutter(vocabulary)
+    cuts = {text: cutter(text) for texts, _ in units for text in texts}
     examples = [example(row, result, *one, cuts) for (row, result), one in zip(pairs, units, strict=True)]
     folds = [sha256(row["context"].encode()).digest()[1] % FOLDS for row, _ in pairs]
     outcomes: list[tuple[float, float]] = []

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from router.kinds import Kind, kinds_of
 from services.generation import spans
-from services.generation.cutting import cut
+from services.generation.cutting import LOOKS, Cutter, cut
 from services.generation.short import counts, says_more, tidy, with_unit
 from services.generation.span_features import BEGIN, END, INSIDE, asked, inside, places
 from tests.generation.test_extractive import ask, front, passage
@@ -129,3 +130,15 @@ def test_every_feature_has_a_row() -> None:
     assert features[:, INSIDE.index("best")].tolist() == [1.0, 0.0]
     assert found.begin[1, BEGIN.index("asked")] == 1.0  # "red"
     assert found.end[3, END.index("near")] == pytest.approx(0.75 / 3)  # "was", with "built" right after it
+
+
+def test_what_is_kept_of_a_token_does_not_depend_on_where_it_stood_first() -> None:
+    vocabulary = {name: row for row, name in enumerate(("<^", "[The", "]red", ">^", "<,", "[~Aa"), 1)}
+    cutter, capital = Cutter(vocabulary), LOOKS.index("capital")
+    for text in ("The bridge (red), 红色的桥", "red The, 桥红", "", "The"):
+        kept, anew = cutter(text), cut(text, vocabulary)
+        assert (kept.spans, kept.words, kept.stems) == (anew.spans, anew.words, anew.stems)
+        for name in ("looks", "opens", "closes", "before", "after", "pairs"):
+            assert np.array_equal(getattr(kept, name), getattr(anew, name)), (text, name)
+    assert [cutter(text).looks[:, capital].tolist() for text in ("The red", "red The")] == [[0, 0], [0, 1]]
+    assert [cutter("The red").before[0, 0], cutter("red The").after[-1, 1]] == [vocabulary["<^"], vocabulary[">^"]]
