@@ -83,7 +83,7 @@ async def propose(question: Question, parts: Parts, watch: _Watch | None = None)
     match = await parts.curated.match(understood.standalone)
     watch.lap("curated")
     outcome = (
-        _curated(understood, match, parts.policy)
+        _curated(understood, match, parts)
         or _talk(understood)
         or await _grounded(question, understood, match, parts, watch)
     )
@@ -91,15 +91,20 @@ async def propose(question: Question, parts: Parts, watch: _Watch | None = None)
     return trace, policy.review(trace, parts.policy)
 
 
-def _curated(understood: Understood, match: CuratedMatch, told: Policy) -> _Outcome | None:
+def _curated(understood: Understood, match: CuratedMatch, parts: Parts) -> _Outcome | None:
     """A greeting is not nearly a question: only the very words of an entry answer what is not one."""
-    noted = policy.noted(match, told, wording.in_language(wording.STALE, understood.language))
+    noted = policy.noted(match, parts.policy, wording.in_language(wording.STALE, understood.language))
     if noted is not None:
         return _Outcome(noted, _nothing(understood))
     sure = match.how is How.EXACT or (match.how is How.NEAR and understood.kind is MessageKind.QUESTION)
-    if not sure or match.entry is None:
+    if not sure or match.entry is None or _below_budget(match, parts.calibration, understood.language):
         return None
     return _Outcome(deciding.curated(match.entry, match), _nothing(understood))
+
+
+def _below_budget(match: CuratedMatch, calibration: Calibration, language: str) -> bool:
+    """Matching has a line of its own; the error budget's, where it has set one, speaks of all that is sent."""
+    return bool(calibration.lines) and match.probability < calibration.line_for(language, Route.CURATED.value)
 
 
 def _talk(understood: Understood) -> _Outcome | None:

@@ -28,6 +28,7 @@ from services.explaining import explanation
 from services.generation import reading
 from services.generation.extractive import ExtractiveGenerator
 from services.generation.readings import Readings
+from services.review.budgeting import Budgeting
 from services.review.loop import ReviewLoop
 from services.settings import Settings
 from services.store.records import now
@@ -190,6 +191,7 @@ class System:
         self.model = model
         self.curated = LiveCurated(store.curated, TogetherEmbedder(near_embedder_of(settings)))
         self.review = ReviewLoop(settings, store, self.curated)
+        self.budget = Budgeting(settings, store, index_home(settings))
         self._serving: _Serving | None = None
         self._problem = "no index yet; make one with `answerloop index --source NAME=FOLDER_OR_GIT_URL`"
         self._refused: str | None = None
@@ -225,7 +227,7 @@ class System:
         return self._parts().cite(tuple(hits))
 
     def readiness(self) -> Readiness:
-        parts = {"database": "ok", "curated": self.curated.status()}
+        parts = {"database": "ok", "curated": self.curated.status(), **self.budget.ready()}
         if self._serving is None:
             return Readiness(False, {**parts, "index": self._problem})
         release = self._serving.release
@@ -251,6 +253,7 @@ class System:
             await self.model.look()
         await self.curated.refresh()
         await self.review.refresh()
+        await self._keep_budget()
         active = await self.store.active_release()
         if active is None or active.id in (self._refused, self._serving and self._serving.release.id):
             return
@@ -262,6 +265,12 @@ class System:
             except (IndexUnavailable, Mismatch, NotFound) as error:
                 self._refused = active.id  # not tried again every second
                 self._problem = f"release {active.id} cannot be served: {error}"
+
+    async def _keep_budget(self) -> None:
+        """The lines of the newest certificate, whoever made it."""
+        if self._serving is not None and await self.budget.moved():
+            calibration = await self.budget.calibration(self._serving.release)
+            self._serving = replace(self._serving, parts=replace(self._serving.parts, calibration=calibration))
 
     async def _follow_sources(self, release: Release) -> None:
         """Before the documents of this release answer, what was approved by others is looked at."""
@@ -296,7 +305,7 @@ class System:
         held = Readings.open(version_folder(index_home(self.settings), release.index_version))
         reading.keep(held.get if held else None)
         quoting = ExtractiveGenerator(lambda _paths: facts)
-        calibration = await calibration_of(self.store, release.calibration)
+        calibration = await self.budget.calibration(release)
         return _Serving(release, retriever, self._made(retriever, quoting, calibration, release.id, facts), held)
 
     def _made(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection
 
 from services.store import (
     audit,
+    certificates,
     outbox,
     provenance,
     retractions,
@@ -18,6 +19,7 @@ from services.store import (
     traces,
     verdicts,
 )
+from services.store.certificates import DrawnAnswer, KeptCertificate
 from services.store.codec import decode_trace, loads
 from services.store.paging import check_page
 from services.store.provenance import Renewal
@@ -156,6 +158,24 @@ class ReviewStore:
     async def renew(self, wanted: Sequence[Renewal], version: str) -> list[str]:
         """Entries whose source changed; the ids of those that somebody edited meanwhile, which are left alone."""
         return await self._store.write(lambda c: provenance.renew(c, wanted, version))
+
+    # The error budget
+
+    async def drawn_answers(self, release_ids: Sequence[str]) -> tuple[list[DrawnAnswer], list[Verdict]]:
+        """What the audit drew under these releases, the oldest first, and all verdicts in force, the oldest first."""
+        return await self._store.read(lambda c: (certificates.drawn(c, release_ids), verdicts.final(c)))
+
+    async def put_certificate(self, who: str, release_id: str, payload: Mapping[str, Any]) -> KeptCertificate:
+        return await self._store.write(lambda c: certificates.put(c, who, release_id, payload))
+
+    async def certificates(self, limit: int) -> list[KeptCertificate]:
+        """Newest first."""
+        check_page(limit)
+        return await self._store.read(lambda c: certificates.newest(c, limit))
+
+    async def newest_certificate(self) -> str:
+        """Its id; cheap."""
+        return await self._store.read(certificates.newest_id)
 
     # Webhooks
 

@@ -1,0 +1,230 @@
+"""The error budget of one running system: verdicts on drawn answers in, the line in force out.
+
+Every fit is a look at a growing audit. The k-th look of a release gets 1/(k(k+1)) of what may go wrong, and those parts
+add up to the whole, so people may refit as often as they like and the promise still holds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from indexer.build import version_folder
+from indexer.version import read_manifest
+from router.confidence import Calibration
+from router.errors import NotFound
+from router.types import Release
+from services.review import budget
+from services.review.audit import Audited, Budget, split
+from services.review.bounds import required
+from services.review.budget import Certificate, Fingerprint, State
+from services.settings import Settings
+from services.store.certificates import DrawnAnswer
+from services.store.records import Calibration as KeptCalibration
+from services.store.review_records import Verdict, VerdictKind
+from services.store.sql import SqlStore
+from services.store.traces import answer_key
+
+_REMEMBERED = 50  # certificates that are looked through for one of this release
+_RELEASES = 200
+_RIGHT = frozenset({VerdictKind.CORRECT, VerdictKind.DUPLICATE})
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetState:
+    """certificate: the one that speaks of this release, invalidated where it is of another one; None before the first
+    fit. audited: verdicts on drawn answers of this release; undecided: drawn answers that wait for one. needed: audited
+    answers that are missing at least. line: in force for what has no line of its own."""
+
+    certificate: Certificate | None
+    audited: int
+    undecided: int
+    needed: int
+    line: float
+
+    @property
+    def state(self) -> str:
+        return self.certificate.state.value if self.certificate else State.NOT_CERTIFIABLE.value
+
+    def stated(self, language: str = "en") -> str:
+        if self.certificate is not None:
+            return budget.stated(self.certificate, language)
+        return _NONE_YET.get(language, _NONE_YET["en"]).format(needed=self.needed, audited=self.audited)
+
+
+_NONE_YET = {
+    "en": "Not certifiable yet: {needed} more audited answers needed at least ({audited} so far).",
+    "zh": "暂时无法认证：至少还需抽查 {needed} 个回答（目前 {audited} 个）。",
+}
+
+
+class Budgeting:
+    def __init__(self, settings: Settings, store: SqlStore, index_home: Path) -> None:
+        self._settings, self._store, self._home = settings, store, index_home
+        self._budget = Budget(settings.max_wrong_rate, settings.assurance)
+        self._embedders: dict[str, str] = {}
+        self._seen = ""
+        self.last: BudgetState | None = None
+
+    async def calibration(self, release: Release) -> Calibration:
+        """The release's, with the lines that hold now; remembers the state in `last`. Raises `NotFound`."""
+        self._seen = await self._store.reviews.newest_certificate()
+        fitted = await self._fitted(release)
+        state = await self._state(release, fitted)
+        self.last = state
+        lines = lines_of(state.certificate, self._budget, self._settings.uncertified_line == "careful")
+        return replace(fitted, lines=lines)
+
+    async def moved(self) -> bool:
+        """Whether there is a certificate since `calibration` was asked. Cheap."""
+        return await self._store.reviews.newest_certificate() != self._seen
+
+    async def state(self) -> BudgetState:
+        """Of the active release, now. Raises `NotFound` where there is none."""
+        await self.calibration(active_of(await self._store.active_release()))
+        assert self.last is not None
+        return self.last
+
+    def ready(self) -> dict[str, str]:
+        return {"budget": self.last.stated()} if self.last else {}
+
+    async def refit(self, who: str) -> Certificate:
+        """Tests the lines on all verdicts there are on drawn answers of the active release, and keeps the certificate.
+        Raises `NotFound` where there is no release."""
+        release = active_of(await self._store.active_release())
+        prior = (await self.calibration(release)).line_for("", "")  # nothing below it was sent, so none was drawn
+        fitted = await self._fitted(release)
+        now = await self._fingerprint(release, fitted)
+        rows, _ = await self._audited(release, fitted)
+        looks = 1 + sum(not budget.changed(one, now) for one in await self.history())
+        learning, certifying = split(rows)
+        wanted = replace(self._budget, looks=looks * (looks + 1))
+        made = await asyncio.to_thread(budget.certify, certifying, wanted, prior, learning, now)
+        await self._store.reviews.put_certificate(who, release.id, made.to_json())
+        return made
+
+    async def watch(self) -> Certificate | None:
+        """Ends a certificate that later verdicts contradict; the ended one, None where all is well."""
+        release = await self._store.active_release()
+        if release is None:
+            return None
+        state = await self._state(release, await self._fitted(release))
+        self.last = state
+        certificate = state.certificate
+        if certificate is None or certificate.state is not State.CERTIFIED:
+            return None
+        later = [one for one in await self.audited() if one.created > certificate.period[1]]
+        ended = await asyncio.to_thread(budget.watched, certificate, later)
+        if ended.state is not State.INVALIDATED:
+            return None
+        await self._store.reviews.put_certificate("audit", release.id, ended.to_json())
+        return ended
+
+    async def history(self) -> list[Certificate]:
+        """Newest first."""
+        return [Certificate.from_json(one.payload) for one in await self._store.reviews.certificates(_REMEMBERED)]
+
+    async def audited(self) -> list[Audited]:
+        """Of the active release, for the curves of `services.review.quality`; [] where there is none."""
+        release = await self._store.active_release()
+        return [] if release is None else (await self._audited(release, await self._fitted(release)))[0]
+
+    async def _state(self, release: Release, fitted: Calibration) -> BudgetState:
+        certificate = await self._speaks_of(release, fitted)
+        rows, undecided = await self._audited(release, fitted)
+        needed = certificate.needed if certificate else self._missing(len(rows))
+        lines = lines_of(certificate, self._budget, self._settings.uncertified_line == "careful")
+        return BudgetState(certificate, len(rows), undecided, needed, lines.get("/", fitted.line))
+
+    async def _fitted(self, release: Release) -> Calibration:
+        return _read(await self._store.get_calibration(release.calibration))
+
+    async def _speaks_of(self, release: Release, calibration: Calibration) -> Certificate | None:
+        """The newest certificate of this very release; else the newest of all, ended by what changed."""
+        kept, now = await self.history(), await self._fingerprint(release, calibration)
+        own = next((one for one in kept if not budget.changed(one, now)), None)
+        if own is not None or not kept:
+            return own
+        return budget.invalidated(kept[0], budget.changed(kept[0], now))
+
+    async def _audited(self, release: Release, calibration: Calibration) -> tuple[list[Audited], int]:
+        """Those drawn before the oldest that nobody has judged yet (people decide easy ones first); how many wait."""
+        wanted = await self._alike(release, calibration)
+        rows, verdicts = await self._store.reviews.drawn_answers(wanted)
+        open_since = min((row.created for row in rows if not row.decided), default="~")
+        by_item = {one.item_id: one for one in verdicts}
+        judged = [row for row in rows if row.created < open_since and row.item_id in by_item]
+        return [audited_of(row, by_item[row.item_id]) for row in judged], sum(not row.decided for row in rows)
+
+    async def _alike(self, release: Release, calibration: Calibration) -> list[str]:
+        """The releases that answer with the same certainty as this one: only lines or curated answers differ."""
+        now = await self._fingerprint(release, calibration)
+        found = [release.id]
+        known: dict[str, Calibration] = {release.calibration: calibration}
+        for other in await self._store.list_releases(_RELEASES):
+            if other.id == release.id or other.index_version != release.index_version:
+                continue
+            if other.calibration not in known:
+                known[other.calibration] = _read(await self._store.get_calibration(other.calibration))
+            if await self._fingerprint(other, known[other.calibration]) == now:
+                found.append(other.id)
+        return found
+
+    async def _fingerprint(self, release: Release, calibration: Calibration) -> Fingerprint:
+        version = release.index_version
+        if version not in self._embedders:
+            folder = version_folder(self._home, version)
+            self._embedders[version] = (await asyncio.to_thread(read_manifest, folder)).embedder
+        return budget.fingerprint(release, self._embedders[version], calibration)
+
+    def _missing(self, audited: int) -> int:
+        """At the first look, if none is wrong and all of them test one line."""
+        first = replace(self._budget, looks=2)
+        return max(required(0, first.max_wrong_rate, first.risk()) - audited, 1)
+
+
+def _read(kept: KeptCalibration) -> Calibration:
+    return replace(Calibration.from_json(kept.payload), id=kept.id)
+
+
+def audited_of(row: DrawnAnswer, verdict: Verdict) -> Audited:
+    """Right only where a person said so of these very words; an answer that nobody spoke of counts as wrong."""
+    right = verdict.judgement.kind in _RIGHT and answer_key(verdict.answer) == row.answer_key
+    return Audited(row.question_key, row.language, row.route, row.confidence, not right, row.probability, row.created)
+
+
+def lines_of(certificate: Certificate | None, wanted: Budget, careful: bool) -> dict[str, float]:
+    """As `Calibration.lines`. careful: what is not certified is sent from the careful line on; else from the
+    calibration's own, which promises nothing."""
+    if certificate is None:
+        return {"/": 1 - wanted.max_wrong_rate} if careful else {}
+    lines: dict[str, float] = {"/": certificate.conservative_line} if careful else {}
+    if certificate.state is State.INVALIDATED:
+        return lines
+    for one in certificate.lines:
+        if one.state is State.CERTIFIED or careful:
+            lines[f"{one.language}/{one.route}"] = one.line
+    return lines
+
+
+def active_of(release: Release | None) -> Release:
+    """Raises `NotFound` when nothing is served."""
+    if release is None:
+        raise NotFound("no release yet; make one with `answerloop index`")
+    return release
+
+
+def report(state: BudgetState, history: Sequence[Certificate] = ()) -> dict[str, object]:
+    """JSON-ready."""
+    return {
+        "state": state.state,
+        "stated": {language: state.stated(language) for language in _NONE_YET},
+        "line": state.line,
+        "audited": state.audited,
+        "undecided": state.undecided,
+        "needed": state.needed,
+        "certificate": state.certificate.to_json() if state.certificate else None,
+        "history": [one.to_json() for one in history],
+    }
