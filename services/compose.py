@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from router.ports import Embedder, Engines, Generator, Retriever
     from services.generation.service import ModelService
 
+_NO_RELEASE = Release("none", "", "none", "none", "none", "none", "none")
 _DEFAULT_CALIBRATION = Path(__file__).parent / "calibration_default.json"
 
 
@@ -232,7 +233,7 @@ class System:
             return Readiness(False, {**parts, "index": self._problem})
         release = self._serving.release
         index = f"ok, version {release.index_version}"
-        generator = self.model.status() if self.model else release.model
+        generator = self.model.status() if self.model and self.model.writes(release.model) else release.model
         return Readiness(True, {**parts, "index": index, "generator": generator, "calibration": release.calibration})
 
     async def activate(self, release_id: str, who: str, keep_curated: bool = False) -> Release:
@@ -292,7 +293,7 @@ class System:
             raise IndexUnavailable(self._problem)
         quoting = ExtractiveGenerator(lambda _paths: {})
         nothing = _NoIndex(self._problem)
-        return self._made(nothing, quoting, packaged_calibration(), "none", {})
+        return self._made(nothing, quoting, packaged_calibration(), _NO_RELEASE, {})
 
     def _current(self) -> _Serving:
         if self._serving is None:
@@ -306,19 +307,20 @@ class System:
         reading.keep(held.get if held else None)
         quoting = ExtractiveGenerator(lambda _paths: facts)
         calibration = await self.budget.calibration(release)
-        return _Serving(release, retriever, self._made(retriever, quoting, calibration, release.id, facts), held)
+        return _Serving(release, retriever, self._made(retriever, quoting, calibration, release, facts), held)
 
     def _made(
-        self, retriever: Retriever, quoting: Generator, calibration: Calibration, release: str, facts: Facts
+        self, retriever: Retriever, quoting: Generator, calibration: Calibration, release: Release, facts: Facts
     ) -> Parts:
+        written = self.model is not None and self.model.writes(release.model)
         return Parts(
             curated=self.curated,
             retriever=retriever,
-            generator=self.model.generator(quoting, lambda _paths: facts) if self.model else quoting,
+            generator=self.model.generator(quoting, lambda _paths: facts) if written and self.model else quoting,
             quoting=quoting,
             calibration=calibration,
             store=self.store,
-            release=release,
+            release=release.id,
             cite=lambda hits: citations(facts, hits),
             new_id=self._ids.new,
             now=now,
@@ -327,6 +329,8 @@ class System:
 
     async def _switch(self, serving: _Serving | None) -> None:
         old, self._serving = self._serving, serving
+        if serving and self.model:
+            self.model.follow(serving.release.model)
         if old:
             await asyncio.to_thread(old.retriever.close)  # finishes the searches that wait
             _close_readings(old, self._serving)
@@ -340,9 +344,9 @@ def _close_readings(old: _Serving, new: _Serving | None) -> None:
 
 
 def model_of(settings: Settings, own: bool) -> ModelService | None:
-    """own: start a vLLM for `settings.model` where no server of models is named: for who serves, not for who asks once.
-    Raises Misconfigured where there is no vLLM to start."""
-    if not settings.generator_url and not (own and settings.model):
+    """own: the model of the settings or of the release is served by a vLLM of its own where no server of models is
+    named: for who serves, not for who asks once."""
+    if not settings.generator_url and not own:
         return None
     from services.generation.service import ModelService
 

@@ -7,9 +7,10 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from router.errors import GeneratorUnavailable, InvalidInput
+from router.errors import AnswerloopError, GeneratorUnavailable, InvalidInput
 from router.ports import Adviser, Generator
 from services.generation import probing
 from services.generation.advising import ModelAdviser
@@ -24,6 +25,7 @@ from services.settings import Settings
 
 _LOOK_EVERY_S = 5.0  # at servers that run elsewhere
 _FIRST_LOOK_S = 5.0
+_NONE = ("", "none", "extractive")  # what a release names where its answers are quoted
 _STATE = "no model has been reached yet"
 
 log = logging.getLogger("answerloop.generator")
@@ -38,12 +40,44 @@ class ModelService:
         self._client = Vllm(settings.generator_timeout_s)
         self._swapper = Swapper(self.fleet, settings.generator_timeout_s)
         self._remote = _Remote(settings, self.fleet) if settings.generator_url else None
-        self._own = None if self._remote else _own(settings, self.fleet)
+        self._own: Supervisor | None = None
+        self._wanted = self.model_for("")
+        self._started = False
+        self._changes = ThreadPoolExecutor(1, "answerloop-models")
+        self._problem = ""
 
     def start(self) -> None:
-        """Begin to load a model of one's own; returns at once. Raises `Misconfigured` where there is no vLLM."""
-        if self._own:
-            self._own.start()
+        """Begin to serve the model that is wanted; returns at once. Raises `Misconfigured` where the settings ask for a
+        model and there is no vLLM; a release that asks for one is quoted then."""
+        self._started = True
+        if self._settings.model and not self._remote:
+            self._own = self._begun(self._wanted)
+        elif self._wanted and not self._remote:
+            self._changes.submit(self._reach, self._wanted)
+
+    def model_for(self, release: str) -> str:
+        """What is served under a release that names this model: the settings' own choice, or the registered model's
+        folder, or, on servers elsewhere, the name; "" for none."""
+        if self._settings.model or release in _NONE:
+            return self._settings.model
+        folder = self._settings.home / "models" / "registry" / release
+        return release if self._remote else str(folder) if folder.is_dir() else ""
+
+    def writes(self, release: str) -> bool:
+        """Whether a model writes the answers of a release that names this one."""
+        return bool(self._remote or self.model_for(release))
+
+    def follow(self, release: str) -> None:
+        """The release that is served from now on names this model: it comes up beside the one that answers. Returns at
+        once; what came of it is in `status`."""
+        wanted = self.model_for(release)
+        if wanted == self._wanted:
+            return
+        self._wanted = wanted
+        if self._remote:
+            self._remote.wanted = wanted
+        if self._started or self._remote:
+            self._changes.submit(self._reach, wanted)
 
     def generator(self, quoting: Generator, facts: FactsOf) -> Generator:
         return ModelGenerator(self._client, self.fleet, quoting, facts)
@@ -52,7 +86,7 @@ class ModelService:
         return ModelAdviser(self._client, self.fleet)
 
     def status(self) -> str:
-        return self.fleet.status()
+        return self.fleet.status() + self._problem
 
     async def look(self) -> None:
         """At servers that run elsewhere: what they serve, and whether they are well. Called often, looks seldom."""
@@ -62,8 +96,7 @@ class ModelService:
     async def swap(self, model: str) -> Swapped:
         """To another model: a folder or name for a vLLM of one's own, a name that the servers list for others. Returns
         when the last answer of the old one is done. Raises `GeneratorUnavailable`, `Misconfigured`, `Conflict`."""
-        bring_up = self._own.bring_up if self._own else self._named
-        return await asyncio.to_thread(self._swapper.swap, lambda: bring_up(model))
+        return await asyncio.to_thread(self._swapper.swap, lambda: self._brought_up(model))
 
     async def rollback(self) -> Swapped:
         """To the model before the last swap. Raises as `Swapper.rollback`."""
@@ -79,18 +112,46 @@ class ModelService:
 
     async def close(self) -> None:
         await self._client.close()
+        self._changes.shutdown(wait=False, cancel_futures=True)
         if self._own:
             await asyncio.to_thread(self._own.close)
 
-    def _named(self, model: str) -> Served:
-        assert self._remote
-        return self._remote.served(model)
+    def _brought_up(self, model: str) -> Served:
+        if self._own:
+            return self._own.bring_up(model)
+        if self._remote:
+            return self._remote.served(model)
+        raise GeneratorUnavailable(self.fleet.state)
 
+    def _reach(self, wanted: str) -> None:
+        """On a thread of its own, one at a time; one that was overtaken by the next is left out."""
+        if wanted != self._wanted:
+            return
+        try:
+            self._change(wanted)
+            self._problem = ""
+        except AnswerloopError as error:
+            self._problem = f"; {Path(wanted).name} is wanted, but did not come up: {error}"
+            log.error("%s", self._problem.removeprefix("; "))
 
-def _own(settings: Settings, fleet: Fleet) -> Supervisor:
-    launch = Launch(settings.model, settings.model_window, settings.model_adapters)
-    folder = settings.home / "generator"
-    return Supervisor(launch, settings.vllm_python, folder, settings.model_answer_tokens, fleet)
+    def _change(self, wanted: str) -> None:
+        current = self.fleet.current
+        if wanted and self._swapper.kept == Path(wanted).name:
+            self._swapper.rollback()
+        elif wanted and current:
+            self._swapper.swap(lambda: self._brought_up(wanted))
+        elif not self._remote:
+            if self._own:
+                self._own.close()
+            self._own = self._begun(wanted) if wanted else None
+
+    def _begun(self, model: str) -> Supervisor:
+        settings = self._settings
+        launch = Launch(model, settings.model_window, settings.model_adapters)
+        folder = settings.home / "generator"
+        own = Supervisor(launch, settings.vllm_python, folder, settings.model_answer_tokens, self.fleet)
+        own.start()
+        return own
 
 
 class _Remote:
@@ -98,6 +159,7 @@ class _Remote:
 
     def __init__(self, settings: Settings, fleet: Fleet) -> None:
         self._settings, self._fleet = settings, fleet
+        self.wanted = settings.model
         self._looked = 0.0
         self._looking = threading.Thread()
         urls = [url.strip().rstrip("/") for url in settings.generator_url.split(",") if url.strip()]
@@ -125,7 +187,7 @@ class _Remote:
 
     def _connect(self) -> None:
         try:
-            served = self.served(self._settings.model)
+            served = self.served(self.wanted)
         except (GeneratorUnavailable, InvalidInput) as error:
             self._fleet.state = str(error)
             return

@@ -41,6 +41,11 @@ class Swapper:
         self._kept: Served | None = None
         self._busy = threading.Lock()
 
+    @property
+    def kept(self) -> str | None:
+        """The name of the model that is kept for the way back."""
+        return self._kept.name if self._kept else None
+
     def swap(self, bring_up: BringUp) -> Swapped:
         """When it does not come up, all questions stay where they are. What was kept for the way back from an earlier
         swap is let go first: three models side by side are more than most machines hold."""

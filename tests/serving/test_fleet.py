@@ -179,6 +179,33 @@ def test_servers_elsewhere_are_found() -> None:
     asyncio.run(story())
 
 
+def test_the_model_of_the_release_is_followed_there_and_back() -> None:
+    async def story() -> None:
+        with speaking(Speaker("tuned-1")) as one, speaking(Speaker("tuned-2")) as two:
+            urls = f"{one.endpoint.url},{two.endpoint.url}"
+            service = ModelService(Settings.from_env({"ANSWERLOOP_GENERATOR_URL": urls}))
+            service.follow("tuned-1")
+            await service.look()
+            assert service.status() == "ok, tuned-1 on 1 of 1 servers"
+            for wanted in ("tuned-2", "tuned-1"):
+                service.follow(wanted)
+                await asyncio.to_thread(_until, lambda name=wanted: service.status() == f"ok, {name} on 1 of 1 servers")
+            service.follow("tuned-3")
+            await asyncio.to_thread(_until, lambda: "tuned-3 is wanted, but did not come up" in service.status())
+            assert service.status().startswith("ok, tuned-1")
+            await service.close()
+
+    asyncio.run(story())
+
+
+def test_a_release_names_a_registered_model_and_the_settings_have_the_last_word(tmp_path: Path) -> None:
+    (tmp_path / "models" / "registry" / "tuned-1").mkdir(parents=True)
+    free, fixed = ModelService(Settings(home=tmp_path)), ModelService(Settings(home=tmp_path, model="m"))
+    assert free.model_for("tuned-1") == str(tmp_path / "models" / "registry" / "tuned-1")
+    assert [free.writes(name) for name in ("tuned-1", "gone", "extractive")] == [True, False, False]
+    assert fixed.model_for("tuned-1") == fixed.model_for("extractive") == "m"
+
+
 @pytest.mark.parametrize(
     ("settings", "speaker", "said"),
     [
