@@ -115,8 +115,10 @@ def find(connection: Connection, wanted: ItemFilter) -> ItemPage:
     """In the order in which a decision is worth most."""
     conditions = _conditions(wanted)
     total = connection.execute(select(func.count()).select_from(review_items).where(*conditions)).scalar_one()
-    query = select(review_items, _worth().label("worth")).where(*conditions).order_by(*_order(wanted.order))
-    rows = connection.execute(query.limit(wanted.limit).offset(wanted.offset))
+    order = _order(wanted.order)
+    shown = select(_item.seq).where(*conditions).order_by(*order).limit(wanted.limit).offset(wanted.offset)
+    query = select(review_items, _worth().label("worth")).where(_item.seq.in_(shown))  # whole rows: only those shown
+    rows = connection.execute(query.order_by(*order))
     return ItemPage(tuple(queued(row) for row in rows), total)
 
 
