@@ -30,6 +30,7 @@ class Breaker:
     failures: int = 0
     rest_s: float = _FIRST_REST_S
     until: float = 0.0
+    failed_at: float = -1.0
 
     @property
     def open(self) -> bool:
@@ -46,8 +47,12 @@ class Breaker:
     def succeeded(self) -> None:
         self.failures, self.rest_s, self.until = 0, _FIRST_REST_S, 0.0
 
-    def failed(self, now: float, surely: bool = False) -> None:
-        """surely: nobody listens there, so there is no need to try twice more."""
+    def failed(self, now: float, begun: float, surely: bool = False) -> None:
+        """begun: when the request went out; those that were under way together and fail together count once. surely:
+        nobody listens there, so there is no need to try twice more."""
+        if begun <= self.failed_at and not surely:
+            return
+        self.failed_at = now
         if self.open:
             self.rest_s = min(self.rest_s * 2, _LONGEST_REST_S)
         self.failures = max(self.failures + 1, _IN_A_ROW if surely else 0)

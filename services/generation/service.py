@@ -213,7 +213,7 @@ class _Remote:
             endpoint.breaker.succeeded()
             probing.warm(endpoint, name)
         for endpoint in away:
-            endpoint.breaker.failed(time.monotonic(), surely=True)
+            endpoint.breaker.failed(time.monotonic(), time.monotonic(), surely=True)
         counted = counter(model, tuple(holders), name)
         return Served(name, (*holders, *away), window_for(tokens, self._settings.model_answer_tokens), counted)
 

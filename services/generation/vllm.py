@@ -27,6 +27,7 @@ SEED = 0
 _ATTEMPTS = 3  # with the rests between them this stays under half a second
 _REST_S = 0.1  # before the second attempt, doubled before the third, each ± half of it
 _CONNECT_S = 2.0  # a server that cannot be reached within it counts as gone; the whole answer has its own deadline
+_IDLE_S = 2.0  # a connection is kept unused; vLLM hangs up after 5 s, and must not do so while we write
 _CHUNK = 8  # tokens sent together after the first: nothing is shown before all of it is checked
 _TRY_AGAIN = frozenset({404, 408, 425, 429, 500, 502, 503, 504})  # 404: that server has another model now
 _MOST_ALTERNATIVES = 20  # vLLM's own limit of `top_logprobs`
@@ -111,17 +112,18 @@ class Vllm:
         self, endpoint: Endpoint, body: Mapping[str, Any], deadline: float, firsts: list[Mapping[str, Any]] | None
     ) -> Written:
         endpoint.in_flight += 1
+        begun = time.monotonic()
         try:
             async with asyncio.timeout_at(deadline):
                 written = await self._read(endpoint, body, firsts)
         except TimeoutError as error:
-            endpoint.breaker.failed(time.monotonic())
+            endpoint.breaker.failed(time.monotonic(), begun)
             raise GeneratorUnavailable(f"no whole answer within {self._timeout_s:g} s") from error
         except httpx.ConnectError as error:
-            endpoint.breaker.failed(time.monotonic(), surely=True)
+            endpoint.breaker.failed(time.monotonic(), begun, surely=True)
             raise _Passing("its server cannot be reached") from error
         except (_Passing, httpx.HTTPError) as error:
-            endpoint.breaker.failed(time.monotonic())
+            endpoint.breaker.failed(time.monotonic(), begun)
             raise error if isinstance(error, GeneratorUnavailable) else _Passing(_broke(error)) from error
         finally:
             endpoint.in_flight -= 1
@@ -131,7 +133,7 @@ class Vllm:
     async def _read(
         self, endpoint: Endpoint, body: Mapping[str, Any], firsts: list[Mapping[str, Any]] | None
     ) -> Written:
-        reply = _Reply()
+        reply, begun = _Reply(), time.monotonic()
         try:
             async with self._http().stream(
                 "POST", f"{endpoint.url}/chat/completions", content=orjson.dumps(body), headers=endpoint.headers
@@ -144,7 +146,7 @@ class Vllm:
         except (httpx.TransportError, _Passing) as error:
             if not reply.begun:
                 raise
-            endpoint.breaker.failed(time.monotonic())
+            endpoint.breaker.failed(time.monotonic(), begun)
             why = str(error) if isinstance(error, _Passing) else _broke(error)
             raise GeneratorUnavailable(f"{why}, in the middle of the answer") from error
         if firsts is not None:
@@ -158,7 +160,7 @@ class Vllm:
             self._loop = loop
             self._client = httpx.AsyncClient(
                 timeout=httpx.Timeout(None, connect=_CONNECT_S),
-                limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
+                limits=httpx.Limits(max_connections=None, max_keepalive_connections=64, keepalive_expiry=_IDLE_S),
                 headers={"Content-Type": "application/json", "Accept-Encoding": "identity"},
                 trust_env=False,  # a proxy to the outside is no way to a server of one's own
             )

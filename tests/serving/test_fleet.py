@@ -143,11 +143,10 @@ def test_an_adapters_name_is_never_used_twice(tmp_path: Path) -> None:
 
 def test_a_breaker_lets_one_through_after_each_rest_and_rests_longer_each_time() -> None:
     breaker = Breaker()
-    for _ in range(3):
-        assert breaker.allows(0.0)
-        breaker.failed(0.0)
+    for now in (1.0, 2.0, 3.0):
+        assert breaker.allows(now)
+        breaker.failed(now, now)
     rests = []
-    now = 0.0
     for _ in range(7):
         assert not breaker.allows(breaker.until - 0.001)
         rests.append(breaker.until - now)
@@ -155,10 +154,17 @@ def test_a_breaker_lets_one_through_after_each_rest_and_rests_longer_each_time()
         assert breaker.allows(now)
         breaker.taken(now)
         assert not breaker.allows(now + 0.5)  # the others wait to hear how it went
-        breaker.failed(now)
+        breaker.failed(now, now)
     assert rests == [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
     breaker.succeeded()
     assert breaker.allows(now)
+
+
+def test_requests_that_fail_together_are_one_failure() -> None:
+    breaker = Breaker()
+    for late in range(16):
+        breaker.failed(10.0 + late / 1000, begun=9.0)
+    assert breaker.failures == 1 and breaker.allows(10.1)
 
 
 # --- servers that run elsewhere ---------------------------------------------------------------------------------------
