@@ -3,6 +3,8 @@
 #   make demo                       install, index this manual, ask questions over HTTP, keep serving
 #   make demo DOCS=../my-docs       the same with your own documents (a folder or a git URL)
 #   make demo DEMO_ONCE=1           stop after the questions
+#   make loop-demo                  review, dataset, LoRA, promotion, vLLM, with a tiny model made on the spot
+#   make bench-gpu                  LoRA speed, memory and resuming on this machine's GPU
 #   make test  lint  bench  clean
 #
 # On Linux, PyPI's own torch brings gigabytes of CUDA libraries that nothing here uses, so the CPU build is asked for by
@@ -10,7 +12,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint bench clean
+.PHONY: help install demo loop-demo bench-gpu test lint bench clean
 
 PYTHON ?= python3
 VENV   := .venv
@@ -22,6 +24,7 @@ TORCH_INDEX ?=
 DOCS        ?=
 DEMO_ONCE   ?=
 PORT        ?= 8080
+VLLM_PYTHON ?=
 
 help:
 	@awk '!/^#/ { exit } { sub(/^# ?/, ""); print }' Makefile
@@ -30,6 +33,14 @@ install: $(VENV)/.installed
 
 demo: $(VENV)/.installed
 	@$(BIN)/python deploy/demo.py --port $(PORT) $(if $(DOCS),--docs "$(DOCS)") $(if $(filter-out 0 no,$(DEMO_ONCE)),--once)
+
+loop-demo: $(VENV)/.installed
+	@$(PIP) install -q -e '.[train]'
+	@$(BIN)/python -m deploy.loop_demo $(if $(VLLM_PYTHON),--vllm-python "$(VLLM_PYTHON)")
+
+# Needs torch, transformers and peft, and nothing of this project: run it with the Python that has them.
+bench-gpu:
+	@$(or $(wildcard $(BIN)/python),$(PYTHON)) deploy/bench_gpu.py
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest
