@@ -13,6 +13,7 @@ from services import cli_answers, cli_output, cli_promotion, cli_training
 from services.cli_curated import curated
 from services.cli_dataset import dataset
 from services.cli_manage import jobs, keys, releases, rollback
+from services.cli_review import budget, replay, review
 from services.settings import Settings
 
 if TYPE_CHECKING:
@@ -119,6 +120,9 @@ app.command()(cli_promotion.promote)
 app.command()(cli_answers.calibrate)
 app.add_typer(curated, name="curated")
 app.add_typer(dataset, name="dataset")
+app.add_typer(review, name="review")
+app.command()(replay)
+app.command()(budget)
 app.add_typer(keys, name="keys")
 app.add_typer(releases, name="releases")
 app.command()(rollback)

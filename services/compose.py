@@ -7,9 +7,10 @@ another one is a single assignment; questions under way finish on the old one, w
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -246,6 +247,18 @@ class System:
             await self._switch(serving)
         await self._follow_sources(release)
         return release
+
+    @contextlib.asynccontextmanager
+    async def trying(self, release_id: str) -> AsyncIterator[Parts]:
+        """The parts of another release, to try questions out; what is served stays as it is. Raises as `activate`."""
+        tried = await self._open(await self.store.get_release(release_id))
+        try:
+            await self.curated.refresh()
+            await self.review.refresh()
+            yield tried.parts
+        finally:
+            await asyncio.to_thread(tried.retriever.close)
+            _close_readings(tried, self._serving)
 
     async def refresh(self) -> None:
         """Serve the active release, if it is another one than now: a reindex, another process or the CLI chose it; and

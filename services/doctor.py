@@ -19,7 +19,7 @@ from typing import Any
 
 from packaging.requirements import Requirement
 
-from router.errors import AnswerloopError, GeneratorUnavailable, Misconfigured
+from router.errors import AnswerloopError, GeneratorUnavailable, Misconfigured, NotFound
 from services.generation import launching
 from services.running import running_server
 from services.settings import Setting, Settings
@@ -81,6 +81,7 @@ def _installation(settings: Settings) -> Iterator[Check]:
     if database.state == "missing":
         return
     yield check_keys(settings)
+    yield check_budget(settings)
     yield check_index(settings)
 
 
@@ -236,6 +237,22 @@ def check_keys(settings: Settings) -> Check:
         return Check("keys", "ok", f"{count} in use; every request needs one")
     detail = "none: only this machine is served, without a key"
     return Check("keys", "info", detail, "to serve others: answerloop keys create --role admin NAME")
+
+
+def check_budget(settings: Settings) -> Check:
+    """What is promised of the answers that are sent; never "missing", since answering works without a promise."""
+    from services.compose import index_home
+    from services.review.budgeting import Budgeting
+
+    with SqlStore.open(settings.store_url) as store:
+        try:
+            state = asyncio.run(Budgeting(settings, store, index_home(settings)).state())
+        except NotFound:
+            return Check("error budget", "info", "no release yet, so nothing is sent")
+    if state.state == "certified":
+        return Check("error budget", "ok", state.stated())
+    waiting = f"decide the {state.undecided} drawn answers that wait, then " if state.undecided else ""
+    return Check("error budget", "info", state.stated(), f"{waiting}answerloop budget --refit")
 
 
 def check_index(settings: Settings) -> Check:

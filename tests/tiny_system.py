@@ -24,6 +24,7 @@ from router.types import (
 from services.compose import Outcome, Readiness
 from services.curated.live import LiveCurated
 from services.explaining import explanation
+from services.review.budgeting import Budgeting
 from services.review.loop import ReviewLoop
 from services.settings import Settings
 from services.store.records import now
@@ -53,10 +54,12 @@ class TinySystem:
     asked: list[Question] = field(default_factory=list)
     curated: LiveCurated = field(init=False)
     review: ReviewLoop = field(init=False)
+    budget: Budgeting = field(init=False)
 
     def __post_init__(self) -> None:
         self.curated = LiveCurated(self.store.curated)
         self.review = ReviewLoop(self.settings, self.store, self.curated)
+        self.budget = Budgeting(self.settings, self.store, self.settings.home / "index")
 
     async def ask(self, question: Question) -> Outcome:
         if self.broken:

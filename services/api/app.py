@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from router.errors import AnswerloopError
-from services.api import admin, ask, curated, documents, errors, explain, feedback, openai, ops, review
+from services.api import admin, ask, budget, curated, documents, errors, explain, feedback, openai, ops, review
 from services.api.auth import Keyring
 from services.api.limits import Admission, BodyLimit
 from services.api.metrics import Metrics, Observe
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from services.compose import System
 
 REFRESH_S = 1.0
+WATCH_S = 60.0  # how soon verdicts that contradict a certificate end it
 FORM_OVERHEAD = 16_384  # what a multipart form adds to the bytes of its file
 
 log = logging.getLogger("answerloop.api")
@@ -62,6 +63,7 @@ def create_app(settings: Settings, open_system: Callable[[], System], worker: Se
             asyncio.create_task(_keep_looking(REFRESH_S, system.refresh, app.state.keyring.refresh)),
             asyncio.create_task(_keep_looking(LOOK_EVERY_S, system.curated.refresh)),
             asyncio.create_task(_keep_looking(REFRESH_S, system.review.work)),
+            asyncio.create_task(_keep_looking(WATCH_S, system.budget.watch)),
         ]
         try:
             yield
@@ -90,6 +92,8 @@ def create_app(settings: Settings, open_system: Callable[[], System], worker: Se
         openai.router,
         explain.router,
         review.router,
+        budget.router,
+        budget.admin,
         admin.router,
         curated.router,
         documents.router,
@@ -110,7 +114,7 @@ def _name_of(route: APIRoute) -> str:
     return route.name
 
 
-async def _keep_looking(every_s: float, *looks: Callable[[], Awaitable[None]]) -> None:
+async def _keep_looking(every_s: float, *looks: Callable[[], Awaitable[object]]) -> None:
     """Notices what other processes changed: a release activated, a key made or revoked, a curated answer edited."""
     while True:
         await asyncio.sleep(every_s)

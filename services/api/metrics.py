@@ -27,6 +27,9 @@ class Metrics:
         self.release = Gauge(
             "answerloop_release_info", "The active release", ("release", "index_version"), registry=self.registry
         )
+        self.certified = Gauge("answerloop_budget_certified", "1 if the rate is certified", registry=self.registry)
+        self.line = Gauge("answerloop_budget_line", "Least confidence of an answer sent", registry=self.registry)
+        self.needed = Gauge("answerloop_budget_needed", "Audited answers missing to certify", registry=self.registry)
         self.reindex = Gauge("answerloop_reindex_job", "State of the newest job", ("state",), registry=self.registry)
 
 

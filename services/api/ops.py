@@ -53,12 +53,22 @@ async def metrics(request: Request) -> Response:
     return Response(generate_latest(here.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
 
+def _show_budget(here: Shared) -> None:
+    """As it was when a certificate or a verdict last moved it, a minute ago at most."""
+    last = here.system.budget.last
+    if last is not None:
+        here.metrics.certified.set(last.state == "certified")
+        here.metrics.line.set(last.line)
+        here.metrics.needed.set(last.needed)
+
+
 async def _look(here: Shared) -> None:
     """Gauges that are read when somebody looks, so that asking costs nothing."""
     store = here.system.store
     here.metrics.in_flight.set(here.admission.inside)
     here.metrics.ready.set(here.system.readiness().ready)
     here.metrics.pending.set(await store.count_review_items("pending"))
+    _show_budget(here)
     release = await store.active_release()
     here.metrics.release.clear()
     if release:

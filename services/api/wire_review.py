@@ -198,3 +198,19 @@ class StandingReply(BaseModel):
     answer: str
     citations: list[CitationOut]
     resolution: ResolutionOut | None
+
+
+class BudgetReply(BaseModel):
+    """stated: the state in one sentence, by language. line: in force for what has none of its own. certificate,
+    history: see the manual. coverage_risk, reliability: estimates to look at; only a certificate promises anything."""
+
+    state: Literal["certified", "not_certifiable", "invalidated"]
+    stated: dict[str, str]
+    line: float
+    audited: int
+    undecided: int
+    needed: int
+    certificate: dict[str, Any] | None
+    history: list[dict[str, Any]]
+    coverage_risk: list[dict[str, float]]
+    reliability: list[dict[str, float]]

@@ -14,7 +14,7 @@ from pathlib import Path
 from indexer.build import version_folder
 from indexer.version import read_manifest
 from router.confidence import Calibration
-from router.errors import NotFound
+from router.errors import IndexUnavailable, Mismatch, NotFound
 from router.types import Release
 from services.review import budget
 from services.review.audit import Audited, Budget, split
@@ -175,14 +175,21 @@ class Budgeting:
     async def _fingerprint(self, release: Release, calibration: Calibration) -> Fingerprint:
         version = release.index_version
         if version not in self._embedders:
-            folder = version_folder(self._home, version)
-            self._embedders[version] = (await asyncio.to_thread(read_manifest, folder)).embedder
+            self._embedders[version] = await asyncio.to_thread(_embedder, version_folder(self._home, version))
         return budget.fingerprint(release, self._embedders[version], calibration)
 
     def _missing(self, audited: int) -> int:
         """At the first look, if none is wrong and all of them test one line."""
         first = replace(self._budget, looks=2)
         return max(required(0, first.max_wrong_rate, first.risk()) - audited, 1)
+
+
+def _embedder(folder: Path) -> str:
+    """ "" for a version that is not here: what it was made with is not known, which is a change too."""
+    try:
+        return read_manifest(folder).embedder
+    except (IndexUnavailable, Mismatch):
+        return ""
 
 
 def _read(kept: KeptCalibration) -> Calibration:

@@ -1,0 +1,140 @@
+"""The error budget on a real store: drawn answers, verdicts, a certificate, the line in force, and what ends it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from router.types import Release, ReviewItem, Route
+from services.compose import packaged_calibration
+from services.review.budget import State
+from services.review.budgeting import Budgeting
+from services.review.writing import entry_of
+from services.settings import Settings
+from services.store.records import now
+from services.store.review_records import Judgement, VerdictKind
+from services.store.sql import SqlStore
+from services.store.verdicts import Rules
+from tests.review import pages
+from tests.store.samples import trace
+
+RIGHT, WRONG = Judgement(VerdictKind.CORRECT), Judgement(VerdictKind.WRONG)
+
+
+class Place:
+    def __init__(self, home: Path, settings: Settings) -> None:
+        self.store = SqlStore.open(f"sqlite:///{home}/store.db")
+        self.settings, self.home = settings, home
+        self.budget = Budgeting(settings, self.store, home)
+        self.number = 0
+
+    async def release(self, name: str, version: str) -> Release:
+        folder = self.home / "versions" / version
+        if not folder.exists():
+            pages.make_version(folder, None, [])
+        calibration = await self.store.put_calibration(packaged_calibration().to_json())
+        made = Release(name, now(), version, "0", "extractive", "none", calibration)
+        await self.store.add_release(made)
+        return await self.store.activate_release(name, "test")
+
+    async def audited(self, count: int, release: str, judgement: Judgement | None, confidence: float = 0.97) -> None:
+        """Answers that the audit drew, and what people said of them."""
+        for _ in range(count):
+            self.number += 1
+            one = trace(f"question {self.number}", Route.GROUNDED)
+            text = f"answer {self.number}"
+            answer = replace(one.answer, text=text, confidence=confidence)
+            one = replace(one, release=release, created=now(), answer=answer)
+            item = ReviewItem(f"item-{one.id}", one.id, one.question.text, "zh", "audit", "pending", one.created, 0.05)
+            await self.store.record(one, item)
+            if judgement is not None:
+                await self.store.reviews.decide(item.id, judgement, "anna", one.id, Rules(), entry_of)
+
+
+def run(home: Path, scenario: Callable[[Place], Awaitable[None]], settings: Settings | None = None) -> None:
+    place = Place(home, settings or Settings())
+    asyncio.run(scenario(place))  # type: ignore[arg-type]
+    place.store.close()
+
+
+def test_from_nothing_to_a_certificate_and_its_end(tmp_path: Path) -> None:
+    async def scenario(place: Place) -> None:
+        base = packaged_calibration().line
+        release = await place.release("r1", "v1")
+        assert (await place.budget.calibration(release)).lines == {}
+        state = await place.budget.state()
+        assert (state.state, state.certificate, state.audited) == ("not_certifiable", None, 0)
+        assert state.needed == 72  # 1 - 0.05 at the first look's half of 5 %, with none wrong
+        await place.audited(30, "r1", RIGHT)
+        few = await place.budget.refit("anna")
+        assert few.state is State.NOT_CERTIFIABLE and 0 < few.needed
+        assert await place.budget.moved()
+        assert (await place.budget.calibration(release)).line_for("zh", "grounded") == base
+        await place.audited(130, "r1", RIGHT)
+        made = await place.budget.refit("anna")
+        assert (made.state, made.errors) == (State.CERTIFIED, 0)
+        assert made.upper_bound <= 0.05
+        assert made.budget.looks == 6  # the second look
+        assert (await place.budget.calibration(release)).lines == {"/": made.line}
+        assert "Certified" in place.budget.ready()["budget"]
+        other = await place.release("r2", "v2")
+        assert (await place.budget.calibration(other)).lines == {}
+        state = await place.budget.state()
+        assert state.certificate is not None
+        assert (state.state, state.certificate.invalidated_by) == ("invalidated", ("index",))
+        assert (await place.budget.calibration(release)).lines == {"/": made.line}  # rolling back brings it back
+
+    run(tmp_path, scenario)
+
+
+def test_wrong_answers_are_never_certified_and_end_a_certificate(tmp_path: Path) -> None:
+    async def scenario(place: Place) -> None:
+        await place.release("r1", "v1")
+        await place.audited(160, "r1", RIGHT)
+        assert (await place.budget.refit("anna")).state is State.CERTIFIED
+        assert await place.budget.watch() is None
+        await place.audited(25, "r1", WRONG)
+        ended = await place.budget.watch()
+        assert ended is not None and ended.invalidated_by == ("audit",)
+        state = await place.budget.state()
+        assert state.state == "invalidated"
+        assert (await place.budget.refit("anna")).state is State.NOT_CERTIFIABLE
+
+    run(tmp_path, scenario)
+
+
+def test_what_nobody_has_judged_ends_the_period(tmp_path: Path) -> None:
+    async def scenario(place: Place) -> None:
+        await place.release("r1", "v1")
+        await place.audited(10, "r1", RIGHT)
+        await place.audited(1, "r1", None)
+        await place.audited(50, "r1", RIGHT)
+        state = await place.budget.state()
+        assert (state.audited, state.undecided) == (10, 1)
+
+    run(tmp_path, scenario)
+
+
+@pytest.mark.parametrize(
+    ("judgement", "wrong"), [(RIGHT, False), (WRONG, True), (Judgement(VerdictKind.INCOMPLETE), True)]
+)
+def test_only_what_was_called_correct_is_right(tmp_path: Path, judgement: Judgement, wrong: bool) -> None:
+    async def scenario(place: Place) -> None:
+        await place.release("r1", "v1")
+        await place.audited(1, "r1", judgement)
+        (one,) = await place.budget.audited()
+        assert (one.wrong, one.probability, one.language, one.route) == (wrong, 0.05, "zh", "grounded")
+
+    run(tmp_path, scenario)
+
+
+def test_the_careful_line_is_used_where_it_is_wanted(tmp_path: Path) -> None:
+    async def scenario(place: Place) -> None:
+        release = await place.release("r1", "v1")
+        assert (await place.budget.calibration(release)).line_for("zh", "grounded") == 0.95
+
+    run(tmp_path, scenario, Settings(uncertified_line="careful"))
