@@ -39,6 +39,7 @@ SAID = {
     "unchanged": "Nothing was changed.",
     "deleted": "Deleted. Its history stays.",
     "activated": "This release is served now.",
+    "certified": "The audit was looked at; what holds now stands below.",
     "started": "The reindex has started.",
     "recalled": "Called back. Everybody who got it is told.",
 }

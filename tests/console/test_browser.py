@@ -1,0 +1,295 @@
+"""The console and the widget in real Chromium, on a real system: a small index, the real store, the real answering.
+
+Skipped, with a message, where no Chromium is. Screenshots are in pytest's folder: pages in both languages, widths and
+themes, for people to look at.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import http.server
+import shutil
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from services.api.app import create_app
+from services.compose import open_system
+from services.indexing import run_index
+from services.server import make_server
+from services.settings import Settings
+from tests.live import WORKER, _wait
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        CHROMIUM is None, reason="no Chromium here; on Debian: apt-get install chromium fonts-wqy-zenhei"
+    ),
+]
+
+DOCS = {
+    "backup.md": "# Backups\n\n## How long backups are kept\n\nBackups are kept for seven days, then deleted."
+    "\n\n## Restoring\n\nRestore a backup with the command `restore`. It takes about two minutes.\n",
+    "nodes.md": "# Nodes\n\n## Adding a read-only node\n\nAdd a read-only node with the command `add-node`.\n\n"
+    "## Removing a node\n\nRemove a node with the command `remove-node`.\n",
+    "zh.md": "# 集群\n\n## 初始化集群\n\n初始化集群需要三个节点。完成后可以添加只读节点。"
+    "\n\n## 备份\n\n备份保留七天，之后会被删除。\n",
+}
+UNANSWERED = "Who paints the office walls on Sundays?"
+UNANSWERED_ZH = "周末谁负责给办公室浇花？"
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    url: str
+    admin: str
+    asker: str
+    origin: str
+
+
+@contextlib.contextmanager
+def served(home: Path, origin: str) -> Iterator[Site]:
+    settings = Settings(home=home, port=0, log_level="warning", corpus_seconds=1, widget_origins=origin)
+    system = open_system(settings)
+    server = make_server(settings, create_app(settings, lambda: system, WORKER))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    url = _wait(home, server)
+    try:
+        admin = httpx.post(f"{url}/admin/keys", json={"name": "anna", "role": "admin"}).json()["key"]
+        body, headers = {"name": "site", "role": "asker"}, {"x-api-key": admin}
+        asker = httpx.post(f"{url}/admin/keys", json=body, headers=headers).json()["key"]
+        yield Site(url, admin, asker, origin)
+    finally:
+        server.should_exit = True
+        thread.join(20)
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None: ...
+
+
+@pytest.fixture(scope="module")
+def other_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """A web site of somebody's, on an origin of its own."""
+    folder = tmp_path_factory.mktemp("site")
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}", folder
+    server.shutdown()
+    thread.join(5)
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, other_site: tuple[str, Path]) -> Iterator[Site]:
+    docs, home = tmp_path_factory.mktemp("docs"), tmp_path_factory.mktemp("home")
+    for name, text in DOCS.items():
+        (docs / name).write_text(text, "utf-8")
+    run_index(Settings(home=home, corpus_seconds=1), [f"docs={docs}"], "test", lambda *_: None)
+    with served(home, other_site[0]) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser(site: Site) -> Iterator[Any]:  # noqa: ARG001 - after the site: an event loop stays in this thread
+    with playwright.sync_playwright() as started:
+        running = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield running
+        running.close()
+
+
+class Problems:
+    """What the browser complains of: scripts that fail, and whatever breaks the policy."""
+
+    def __init__(self, page: Any) -> None:
+        self.found: list[str] = []
+        page.on("pageerror", lambda error: self.found.append(str(error)))
+        page.on("console", lambda said: self.found.append(said.text) if said.type == "error" else None)
+
+
+@contextlib.contextmanager
+def opened(browser: Any, **options: Any) -> Iterator[Any]:
+    context = browser.new_context(**options)
+    context.set_default_timeout(10_000)
+    page = context.new_page()
+    problems = Problems(page)
+    yield page
+    context.close()
+    assert not problems.found
+
+
+def sign_in(page: Any, site: Site) -> None:
+    page.goto(f"{site.url}/console")
+    page.keyboard.type(site.admin)  # the field has the focus
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/console/queue")
+
+
+def ask(site: Site, question: str) -> dict[str, Any]:
+    reply = httpx.post(f"{site.url}/ask", json={"question": question}, headers={"x-api-key": site.asker}, timeout=30)
+    return dict(reply.json())
+
+
+def route_of(page: Any, question: str) -> str:
+    page.goto(f"{page.url.split('/console')[0]}/console/ask")
+    page.keyboard.press("/")
+    page.keyboard.type(question)
+    page.keyboard.press("Enter")
+    page.wait_for_selector("[data-route]")
+    return str(page.get_attribute("[data-route]", "data-route"))
+
+
+def test_the_whole_loop_by_keyboard(browser: Any, site: Site) -> None:
+    asked = ask(site, UNANSWERED)
+    assert asked["route"] == "abstained"
+    with opened(browser, locale="en-GB") as page:
+        sign_in(page, site)
+        assert route_of(page, UNANSWERED) == "abstained"
+        page.keyboard.press("Escape")
+        page.keyboard.press("q")
+        page.wait_for_url("**/console/queue")
+        page.keyboard.press("j")
+        assert UNANSWERED in page.evaluate("document.activeElement.textContent")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("[data-state=pending]")
+        page.keyboard.press("c")
+        page.wait_for_selector("[data-state=claimed]")
+        page.keyboard.press("/")
+        page.keyboard.type("read-only node")
+        page.keyboard.press("Enter")
+        page.wait_for_selector(".pick:focus")
+        assert "add-node" in page.evaluate("document.activeElement.textContent")
+        page.keyboard.press("Enter")
+        assert page.evaluate("document.activeElement.querySelector('input').checked || document.activeElement.checked")
+        page.keyboard.press("2")
+        assert page.is_checked("input[value=corrected]")
+        page.keyboard.press("e")
+        page.keyboard.press("Control+a")
+        page.keyboard.type("**Nobody** does.")
+        page.keyboard.press("Control+Enter")
+        page.wait_for_selector("[data-state=decided]")
+        assert page.inner_text("#status")
+        assert route_of(page, UNANSWERED) == "curated"
+        assert page.inner_html(".answer-card .markdown").strip() == "<p><strong>Nobody</strong> does.</p>"
+    assert ask(site, UNANSWERED)["answer"] == "**Nobody** does."
+    headers = {"x-api-key": site.asker}
+    assert httpx.get(f"{site.url}/ask/{asked['id']}", headers=headers).json()["state"] == "resolved"
+    cited = httpx.get(f"{site.url}/admin/curated", headers={"x-api-key": site.admin}).json()["entries"][0]["citations"]
+    assert [one["source"] for one in cited] == ["docs/nodes.md"]
+
+
+PAGES = ("queue", "item", "ask", "curated", "gaps", "quality", "releases", "jobs")
+LOOKS = [(language, width, theme) for language in ("en", "zh") for width in (390, 1280) for theme in ("light", "dark")]
+
+
+@pytest.mark.parametrize(("language", "width", "theme"), LOOKS)
+def test_pages_in_every_look(browser: Any, site: Site, tmp_path: Path, language: str, width: int, theme: str) -> None:
+    """No page is wider than the window; every field has a name; what can be reached shows that it has the focus."""
+    for question in (UNANSWERED_ZH, "Why is the moon green?", "How long are backups kept?"):
+        ask(site, question)
+    size = {"width": width, "height": 900}
+    with opened(browser, locale="zh-CN" if language == "zh" else "en", viewport=size, color_scheme=theme) as page:
+        sign_in(page, site)
+        first = page.get_attribute("a.what", "href")
+        paths = {"item": first, "ask": "/console/ask?question=How+long+are+backups+kept%3F"}
+        for name in PAGES:
+            page.goto(site.url + paths.get(name, f"/console/{name}"))
+            page.screenshot(path=tmp_path / f"{name}-{language}-{width}-{theme}.png", full_page=True)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+            assert page.evaluate(UNNAMED) == [], name
+            assert page.evaluate(HEADINGS) == 1, name
+            assert page.get_attribute("html", "lang") == ("zh-Hans" if language == "zh" else "en")
+        page.keyboard.press("Tab")
+        assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+        assert page.evaluate("document.activeElement.className") == "skip"
+
+
+UNNAMED = """() => [...document.querySelectorAll('input:not([type=hidden]), select, textarea, button, a, summary, svg')]
+  .filter((one) => !(one.labels?.length || one.getAttribute('aria-label') || one.textContent.trim()))
+  .map((one) => one.outerHTML)"""
+HEADINGS = "document.querySelectorAll('h1').length"
+
+
+def test_the_dialog_of_keys_opens_and_closes(browser: Any, site: Site) -> None:
+    with opened(browser, locale="zh-CN") as page:
+        sign_in(page, site)
+        page.keyboard.press("?")
+        assert page.is_visible("#help")
+        assert "选择结论" in page.inner_text("#help")
+        page.keyboard.press("Escape")
+        assert not page.is_visible("#help")
+
+
+def test_the_theme_is_switched_and_kept(browser: Any, site: Site) -> None:
+    with opened(browser, locale="en", color_scheme="light") as page:
+        sign_in(page, site)
+        light = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        page.click("#theme")
+        page.wait_for_selector("html[data-theme=dark]")
+        dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert light != dark
+        page.reload()
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == dark
+
+
+# The widget, on a page of another origin
+
+
+def page_of_other_site(other_site: tuple[str, Path], site: Site, name: str, key: str, language: str) -> str:
+    origin, folder = other_site
+    tag = f'<script src="{site.url}/widget.js" data-server="{site.url}" data-key="{key}" async></script>'
+    policy = f"default-src 'none'; script-src {site.url}; connect-src {site.url}"
+    head = f'<meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{policy}"><title>Shop</title>'
+    (folder / name).write_text(f'<!doctype html><html lang="{language}">{head}<body><h1>Shop</h1>{tag}</body></html>')
+    return f"{origin}/{name}"
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_widget_answers_cites_and_takes_feedback(
+    browser: Any, site: Site, other_site: tuple[str, Path], tmp_path: Path, language: str
+) -> None:
+    question = {"en": "How long are backups kept?", "zh": "初始化集群需要几个节点？"}[language]
+    httpx.post(
+        f"{site.url}/admin/curated",
+        json={"question": question, "answer": f"<b>{language}</b> 7", "citations": [{"source": "docs/backup.md"}]},
+        headers={"x-api-key": site.admin},
+    )
+    address = page_of_other_site(other_site, site, f"{language}.html", site.asker, language)
+    with opened(browser, viewport={"width": 390, "height": 800}) as page:
+        page.goto(address)
+        page.click("[data-answerloop] >> button.open")
+        page.keyboard.type(question)
+        page.keyboard.press("Enter")
+        page.wait_for_selector("[data-rating=down]")
+        assert page.inner_text("[data-answerloop] >> .it .text") == f"<b>{language}</b> 7", "text, not HTML"
+        page.click("[data-answerloop] >> summary")
+        assert "docs/backup.md" in page.inner_text("[data-answerloop] >> .it details")
+        page.screenshot(path=tmp_path / f"widget-{language}.png")
+        page.click("[data-rating=down]")
+        page.wait_for_selector("[data-rating]", state="detached")
+        page.keyboard.press("Escape")
+        assert page.is_visible("[data-answerloop] >> button.open")
+    queued = httpx.get(f"{site.url}/review/items", params={"cause": "thumbs_down"}, headers={"x-api-key": site.admin})
+    assert question in [one["question"] for one in queued.json()["items"]]
+
+
+def test_the_widget_with_a_strong_key_gets_no_answer(browser: Any, site: Site, other_site: tuple[str, Path]) -> None:
+    address = page_of_other_site(other_site, site, "strong.html", site.admin, "en")
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(address)
+    page.click("[data-answerloop] >> button.open")
+    page.keyboard.type("How long are backups kept?")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("text=No answer is possible now.")
+    context.close()
