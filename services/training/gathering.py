@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import asdict
 from pathlib import Path
 
 from indexer.build import version_folder
@@ -11,25 +12,27 @@ from router.errors import InvalidInput
 from router.types import CuratedEntry, Release
 from services.compose import index_home
 from services.settings import Settings
+from services.review.decisions import decisions
 from services.store.sql import SqlStore
-from services.training.building import Inputs
+from services.training.building import Decision, Inputs
 from services.training.dataset import ledger_of
 
 
 def gather(settings: Settings, previous: Path | None) -> Inputs:
     """previous: the dataset before, whose splits stay. Raises `InvalidInput` when there is no index."""
-    release, entries = asyncio.run(_read(settings))
+    release, entries, decided = asyncio.run(_read(settings))
     content = Content(version_folder(index_home(settings), release.index_version) / "content.db")
     try:
         passages = list(content.all_passages())
     finally:
         content.close()
-    return Inputs(passages, release.index_version, entries, (), ledger_of(previous))
+    return Inputs(passages, release.index_version, entries, decided, ledger_of(previous))
 
 
-async def _read(settings: Settings) -> tuple[Release, tuple[CuratedEntry, ...]]:
+async def _read(settings: Settings) -> tuple[Release, tuple[CuratedEntry, ...], tuple[Decision, ...]]:
     with SqlStore.open(settings.store_url) as store:
         release = await store.active_release()
         if release is None:
             raise InvalidInput("there is no index to make a dataset of; make one with `answerloop index` first")
-        return release, (await store.curated.entries_at()).changed
+        decided = tuple(Decision(**asdict(one)) for one in await decisions(store))
+        return release, (await store.curated.entries_at()).changed, decided
