@@ -99,12 +99,20 @@ def _citation(passage: Passage, statements: Iterable[Statement], facts: Facts) -
     """One stretch of the passage, word for word: from the first to the last unit that its statements come from, or
     the best of them alone where that is too long."""
     pieces = read(passage).pieces
+    if not pieces:  # nothing that could be cut: all of it
+        return _all_of(passage, facts)
     nearest = [_nearest(statement.text, pieces) for statement in statements]
     numbers = {number for number, _ in nearest}
     first, last = min(numbers), max(numbers)
     if pieces[last].end - pieces[first].start > MOST:
         first = last = max(nearest, key=lambda one: one[1])[0]
     return cite(Block(passage, tuple(range(first, last + 1))), facts)[0]
+
+
+def _all_of(passage: Passage, facts: Facts) -> Citation:
+    revision, _, aliases = facts.get(passage.document, ("", None, ()))
+    where = (passage.id, passage.document, " > ".join(passage.heading))
+    return Citation(*where, passage.text, passage.start, passage.end, revision, aliases)
 
 
 def _nearest(text: str, pieces: Sequence[Piece]) -> tuple[int, float]:

@@ -32,6 +32,14 @@ _REST_S = 1.0  # before it is started again, doubled each time it dies young
 _LONGEST_REST_S = 60.0
 _GROWN_UP_S = 300.0  # after that long a life the next death is a new story
 
+_TETHERED = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).resolve().parents[2])!r})
+from pathlib import Path
+from services.generation.tether import main
+raise SystemExit(main(Path(sys.argv[1]), sys.argv[2:]))
+"""
+
 log = logging.getLogger("answerloop.generator")
 
 
@@ -39,8 +47,10 @@ class OwnServer:
     """One vLLM process group on a free port of this machine, with a key that only this process knows."""
 
     def __init__(self, launch: Launch, here: Machine, folder: Path) -> None:
+        local = Path(launch.model).is_dir()
         self.launch, self._here = launch, here
-        self.name = Path(launch.model).name if Path(launch.model).is_dir() else launch.model
+        self.name = Path(launch.model).resolve().name if local else launch.model
+        self._model = str(Path(launch.model).resolve()) if local else launch.model
         self.endpoint = Endpoint(f"http://127.0.0.1:{_free_port()}/v1", secrets.token_urlsafe(32))
         mark = secrets.token_hex(4)
         self.log = folder / f"vllm-{mark}.log"
@@ -51,8 +61,7 @@ class OwnServer:
         variables = {name: value for name, (value, _) in environment(self.launch, self._here).items()}
         variables["VLLM_API_KEY"] = self.endpoint.key  # not on the command line, which every user can read
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        tethered = [sys.executable, "-m", "services.generation.tether", str(self._file)]
-        root = str(Path(__file__).resolve().parents[2])
+        tethered = [sys.executable, "-c", _TETHERED, str(self._file.resolve())]
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
                 [*tethered, *self.command()],
@@ -60,7 +69,7 @@ class OwnServer:
                 stdout=output,
                 stderr=output,
                 env={**os.environ, **variables},
-                cwd=root,
+                cwd=self.log.parent,  # an interpreter of its own must not find our packages beside it
                 start_new_session=True,
             )
 
@@ -69,7 +78,7 @@ class OwnServer:
         where = ["--host", "127.0.0.1", "--port", port, "--served-model-name", self.name]
         chosen = [part for flag, (value, _) in flags(self.launch, self._here).items() for part in (flag, value) if part]
         server = ["-m", "vllm.entrypoints.openai.api_server"]  # the `vllm` command fails with the CPU's package
-        return [self._here.python, *server, "--model", self.launch.model, *where, *chosen]
+        return [self._here.python, *server, "--model", self._model, *where, *chosen]
 
     @property
     def alive(self) -> bool:
@@ -115,6 +124,7 @@ class Supervisor:
         self._launch, self._python, self._folder = launch, python or sys.executable, folder
         self._answer_tokens, self._fleet = answer_tokens, fleet
         self._servers: dict[Served, OwnServer] = {}
+        self._running: set[OwnServer] = set()  # those that are still loading among them
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="answerloop-vllm", daemon=True)
 
@@ -135,12 +145,15 @@ class Supervisor:
 
     def close(self) -> None:
         self._ending.set()
+        self._fleet.move(None)
+        for server in list(self._running):
+            server.stop()
         if self._thread.is_alive():
             self._thread.join()
+        for server in list(self._running):  # one that was just being started
+            server.stop()
         self._fleet.move(None)
         self._fleet.state = "the server is stopping"
-        for server in list(self._servers.values()):
-            server.stop()
 
     def _machine(self) -> Machine:
         here = machine(self._python)
@@ -155,6 +168,8 @@ class Supervisor:
             try:
                 self._serve_once()
             except AnswerloopError as error:
+                if self._ending.is_set():
+                    return
                 self._fleet.state = f"the model does not start: {error}"
                 log.error("%s", self._fleet.state)
             if self._ending.is_set():
@@ -191,13 +206,14 @@ class Supervisor:
     def _brought_up(self, launch: Launch, say: Callable[[float], None]) -> Served:
         server = OwnServer(launch, self._machine(), self._folder)
         say(0.0)
+        self._running.add(server)
         server.start()
         try:
             self._wait(server, say)
             probing.warm(server.endpoint, server.name)
             served = self._served(server)
         except AnswerloopError:
-            server.stop()
+            self._end(server)
             raise
         served.stop = lambda: self._stop(served)
         self._servers[served] = server
@@ -226,7 +242,11 @@ class Supervisor:
     def _stop(self, served: Served) -> None:
         server = self._servers.pop(served, None)
         if server:
-            server.stop()
+            self._end(server)
+
+    def _end(self, server: OwnServer) -> None:
+        server.stop()
+        self._running.discard(server)
 
 
 def window_for(tokens: int, answer_tokens: int) -> Window:

@@ -1,7 +1,5 @@
 """Runs a command and does not let it outlive the one who asked for it, not even after `kill -9`.
 
-    python -m services.generation.tether FILE COMMAND…
-
 The asker holds the other end of this process's standard input: when it is gone, however it went, the input ends and
 the whole process group is killed. FILE says which processes there are, for the one who finds them left over because
 this very process was killed. Needs the standard library only, so it is up in milliseconds.
@@ -51,7 +49,3 @@ def sweep(folder: Path) -> list[int]:
                 killed.append(known["group"])
         file.unlink(missing_ok=True)
     return killed
-
-
-if __name__ == "__main__":
-    raise SystemExit(main(Path(sys.argv[1]), sys.argv[2:]))

@@ -263,7 +263,8 @@ def test_a_python_without_vllm_is_refused_before_anything_starts(tmp_path: Path)
 
 TETHERED = """
 import subprocess, sys, time
-child = subprocess.Popen([sys.executable, "-m", "services.generation.tether", sys.argv[1], sys.executable, "-c",
+from services.generation.supervisor import _TETHERED
+child = subprocess.Popen([sys.executable, "-c", _TETHERED, sys.argv[1], sys.executable, "-c",
     "import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(99)']); "
     "time.sleep(99)"], stdin=subprocess.PIPE, start_new_session=True)
 print(child.pid, flush=True)
