@@ -210,7 +210,9 @@ def start_of(since: str) -> str:
 
 
 def budget(
-    refit: Annotated[bool, typer.Option("--refit", help="Test the lines on the verdicts there are, and use them.")] = False,
+    refit: Annotated[
+        bool, typer.Option("--refit", help="Test the lines on the verdicts there are, and use them.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """What is promised of the answers that are sent, and on how many verdicts it rests.
