@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from router import confidence, deciding, policy, wording
@@ -22,11 +22,13 @@ from router.ports import Curated, Generator, Retriever, Store
 from router.types import (
     Answer,
     Citation,
+    CuratedCandidate,
     CuratedMatch,
     Draft,
     Hit,
     How,
     MessageKind,
+    Passage,
     Question,
     ReviewItem,
     Route,
@@ -38,10 +40,16 @@ from router.types import (
 HITS = 8  # passages that a generator sees
 
 
+def _any_deed(_question: str, _passage: Passage) -> str:
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What answering needs, pinned by one release. quoting: the generator that is always there.
-    cite: a passage as a citation, whole. new_id, now: an id and the time for each trace."""
+    cite: a passage as a citation, whole. new_id, now: an id and the time for each trace.
+    another_deed: which action a passage is about instead of the one that a question asks for, "" where it is not; see
+    `router.guards.another_deed`."""
 
     curated: Curated
     retriever: Retriever
@@ -54,6 +62,7 @@ class Parts:
     new_id: Callable[[], str]
     now: Callable[[], str]
     policy: Policy = field(default_factory=Policy)
+    another_deed: Callable[[str, Passage], str] = _any_deed
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +132,8 @@ async def _grounded(
     features = confidence.features(found, draft, match)
     probability = parts.calibration.probability(features)
     line = parts.calibration.line_for(found.language, Route.GROUNDED.value)
-    grounds = Grounds(draft, probability, line, found, understood.language, degraded, _refused(draft, match, parts))
+    refused = _refused(draft, match, parts) or _misses(whole.text, draft, found, parts)
+    grounds = Grounds(draft, probability, line, found, understood.language, degraded, refused, bool(question.filters))
     return _Outcome(deciding.grounded(grounds) or deciding.abstained(grounds, parts.cite), found, features)
 
 
@@ -134,6 +144,15 @@ def _refused(draft: Draft | None, match: CuratedMatch, parts: Parts) -> str:
     if draft is not None and parts.policy.blocked(draft.text):
         return "This answer was called back as wrong, so it is not sent again."
     return ""
+
+
+def _misses(question: str, draft: Draft | None, found: SearchResult, parts: Parts) -> str:
+    """Why what the draft rests on most answers another question, however sure the rest looks; "" where it does not. A
+    near miss is no better quoted from a page than sent from the curated store."""
+    best = draft.citations[0].passage_id if draft and draft.citations else ""
+    passage = next((hit.passage for hit in found.hits if hit.passage.id == best), None)
+    differs = parts.another_deed(question, passage) if passage else ""
+    return f"The passage found is about another action than the question: {differs}." if differs else ""
 
 
 async def _search(question: Question, understood: Understood, parts: Parts) -> SearchResult:
@@ -198,7 +217,19 @@ def _matched(match: CuratedMatch) -> Mapping[str, Any]:
         "probability": round(match.probability, 4),
         "margin": round(match.margin, 4),
         "revision": match.revision,
-        "candidates": [asdict(one) for one in match.candidates],
+        "candidates": [_considered(one) for one in match.candidates],
+    }
+
+
+def _considered(one: CuratedCandidate) -> Mapping[str, Any]:
+    """As `dataclasses.asdict`, which copies every string on its way."""
+    return {
+        "entry_id": one.entry_id,
+        "asked": one.asked,
+        "score": one.score,
+        "probability": one.probability,
+        "cosine": one.cosine,
+        "guards": one.guards,
     }
 
 

@@ -6,6 +6,7 @@ Latin words, numbers and names stay whole; Chinese characters and marks stand al
 from __future__ import annotations
 
 import re
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -125,7 +126,7 @@ def _token(raw: str, vocabulary: Mapping[str, int]) -> _Token:
     opens = _may_be(is_word, raw, word, _OPENS, _NEVER_FIRST)
     closes = _may_be(is_word, raw, word, _CLOSES, FUNCTION_WORDS)
     rows = [vocabulary.get(name, 0) for name in names(word, raw)]
-    row = np.array([*rows, *_looks(raw, is_word), opens, closes, _BRACKETS.get(raw, 0)], np.int64)
+    row = array("q", (*rows, *_looks(raw, is_word), opens, closes, _BRACKETS.get(raw, 0)))
     return _Token(word, wide, () if wide else tuple(analyse(word)), row.tobytes())
 
 

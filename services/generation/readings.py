@@ -14,7 +14,6 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from indexer import analysis
 from indexer.content import Content
@@ -113,17 +112,13 @@ def _counted(rows: Iterable[tuple[str, bytes]], total: int, progress: Progress) 
 
 def encode(found: Reading) -> bytes:
     """With the interpreter's own fast format; `RULES` names its version."""
-    pieces = tuple(tuple(_plain(getattr(piece, name)) for name in Piece.__slots__) for piece in found.pieces)
+    pieces = tuple((piece.kind.value, *piece[1:]) for piece in found.pieces)
     return marshal.dumps((pieces, found.title, found.words))
-
-
-def _plain(value: Any) -> Any:
-    return value.value if isinstance(value, UnitKind) else value
 
 
 def decode(blob: bytes) -> Reading:
     pieces, title, words = marshal.loads(blob)
-    return Reading(tuple(Piece(_KINDS[kind], *rest) for kind, *rest in pieces), title, words)
+    return Reading(tuple([Piece(_KINDS[piece[0]], *piece[1:]) for piece in pieces]), title, words)
 
 
 def _fits(path: Path) -> bool:

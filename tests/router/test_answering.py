@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 
 import pytest
 
@@ -136,6 +136,14 @@ def test_an_uncertain_entry_joins_the_pool_below_what_fits_better(parts: Parts) 
     assert trace.answer.route is Route.GROUNDED
     assert [hit.passage.document for hit in quotes.seen[0]] == ["docs/a.md", f"{CURATED_SOURCE}/e1"]
     assert trace.features["approved"] == 0.4
+
+
+def test_the_trace_says_everything_of_the_entries_that_were_considered(parts: Parts) -> None:
+    curated = Approved(How.UNSURE, 0.4)
+    trace, _ = asked("restart it?? a node", replace(parts, curated=curated))
+    match = asyncio.run(curated.match("restart it?? a node"))
+    assert match.candidates
+    assert trace.curated["candidates"] == [asdict(one) for one in match.candidates]
 
 
 def test_the_pool_answers_where_the_documents_hold_nothing(parts: Parts) -> None:
