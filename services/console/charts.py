@@ -51,7 +51,7 @@ def reliability(bins: Sequence[ReliabilityBin], t: Any) -> Markup:
 def routes_over_time(days: Mapping[str, Mapping[str, int]], t: Any) -> Markup:
     """Answers a day, one bar each, stacked by route. days: date → route → count."""
     top = max((sum(one.values()) for one in days.values()), default=1) or 1
-    step = 1 / max(len(days), 1)
+    step = 1 / max(len(days), 8)  # a single day is no wall
     drawn = Markup("")
     for number, counts in enumerate(days.values()):
         base = 0

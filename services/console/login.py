@@ -22,7 +22,7 @@ from services.store.records import Role
 LOGIN_COOKIE = "al_login"  # holds what the form must hold too, while there is no session
 YEAR_S = 365 * 24 * 3600
 STATIC = Path(__file__).parent / "static"
-FILES = {"console.css": "text/css", "console.js": "text/javascript"}
+FILES = {"console.css": "text/css", "console.js": "text/javascript", "icon.svg": "image/svg+xml"}
 
 ShortText = Annotated[str, Query(max_length=4_000)]
 

@@ -64,6 +64,13 @@ document.addEventListener("keydown", (event) => {
 
 find("#show-help")?.addEventListener("click", () => find("#help").showModal());
 
+// Where the machine is dark and nothing was chosen, the other theme is the light one.
+const other = find("#theme");
+if (document.documentElement.dataset.theme === "auto" && matchMedia("(prefers-color-scheme: dark)").matches) {
+  other.href = other.href.replace("theme=dark", "theme=light");
+  other.textContent = other.dataset.light;
+}
+
 // Fragments
 
 async function fragment(address) {

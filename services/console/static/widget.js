@@ -84,6 +84,7 @@
       const thumb = make("button", { type: "button", "aria-label": T[rating], "data-rating": rating }, rating === "up" ? "👍" : "👎");
       thumb.addEventListener("click", async () => {
         try { const reply = await post("/feedback", { id, rating, comment: "" }); holder.textContent = reply.ok ? T.thanks : T.failed; } catch { holder.textContent = T.failed; }
+        field.focus();  // the button that had it is gone
       });
       holder.append(thumb, " ");
     }
