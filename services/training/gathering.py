@@ -11,8 +11,8 @@ from indexer.content import Content
 from router.errors import InvalidInput
 from router.types import CuratedEntry, Release
 from services.compose import index_home
-from services.settings import Settings
 from services.review.decisions import decisions
+from services.settings import Settings
 from services.store.sql import SqlStore
 from services.training.building import Decision, Inputs
 from services.training.dataset import ledger_of
