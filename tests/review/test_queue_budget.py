@@ -71,7 +71,7 @@ def test_from_nothing_to_a_certificate_and_its_end(tmp_path: Path) -> None:
         assert state.needed == 72  # 1 - 0.05 at the first look's half of 5 %, with none wrong
         await place.audited(30, "r1", RIGHT)
         few = await place.budget.refit("anna")
-        assert few.state is State.NOT_CERTIFIABLE and 0 < few.needed
+        assert few.state is State.NOT_CERTIFIABLE and few.needed > 0
         assert await place.budget.moved()
         assert (await place.budget.calibration(release)).line_for("zh", "grounded") == base
         await place.audited(130, "r1", RIGHT)

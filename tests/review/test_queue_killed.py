@@ -28,9 +28,9 @@ REVIEWERS, ITEMS, KILLS = 20, 60, 3
 class Server:
     """Always at one address for its clients, whichever process that is."""
 
-    def __init__(self, home: Path, **settings: object) -> None:
-        self.home, self.settings = home, settings
-        self.served = processes.serve(home, **settings)
+    def __init__(self, home: Path, database: str) -> None:
+        self.home, self.database = home, database
+        self.served = processes.serve(home, database_url=database)
 
     @property
     def url(self) -> str:
@@ -39,7 +39,7 @@ class Server:
     def kill(self) -> None:
         self.served.process.kill()
         self.served.process.wait()
-        self.served = processes.serve(self.home, **self.settings)
+        self.served = processes.serve(self.home, database_url=self.database)
 
     def stop(self) -> None:
         self.served.process.terminate()
@@ -110,7 +110,7 @@ def test_verdicts_are_neither_lost_nor_doubled(tmp_path: Path, database: str) ->
     home = tmp_path / "home"
     home.mkdir()
     items = seed(database)
-    server, late = Server(home, database_url=database), threading.Event()
+    server, late = Server(home, database), threading.Event()
     reviewers = [Reviewer(number, server, items, late) for number in range(REVIEWERS)]
     try:
         for one in reviewers:
