@@ -193,9 +193,13 @@ def _batches(pairs: Sequence[Pair], options: EmbedderOptions) -> Iterator[list[P
 
 
 def _vectors(model: Any, texts: Sequence[str]) -> torch.Tensor:
-    features = {name: value.to(model.device) for name, value in model.tokenize(list(texts)).items()}
-    made: torch.Tensor = model(features)["sentence_embedding"]
+    made: torch.Tensor = model(_on(model.device, model.tokenize(list(texts))))["sentence_embedding"]
     return torch.nn.functional.normalize(made, dim=1)
+
+
+def _on(device: Any, features: dict[str, Any]) -> dict[str, Any]:
+    """Tensors moved; newer versions of the library put plain words among them."""
+    return {name: one.to(device) if isinstance(one, torch.Tensor) else one for name, one in features.items()}
 
 
 def _embed(model: Any, texts: Sequence[str]) -> np.ndarray[Any, np.dtype[np.float32]]:

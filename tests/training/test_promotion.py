@@ -1,0 +1,236 @@
+"""A model is served only when it is what its card says, was judged on what it says, and passes every gate."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from router import prompt
+from router.errors import Conflict, InvalidInput, Mismatch
+from router.packing import Window
+from router.types import Release
+from services.compose import packaged_calibration
+from services.settings import Settings
+from services.store.sql import SqlStore
+from services.training import promotion
+from services.training.counting import tokenizer_of
+from services.training.dataset import Budget, make
+from services.training.digests import digest
+from services.training.evaluation import REPORT, manifest_digest, read_data
+from services.training.gates import FEWEST, Judged
+from services.training.human_sheet import KEY, SHEET
+from services.training.human_sheet import read as read_scores
+from services.training.human_sheet import write as write_sheet
+from services.training.learning_curve import CurveOptions, ordered_clusters
+from services.training.learning_curve import run as run_curve
+from services.training.merging import MERGED
+from tests.training.test_dataset import NAMES, PASSAGES, inputs, parameter_page
+from tests.training.tiny_models import make as make_model
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """(model, dataset)"""
+    folder = tmp_path_factory.mktemp("made")
+    base = make_model(folder / "model", "qwen3", [one.text for one in PASSAGES], words=900)
+    pages = [*PASSAGES, *(parameter_page(f"{name}{at}") for name in NAMES for at in range(3))]
+    budget = Budget(Window(1600, 40), tokenizer_of(str(base)), str(base))
+    make(inputs(passages=pages), budget, folder / "data")
+    (base / MERGED).write_text(json.dumps({"base": "tiny", "base_digest": "b"}), "utf-8")
+    write_report(base, folder / "data")
+    return base, folder / "data"
+
+
+def write_report(model: Path, data: Path, **changes: object) -> None:
+    parts: dict[str, object] = {name: {} for name in ("differences", "perplexity", "adversarial", "memory", "test")}
+    report = {"model": str(model), "digest": digest(str(model)), "dataset": manifest_digest(data)}
+    whole = {**parts, **report, "prompt_hash": prompt.prompt_hash(), "routes": {"tuned": {}}, **changes}
+    (model / REPORT).write_text(json.dumps(whole), "utf-8")
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """A home with one release, which quotes."""
+    found = Settings(home=tmp_path / "home")
+    found.make_home()
+
+    async def begin() -> None:
+        with SqlStore.open(found.store_url) as store:
+            kept = await store.put_calibration(packaged_calibration().to_json())
+            await store.add_release(Release("r-1", "2026-11-01T00:00:00", "v1", "0", "extractive", "none", kept))
+            await store.activate_release("r-1", "test")
+
+    asyncio.run(begin())
+    return found
+
+
+def active(settings: Settings) -> Release:
+    async def look() -> Release:
+        with SqlStore.open(settings.store_url) as store:
+            found = await store.active_release()
+            assert found
+            return found
+
+    return asyncio.run(look())
+
+
+def judged(right: bool, count: int = FEWEST + 5) -> list[Judged]:
+    rows = [Judged(f"a{at}", "", True, False, float(right), right, at == 0) for at in range(count)]
+    return [replace(one, cluster=one.row) for one in rows] + [
+        Judged(f"r{at}", f"r{at}", False, True, 0.0, True) for at in range(count)
+    ]
+
+
+def promoted(
+    settings: Settings, data: Path, monkeypatch: pytest.MonkeyPatch, ours: list[Judged], live: list[Judged]
+) -> promotion.Promotion:
+    """With these answers of the two, in place of minutes of asking; everything else is real."""
+    monkeypatch.setattr(promotion, "judged_replies", lambda *_: ours)
+    monkeypatch.setattr(promotion, "judged_quotes", lambda *_: live)
+    monkeypatch.setattr(promotion, "_test_rows", lambda _data, rows: {one.row for one in rows})
+    return promotion.promote(settings, "first", data, "test", lambda *_: None)
+
+
+def test_a_better_model_is_a_new_release_and_can_be_taken_back(
+    made: tuple[Path, Path], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, data = made
+    promotion.register(settings, "first", model, data)
+    found = promoted(settings, data, monkeypatch, judged(True), judged(False))
+    release = active(settings)
+    assert found.release == release.id and found.refused_by == ()
+    assert (release.model, release.prompt_hash) == ("first", prompt.prompt_hash())
+    assert (release.index_version, release.calibration) == ("v1", release.calibration)
+
+    async def back() -> None:
+        with SqlStore.open(settings.store_url) as store:
+            await store.activate_release("r-1", "test")
+
+    asyncio.run(back())
+    assert active(settings).model == "extractive"
+
+
+def test_a_worse_one_is_refused_with_the_gate_and_nothing_changes(
+    made: tuple[Path, Path], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, data = made
+    promotion.register(settings, "first", model, data)
+    found = promoted(settings, data, monkeypatch, judged(False), judged(True))
+    assert found.release == "" and active(settings).id == "r-1"
+    assert [one.split(":")[0] for one in found.refused_by] == ["answers", "no relapse"]
+
+
+def test_real_answers_are_compared_with_quoting(made: tuple[Path, Path], settings: Settings) -> None:
+    """A model with random weights against quoting, nothing replaced: it cannot pass."""
+    model, data = made
+    promotion.register(settings, "first", model, data)
+    found = promotion.promote(settings, "first", data, "test", lambda *_: None)
+    assert found.release == "" and found.live == "extractive" and found.rows > 0
+    assert active(settings).id == "r-1"
+
+
+@pytest.mark.parametrize("what", ["dataset", "weights", "prompt"])
+def test_what_does_not_belong_together_is_refused(
+    made: tuple[Path, Path], settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    model, data = made
+    promotion.register(settings, "first", model, data)
+    if what == "dataset":
+        data = shutil.copytree(data, tmp_path / "other")
+        with (data / "test.jsonl").open("a", encoding="utf-8") as file:
+            file.write("\n")
+    if what == "weights":
+        path = next((settings.home / "models" / "registry" / "first").glob("*.safetensors"))
+        path.write_bytes(path.read_bytes() + b"x")
+    if what == "prompt":
+        monkeypatch.setattr(prompt, "prompt_hash", lambda: "another")
+    with pytest.raises(Mismatch):
+        promotion.promote(settings, "first", data, "test", lambda *_: None)
+    assert active(settings).id == "r-1"
+
+
+def test_an_evaluation_of_something_else_is_not_registered(made: tuple[Path, Path], settings: Settings) -> None:
+    model, data = made
+    write_report(model, data, dataset="other")
+    try:
+        with pytest.raises(Mismatch, match="evaluate it again"):
+            promotion.register(settings, "first", model, data)
+    finally:
+        write_report(model, data)
+    promotion.register(settings, "first", model, data)
+    with pytest.raises(Conflict):
+        promotion.register(settings, "first", model, data)
+
+
+# --- the learning curve -----------------------------------------------------------------------------------------------
+
+
+def test_subsets_are_nested_and_reviewed(made: tuple[Path, Path]) -> None:
+    data = read_data(made[1])
+    reviewed, every = ordered_clusters(data, unreviewed=False), ordered_clusters(data, unreviewed=True)
+    assert set(reviewed) < set(every) and len(every) == len(set(every))
+    by_cluster = {one.cluster: one for one in data.examples if one.reviewed}
+    assert set(reviewed) <= set(by_cluster)
+
+
+@pytest.mark.slow
+def test_the_curve_has_intervals_and_says_what_it_could_not_do(made: tuple[Path, Path], tmp_path: Path) -> None:
+    model, data = made
+    options = CurveOptions(data, str(model), tmp_path / "c", (0, 4, 100_000), True, epochs=0.5, batch=4, accumulation=1)
+    report = run_curve(options, lambda *_: None)
+    assert [one["clusters"] for one in report["points"]] == [0, 4]
+    assert report["left_out_sizes"] == [100_000] and report["points"][0]["gain"] == 0
+    assert all(one["low"] <= one["f1"] <= one["high"] for one in report["points"])
+    assert (tmp_path / "c" / "curve.svg").read_text("utf-8").startswith("<svg")
+
+
+# --- the blind sheet --------------------------------------------------------------------------------------------------
+
+
+def reports(folder: Path) -> list[Path]:
+    out = []
+    for name in ("alpha", "beta"):
+        rows = [
+            {"row": f"{at}#1", "cluster": f"c{at}", "question": f"q{at}", "reference": "48MB", "written": f"=sum({at})"}
+            for at in range(6)
+        ]
+        path = folder / f"{name}.json"
+        path.write_text(json.dumps({"model": name, "digest": name, "dataset": "d", "rows": rows}), "utf-8")
+        out.append(path)
+    return out
+
+
+def fill(sheet: Path, out: Path, grade: dict[str, int]) -> Path:
+    with sheet.open(encoding="utf-8-sig", newline="") as file:
+        lines = list(csv.reader(file))
+    with out.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([lines[0], *([*line[:-1], str(grade[line[0]])] for line in lines[1:])])
+    return out
+
+
+def test_the_sheet_names_no_model_and_is_read_back(tmp_path: Path) -> None:
+    assert write_sheet(reports(tmp_path), tmp_path / "s", most=5) == 10
+    text = (tmp_path / "s" / SHEET).read_text("utf-8-sig")
+    assert "alpha" not in text and "beta" not in text
+    assert "'=sum(" in text, "a spreadsheet would take the answer for a formula"
+    key = json.loads((tmp_path / "s" / KEY).read_text("utf-8"))
+    good = {item: 5 if one["model"] == "alpha" else 2 for item, one in key.items()}
+    first = fill(tmp_path / "s" / SHEET, tmp_path / "a.csv", good)
+    report = read_scores(tmp_path / "s", first, fill(tmp_path / "s" / SHEET, tmp_path / "b.csv", good))
+    assert report["weighted_kappa"] == 1.0 and report["answers"] == 10
+    assert (report["models"]["alpha"]["mean"], report["models"]["beta"]["mean"]) == (5.0, 2.0)
+    apart = {item: 7 - grade for item, grade in good.items()}
+    assert (
+        read_scores(tmp_path / "s", first, fill(tmp_path / "s" / SHEET, tmp_path / "c.csv", apart))["weighted_kappa"]
+        < 0
+    )
+    with pytest.raises(InvalidInput, match="not 1 to 5"):
+        read_scores(tmp_path / "s", first, fill(tmp_path / "s" / SHEET, tmp_path / "d.csv", dict.fromkeys(key, 6)))
+    with pytest.raises(Conflict, match="never overwritten"):
+        write_sheet(reports(tmp_path), tmp_path / "s", most=5)
