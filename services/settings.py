@@ -205,7 +205,7 @@ class Settings:
     widget_origins: str = _setting(
         "",
         _origins,
-        "Web sites that may use the chat widget, for example https://www.example.org; commas between them.",
+        "Sites that may use the chat widget, for example https://www.example.org; commas between them.",
     )
     max_body_bytes: int = _setting(65_536, _whole(1_024, 16_777_216), "Largest request body, uploads excepted.")
     max_upload_bytes: int = _setting(10_485_760, _whole(1_024, 1_073_741_824), "Largest uploaded document.")

@@ -117,7 +117,7 @@ def routes() -> Iterator[tuple[str, str]]:
         raise AssertionError("the application was not started")
 
     for route in create_app(Settings(), none).routes:  # type: ignore[arg-type]
-        if isinstance(route, APIRoute):
+        if isinstance(route, APIRoute) and not route.path.startswith("/console"):  # pages for people
             roles = [need.call.role for need in route.dependant.dependencies if isinstance(need.call, Requires)]
             for method in sorted(route.methods):
                 yield f"{method} {route.path.replace(':path', '')}", str(max(roles, key=_rank)) if roles else ""
