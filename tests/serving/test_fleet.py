@@ -283,7 +283,7 @@ def _tethered(file: Path) -> tuple[subprocess.Popen[str], int]:
 
 def _members(group: int) -> list[int]:
     """Processes of a group that still run."""
-    listed = subprocess.run(["ps", "-eo", "pid,pgid,stat"], capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(["ps", "-ewwo", "pid,pgid,stat"], capture_output=True, text=True, check=True).stdout
     rows = [line.split() for line in listed.splitlines()[1:]]
     return [int(pid) for pid, of, state in rows if int(of) == group and not state.startswith("Z")]
 

@@ -55,7 +55,7 @@ def _streamed(client: httpx.Client, question: dict[str, str]) -> dict[str, str]:
 
 def _with(words: str) -> list[str]:
     """Processes that have these words on their command line."""
-    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(["ps", "-ewwo", "args"], capture_output=True, text=True, check=True).stdout
     return [line for line in listed.splitlines() if words in line]
 
 

@@ -276,7 +276,7 @@ def test_killed_in_mid_answer_the_asker_gets_a_quote_that_says_so_and_it_comes_b
 
 def _process_of(endpoint: Endpoint, name: str) -> int:
     """The id of the vLLM process of this name that belongs to the server of an endpoint."""
-    listed = subprocess.run(["ps", "-eo", "pid,pgid,args"], capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(["ps", "-ewwo", "pid,pgid,args"], capture_output=True, text=True, check=True).stdout
     rows = [line.split(None, 2) for line in listed.splitlines()[1:]]
     port = endpoint.root.rpartition(":")[2]
     group = next(pgid for _, pgid, args in rows if f"--port {port}" in args and "tether" not in args)
