@@ -1,6 +1,6 @@
 """What the generation path costs beside vLLM itself: the same prompts, the same length of answers, 16 at a time.
 
-    python -m tests.bench.generation [--hidden 512] [--layers 8] [--tokens 128] [--rounds 5]
+    python -m tests.bench.generation [--hidden 512] [--layers 8] [--tokens 96] [--rounds 15]
 
 Needs vLLM in this Python. A model is made on the spot and taught nothing; its answers are cut at `--tokens`, so both
 ways write as many tokens. `itself`: the rendered prompts posted to the server by a bare client that reads the stream
@@ -67,7 +67,7 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, default in (("hidden", 512), ("layers", 8), ("tokens", 128), ("rounds", 5), ("questions", 32)):
+    for name, default in (("hidden", 512), ("layers", 8), ("tokens", 96), ("rounds", 15), ("questions", 16)):
         parser.add_argument(f"--{name}", type=int, default=default)
     return parser.parse_args()
 
