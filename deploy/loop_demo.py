@@ -227,13 +227,14 @@ def promote(demo: Demo, _found: Mapping[str, Any]) -> dict[str, Any]:
 # --- served, the page changes -----------------------------------------------------------------------------------------
 
 
-def serve_model(demo: Demo, _found: Mapping[str, Any]) -> dict[str, Any]:
+def serve_model(demo: Demo, found: Mapping[str, Any]) -> dict[str, Any]:
+    """A promoted model is served because the release names it; one that was refused only because we say so."""
     if not has_vllm(demo):
         out.print("[yellow]There is no vLLM in this environment, so this step is left out:[/] pip install vllm, or")
         out.print("make loop-demo VLLM_PYTHON=/path/to/an/environment/bin/python")
         return {"served": None}
     model = demo.home / "home" / "models" / "registry" / "tiny-1"
-    with server(demo, "--model", str(model)) as client:
+    with server(demo, *([] if found["promoted"] else ["--model", str(model)])) as client:
         wait_for_model(client)
         reply = streamed(client, SIBLING)
         curated = asked(client, ASKED)
