@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch.utils.data import Dataset, Sampler
-from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from router.ports import Progress
 from services.training.encoding import MASKED, Encoded, Tokenizer
@@ -108,6 +108,7 @@ class Loop(Trainer):
             callbacks=[*callbacks, _Shown(progress, folder.name)],
         )
         loop.order = options.order
+        loop.remove_callback(PrinterCallback)  # it writes to standard output, which is for results
         return loop
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Ordered:
