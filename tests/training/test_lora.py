@@ -153,3 +153,8 @@ def _wait_for_checkpoint(folder: Path, process: subprocess.Popen[bytes]) -> None
             return
         time.sleep(0.05)
     raise AssertionError("no checkpoint was written")
+
+
+def test_standard_output_is_left_for_the_result(tmp_path: Path, base: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train(options(tmp_path, base, epochs=1.0), quiet)
+    assert capsys.readouterr().out == ""
