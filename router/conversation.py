@@ -43,20 +43,23 @@ _VAGUE = frozenset(
     "happened say said go start try make get give think see look done doing using thing things stuff way ways good bad "
     "better best worse worst great fine possible true right wrong sure able cost costs price expensive cheap problem "
     "issue broken fails fail failed example examples detail details more long fast slow hard easy meaning different "
-    "difference differences reason correct idea please".split()
+    "difference differences reason correct idea please error errors crash crashed crashes".split()
 )
 _POINTS = re.compile(r"\b(?:it|its|this|that|these|those|they|them|their|he|she|one|there|which)\b", re.IGNORECASE)
 _VAGUE_ZH = re.compile(
     "搞定|处理|解决|操作|起来|出来|上来|成功|告诉|知道|觉得|认为|帮|教|弄|看|来|出|上|下|点|再|还|么"
 )
+_FAILS_ZH = re.compile("报错|崩溃?了?|异常")
 _FEW_WORDS, _FEW_CHARACTERS = 3, 10
 
 
 def has_content(text: str) -> bool:
-    """Whether any word says what is asked about; "it doesn't work" and "怎么弄" have none. In doubt there is some."""
+    """Whether any word says what is asked about; "it doesn't work", "怎么弄" and "42" have none. In doubt there is."""
+    if all(word.isdecimal() for word in _WORD.findall(text)):
+        return False
     if is_chinese(text):
         text = simplified(text)
-        rest = _VAGUE_ZH.sub(" ", GENERIC_ZH.sub(" ", without_little(text, " ")))
+        rest = _VAGUE_ZH.sub(" ", GENERIC_ZH.sub(" ", _FAILS_ZH.sub(" ", without_little(text, " "))))
         return len(text) > _FEW_CHARACTERS or any(map(_says_something, _WORD.findall(rest)))
     words = _WORD.findall(text)
     if any(map(_says_something, words)):

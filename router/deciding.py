@@ -46,7 +46,7 @@ _TALK = {
 @dataclass(frozen=True, slots=True)
 class Grounds:
     """What is known when a draft is judged. probability, line: 0..1. degraded: why the model did not write it, if so.
-    refused: why people do not want it sent, if so."""
+    refused: why it must not be sent whatever its confidence, if so. filtered: whether only a part was searched."""
 
     draft: Draft | None
     probability: float
@@ -55,6 +55,7 @@ class Grounds:
     language: str
     degraded: str = ""
     refused: str = ""
+    filtered: bool = False
 
 
 def curated(entry: CuratedEntry, match: CuratedMatch) -> Answer:
@@ -97,12 +98,14 @@ def _why_not(on: Grounds) -> str:
     if on.found.problem:
         return f"The index is not available ({on.found.problem})."
     if not on.found.hits:
-        return "No passage has a word of the question."
+        within = " within the filters" if on.filtered else ""
+        return f"No passage{within} has a word of the question."
     if on.refused:
         return on.refused
     if on.draft is None or not on.draft.citations:
         return "Nothing in the passages found can be quoted as an answer."
-    return f"Not sure enough: confidence {on.probability:.2f} is below the line {on.line:.2f}."
+    places = next((places for places in (2, 3, 4) if round(on.probability, places) < round(on.line, places)), 5)
+    return f"Not sure enough: confidence {on.probability:.{places}f} is below the line {on.line:.{places}f}."
 
 
 def pooled(found: SearchResult, match: CuratedMatch) -> SearchResult:

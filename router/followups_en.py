@@ -81,7 +81,7 @@ def _other_slot(core: str, context: Context) -> Made | None:
         return None
     if not explicit and len(what.split()) > 6:
         return None
-    if made := _aspect(what, context) or _gerund(what, context):
+    if made := _aspect(what, context) or _gerund(what, context) or _deed(what, context):
         return made
     if swapped := slots.swap(context.question, what):
         return swapped, context.question
@@ -104,6 +104,17 @@ def _gerund(what: str, context: Context) -> Made | None:
     if re.fullmatch(r"[a-z]+ing", what) and len(deed) == 2 and pronouns_en.asks_how(context):
         return f"{_capital(what)} {deed[1]}?", deed[1]
     return None
+
+
+_DEED = re.compile(r"^(?P<verb>[a-z]+) (?:it|them|this|that|these|those|one)$", _I)
+
+
+def _deed(what: str, context: Context) -> Made | None:
+    """ "And export them?" after "How do I import tables?": "How do I export tables?"."""
+    match, deed = _DEED.match(what), statement(context.question).split(maxsplit=1)
+    if match is None or len(deed) != 2 or not pronouns_en.asks_how(context):
+        return None
+    return f"How do I {match['verb'].lower()} {deed[1]}?", deed[1]
 
 
 _IF = re.compile(r"^(?:(?:and|but|so|or|then)[, ]+)?(?:what )?if (?P<what>.+?)[\s?!.]*$", _I)

@@ -132,6 +132,20 @@ def _content(core: str) -> str:
 _MIDDLE = re.compile("什么(?!时候)|多少|哪|几[个种]|谁|啥|多[久长大]")  # asking words that leave a hole when taken out
 
 
+_MIDDLE_TAIL = re.compile("(?:需要|要|用|花|得)*(?:多[久长大少]|几[个种]|哪[些个里]?|什么).*$")
+_CONDITIONED = re.compile("^(?:如果[^，]+，)?")
+
+
+def _asked_about(context: Context) -> str:
+    """The statement in the last question, or its topic where asking words would leave a hole; under its condition."""
+    condition = _CONDITIONED.match(context.question)
+    under = condition.group() if condition else ""
+    asked = context.question[len(under) :]
+    if under:
+        return under + _MIDDLE_TAIL.sub("", statement(asked))
+    return context.topic if context.topic and _MIDDLE.search(asked) else statement(asked)
+
+
 _SAYS_YES = re.compile("^(?:是的?|对的?|没错|嗯+|不是|不对|没有|不|yes|no)[。！!，, ]*$", re.IGNORECASE)
 
 
@@ -145,7 +159,7 @@ def _bare(core: str, context: Context) -> Made | None:
     if _POINTED.search(core) and not _WHY.match(core):
         return None
     own = core.rstrip("？?。！! ")
-    about = context.topic if _MIDDLE.search(context.question) and context.topic else statement(context.question)
+    about = _asked_about(context)
     own = re.sub("呢$", "", own)
     if not about:
         return None

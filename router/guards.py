@@ -24,6 +24,8 @@ _AMOUNT = re.compile(r"v?\d+(?:[.:/]\d+)*([a-z%]*)")
 _ORDINALS = frozenset({"", "st", "nd", "rd", "th"})
 _LOOSE = frozenset({Kind.COMMAND, Kind.LIST, Kind.DEFAULT})  # beside another kind they ask for the same answer
 _PLAIN = frozenset({Kind.HOW_TO})  # "restart the cluster" and "how do I restart the cluster" ask the same
+CONCEPT = "="
+"""Begins the token that all words of one concept count as, so that it is never also a word of a question."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,7 +33,8 @@ class Guards:
     """What matching knows about words. units: surface → unit. numerals: word → digits. negation: the words that turn
     a statement round, per script, and Han words that merely contain one. actions, objects: tokens. states: token →
     the group of states that exclude one another. light: objects that say little beside
-    the name of a thing (the pgvector *extension*). near: the fitted probabilities."""
+    the name of a thing (the pgvector *extension*). general: actions that a heading names whatever its section is about
+    (*using* X, *viewing* X). near: the fitted probabilities."""
 
     wording: Wording
     units: Mapping[str, str]
@@ -43,6 +46,7 @@ class Guards:
     objects: frozenset[str]
     states: Mapping[str, int]
     light: frozenset[str]
+    general: frozenset[str]
     near: NearModel
 
 
@@ -193,7 +197,12 @@ def _differ(name: str, asked: Collection[str], theirs: Collection[str]) -> str:
 
 
 def _shown(values: Collection[str]) -> str:
-    return ", ".join(sorted(values)) or "none"
+    return ", ".join(sorted(map(shown, values))) or "none"
+
+
+def shown(token: str) -> str:
+    """A token as people read it."""
+    return token.removeprefix(CONCEPT)
 
 
 def _opposed(name: str, asked: frozenset[str], theirs: frozenset[str]) -> str:
@@ -219,3 +228,24 @@ def kinds_differ(asked: frozenset[Kind], theirs: frozenset[Kind]) -> bool:
     if ours or others:
         return ours - _PLAIN != others - _PLAIN
     return bool(asked and theirs and asked.isdisjoint(theirs))
+
+
+def another_deed(question: str, heading: str, text: str, guards: Guards) -> str:
+    """Which action a passage is about instead of the one that is asked for, as "asked / theirs"; "" where it speaks of
+    the right one. A page on restarting shares every other word with "how do I stop the cluster?", and says nothing
+    about it: no action of the question is in the passage, and its heading names another one. So does a page on
+    restarting for "how do I do it without restarting?", where it negates nothing.
+
+    heading: the passage's own, without those above it."""
+    asked = facts_of(question, guards)
+    wanted = asked.actions - guards.general
+    about = (words_of(normal_form(heading, guards.wording), guards) & guards.actions) - guards.general
+    if not wanted or not about:
+        return ""
+    said = normal_form(f"{heading}\n{text}", guards.wording)
+    if asked.actions.isdisjoint(words_of(said, guards)):
+        return f"{_shown(wanted)} / {_shown(about)}"
+    without = wanted & about if asked.negated and Kind.HOW_TO in kinds_of(question) else frozenset()
+    if without and not _negations(said, said.split(), guards):
+        return f"not {_shown(without)} / {_shown(about)}"
+    return ""

@@ -46,10 +46,23 @@ def swap(question: str, new: str) -> str | None:
         return _swap_preposition(question, match["word"], match["what"])
     if alike := swap_alike(question, new):
         return alike
-    if close := _swap_counted(question, new) or _swap_sibling(question, new):
+    if close := _swap_token(question, new) or _swap_counted(question, new) or _swap_sibling(question, new):
         return close
     old = _same_kind(question, new) or _subject(question, new)
     return question[: old.start] + new + question[old.end :] if old else None
+
+
+_TOKENS = {
+    "snake": re.compile(r"(?<![\w-])[A-Za-z]\w*_\w+", re.ASCII),
+    "flag": re.compile(r"(?<![\w-])--?[A-Za-z][\w-]*", re.ASCII),
+}
+
+
+def _swap_token(question: str, new: str) -> str | None:
+    """A setting for the only setting, a flag for the only flag, also inside a longer phrase."""
+    pattern = _TOKENS.get(_kind(new))
+    hits = list(pattern.finditer(question)) if pattern else []
+    return question[: hits[0].start()] + new + question[hits[0].end() :] if len(hits) == 1 else None
 
 
 def _swap_preposition(question: str, word: str, what: str) -> str | None:

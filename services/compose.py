@@ -21,7 +21,8 @@ from router import answering, units
 from router.answering import Parts
 from router.confidence import Calibration
 from router.errors import IndexUnavailable, Mismatch, NotFound
-from router.types import Citation, Hit, Question, Release, ReviewItem, SearchResult, Trace
+from router.guards import another_deed
+from router.types import Citation, Hit, Passage, Question, Release, ReviewItem, SearchResult, Trace
 from services.curated.embedding import TogetherEmbedder
 from services.curated.live import LiveCurated
 from services.curated.vocabulary import packaged_guards
@@ -131,6 +132,12 @@ def open_retriever(settings: Settings, version: str) -> BatchingRetriever:
 def citations(facts: Facts, hits: Sequence[Hit]) -> tuple[Citation, ...]:
     """Whole passages as citations, for "maybe useful". A curated entry among them has no file behind it."""
     return tuple(_citation(hit, *facts.get(hit.passage.document, ("", None, ()))) for hit in hits)
+
+
+def _another_deed(question: str, passage: Passage) -> str:
+    own = passage.heading[-1] if passage.heading else ""
+    said = f"{' '.join(passage.heading)}\n{passage.preamble}\n{passage.text}"
+    return another_deed(question, own, said, packaged_guards())
 
 
 def _citation(hit: Hit, revision: str, _modified: str | None, aliases: tuple[str, ...]) -> Citation:
@@ -338,6 +345,7 @@ class System:
             new_id=self._ids.new,
             now=now,
             policy=self.review.policy(),
+            another_deed=_another_deed,
         )
 
     async def _switch(self, serving: _Serving | None) -> None:

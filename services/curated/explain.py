@@ -9,7 +9,7 @@ from typing import Any
 from router.curated import SHOWN, Entries
 from router.curated_near import Judged
 from router.curated_text import normal_form
-from router.guards import facts_of
+from router.guards import facts_of, shown
 from router.types import CuratedMatch, How
 
 
@@ -97,8 +97,8 @@ def _beside(entries: Entries, normal: str, judged: Judged) -> Beside:
         round(one.probability, 4),
         judged.line,
         one.guards,
-        tuple(sorted(ours - theirs)),
-        tuple(sorted(theirs - ours)),
+        tuple(sorted(map(shown, ours - theirs))),
+        tuple(sorted(map(shown, theirs - ours))),
         {name: round(value, 4) for name, value in judged.features.items()},
         _verdict(judged),
     )

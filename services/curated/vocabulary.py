@@ -12,7 +12,7 @@ from typing import Any
 from indexer.analysis import fold_script, stem
 from router.curated_model import NearModel
 from router.curated_text import HAN, Wording
-from router.guards import Guards
+from router.guards import CONCEPT, Guards
 
 _DATA = Path(__file__).parent / "guards.json"
 _MODEL = Path(__file__).parent / "near_model.json"
@@ -28,10 +28,11 @@ def packaged_guards() -> Guards:
 
 def guards_from(data: Mapping[str, Any], near: NearModel) -> Guards:
     units = {surface: unit[0] for unit in data["units"] for surface in unit}
+    wording = _wording(data, [unit for unit in units if unit.isascii() and unit.isalpha()])
     numerals: dict[str, str] = data["numerals"]
     states = [[side for side in group if side] for group in data["states"]]
     return Guards(
-        wording=_wording(data, [unit for unit in units if unit.isascii() and unit.isalpha()]),
+        wording=wording,
         units=units,
         numerals=numerals,
         numeral=_numeral(numerals),
@@ -40,14 +41,16 @@ def guards_from(data: Mapping[str, Any], near: NearModel) -> Guards:
         actions=frozenset(_token(words) for words in data["actions"]),
         objects=frozenset(_token(words) for words in data["objects"]),
         states={_token(side): number for number, group in enumerate(states) for side in group},
-        light=frozenset(_token([word]) for word in data["light"]),
+        light=frozenset(wording.words[word] for word in data["light"]),
+        general=frozenset(wording.words[word] for word in data["general"]),
         near=near,
     )
 
 
 def _token(words: Sequence[str]) -> str:
-    """What all words of a concept count as."""
-    return f"={words[0]}"
+    """What all words of a concept count as: its first word in each language, because people read it in reasons."""
+    other = next((word for word in words if bool(HAN.match(word)) != bool(HAN.match(words[0]))), "")
+    return CONCEPT + "/".join(filter(None, (words[0], other)))
 
 
 def _wording(data: Mapping[str, Any], units: Iterable[str]) -> Wording:

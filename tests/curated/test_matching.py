@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from router.curated import Entries
 from router.curated_text import normal_form
-from router.guards import contradictions, doubts, facts_of
+from router.guards import another_deed, contradictions, doubts, facts_of
 from router.types import CuratedEntry, EntryStatus, How
 from services.curated import vocabulary
 from services.curated.vocabulary import packaged_guards
@@ -248,3 +248,54 @@ def test_a_surface_belongs_to_one_concept() -> None:
     concepts = [*data["objects"], *(side for group in data["states"] for side in group if side), *data["actions"]]
     surfaces = [surface for words in concepts for surface in set(map(vocabulary._surface, words))]
     assert not sorted({surface for surface in surfaces if surfaces.count(surface) > 1})
+
+
+PAGE = "Change restartCluster to true; 需要重启集群。 restart the cluster"
+
+
+@pytest.mark.parametrize(
+    ("question", "heading", "text", "differs"),
+    [
+        ("如何停止整个集群？", "重启集群", PAGE, "停止/stop / 重启/restart"),
+        ("How do I stop the cluster?", "Restart a cluster", PAGE, "停止/stop / 重启/restart"),
+        ("整个集群重建要多久？", "重启集群", PAGE, "重建/rebuild / 重启/restart"),
+        ("如何不重启集群就生效？", "重启集群", PAGE, "not 重启/restart / 重启/restart"),
+        ("如何不重启集群就生效？", "重启集群", f"{PAGE} 修改参数不需要重启。", ""),
+        ("可以不重启集群吗？", "重启集群", PAGE, ""),
+        ("怎么重启集群？", "重启集群", PAGE, ""),
+        ("如何停止集群？", "重启集群", f"{PAGE} 先停止再启动。", ""),
+        ("pgvector 怎么装？", "使用方法", "CREATE EXTENSION vector;", ""),  # a general heading
+        ("如何设置用户名？", "创建用户", "用户名写在第一行。", ""),  # a general action
+        ("集群有多少个节点？", "重启集群", PAGE, ""),
+    ],
+)
+def test_a_page_about_another_action_answers_another_question(
+    question: str, heading: str, text: str, differs: str
+) -> None:
+    assert another_deed(question, heading, text, GUARDS) == differs
+
+
+def test_guards_name_a_concept_in_both_languages() -> None:
+    found = contradictions(facts_of("how do I stop the cluster", GUARDS), facts_of("restart the cluster", GUARDS))
+    assert found == ("action: 停止/stop / 重启/restart",)
+
+
+@pytest.mark.parametrize(
+    ("polite", "plain"),
+    [
+        ("谢谢，那怎么重启整个数据库集群？", "怎么重启整个数据库集群？"),
+        ("好的，请问如何重启集群", "如何重启集群"),
+        ("那如何重启集群？", "如何重启集群"),
+        ("Thanks, but how do I restart it?", "How do I restart it?"),
+        ("ok, so how do I restart it?", "How do I restart it?"),
+    ],
+)
+def test_thanks_before_a_question_are_not_part_of_it(polite: str, plain: str) -> None:
+    assert normal_form(polite, GUARDS.wording) == normal_form(plain, GUARDS.wording)
+
+
+@pytest.mark.parametrize(
+    "text", ["谢谢参与活动怎么写", "那个插件怎么装", "好的方案如何选择", "thanks page: how to edit"]
+)
+def test_thanks_that_are_asked_about_stay(text: str) -> None:
+    assert normal_form(text, GUARDS.wording)[:2] == text[:2]

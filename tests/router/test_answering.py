@@ -178,3 +178,31 @@ def test_proposing_records_nothing(parts: Parts) -> None:
     trace, _ = asyncio.run(propose(Question("How do I add a node?"), replace(parts, store=book)))
     assert trace.answer.route is Route.GROUNDED
     assert book.traces == []
+
+
+def test_a_page_about_another_action_is_no_answer_however_sure_it_looks(parts: Parts) -> None:
+    differing: list[tuple[str, str]] = []
+
+    def another(question: str, passage: Passage) -> str:
+        differing.append((question, passage.id))
+        return "remove / add"
+
+    trace, item = asked("How do I remove a node?", replace(parts, another_deed=another))
+    assert (trace.answer.route, trace.answer.text) == (Route.ABSTAINED, wording.REFUSAL["en"])
+    assert trace.answer.reason == "The passage found is about another action than the question: remove / add."
+    assert differing == [("How do I remove a node?", PASSAGE.id)]
+    assert item is not None
+
+
+def test_a_reason_shows_enough_digits_to_be_true(parts: Parts) -> None:
+    just_below = replace(
+        parts, calibration=replace(CALIBRATION, intercept=-4.0, line=0.502), generator=Quotes(sure=1.0)
+    )
+    trace, _ = asked("How do I add a node?", just_below)
+    assert trace.answer.reason == "Not sure enough: confidence 0.500 is below the line 0.502."
+
+
+def test_a_reason_says_that_only_a_part_was_searched(parts: Parts) -> None:
+    question = Question("How do I add a node?", filters={"source": "nowhere"})
+    trace, _ = asyncio.run(answer(question, replace(parts, retriever=Shelf(hits=()))))
+    assert trace.answer.reason == "No passage within the filters has a word of the question."

@@ -63,6 +63,11 @@ CHINESE = [
     (("全量备份和增量备份哪个快？", "增量"), "前者怎么恢复？", "全量备份怎么恢复？"),
     (("行存和列存有什么区别", "…"), "它们分别适合什么场景", "行存和列存分别适合什么场景"),
     (("怎么迁移数据？", "1. 用 pg_dump 导出\n2. 用 DTS 迁移"), "第 2 个需要停机吗", "用 DTS 迁移需要停机吗"),
+    (
+        ("如何重启集群？", "…", "要多久？", "…", "如果只重启一个实例呢？", "…"),
+        "怎么弄",
+        "如果只重启一个实例，重启集群怎么弄？",
+    ),
     # numbers, siblings, values
     (("支持 CentOS 7 吗？", "支持"), "8 呢", "支持 CentOS 8 吗？"),
     (("PolarDB for MySQL 怎么备份", "…"), "那 PolarDB for PostgreSQL 呢", "PolarDB for PostgreSQL 怎么备份"),
@@ -79,6 +84,12 @@ ENGLISH = [
         "How much memory do 10 million keys need?",
     ),
     (("How do I create a stream?", "XADD"), "And deleting?", "Deleting a stream?"),
+    (("How do I import user tables?", "…"), "And export them?", "How do I export user tables?"),
+    (
+        ("What is idle_timeout for?", "…", "What is its default?", "60"),
+        "and max_memory?",
+        "What is max_memory's default?",
+    ),
     (("What does timeout control?", "…"), "And the default?", "The default (timeout control)?"),
     (("What is the proxy node?", "A router."), "thanks, but how do I restart it?", "how do I restart proxy node?"),
     (
