@@ -7,6 +7,7 @@ candidate, the best unit of the best ones; fused by the weights that were measur
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import threading
 import time
@@ -24,7 +25,7 @@ from indexer.corpus_embedder import CorpusEmbedder
 from indexer.rerank import Asked, Reranker, packaged
 from indexer.runs import best_of_runs, ranges
 from indexer.version import Arrays, Manifest, read_manifest
-from router.errors import IndexUnavailable, Overloaded
+from router.errors import AnswerloopError, IndexUnavailable, Overloaded
 from router.ports import Embedder, EngineQuery, Found, PassageIndex
 from router.types import Hit, Location, Passage, SearchResult
 
@@ -97,6 +98,11 @@ class Searcher:
     def close(self) -> None:
         self._engine.close()
         self._content.close()
+
+    def warm(self) -> None:
+        """Loads the text embedder, where a language gives it weight: else the first question waits for it."""
+        if any(weights.get("dense") for weights in self.manifest.weights.values()):
+            self._embed(["warm"])
 
     def search(self, requests: Sequence[Request]) -> list[SearchResult]:
         """Results in the order of the requests; `limit` hits at most, best first."""
@@ -312,6 +318,8 @@ class BatchingRetriever:
         self.searcher.close()
 
     def _run(self) -> None:
+        with contextlib.suppress(AnswerloopError):  # the question that needs it will say what is wrong
+            self.searcher.warm()
         while (first := self._waiting.get()) is not None:
             batch = [first]
             stop = False
