@@ -132,7 +132,7 @@ async def _grounded(
     features = confidence.features(found, draft, match)
     probability = parts.calibration.probability(features)
     line = parts.calibration.line_for(found.language, Route.GROUNDED.value)
-    refused = _refused(draft, match, parts) or _misses(whole.text, draft, found, parts)
+    refused = _refused(draft, match, parts) or _misses(whole.text, draft, found, match, parts)
     grounds = Grounds(draft, probability, line, found, understood.language, degraded, refused, bool(question.filters))
     return _Outcome(deciding.grounded(grounds) or deciding.abstained(grounds, parts.cite), found, features)
 
@@ -146,12 +146,16 @@ def _refused(draft: Draft | None, match: CuratedMatch, parts: Parts) -> str:
     return ""
 
 
-def _misses(question: str, draft: Draft | None, found: SearchResult, parts: Parts) -> str:
+def _misses(question: str, draft: Draft | None, found: SearchResult, match: CuratedMatch, parts: Parts) -> str:
     """Why what the draft rests on most answers another question, however sure the rest looks; "" where it does not. A
     near miss is no better quoted from a page than sent from the curated store."""
     best = draft.citations[0].passage_id if draft and draft.citations else ""
     passage = next((hit.passage for hit in found.hits if hit.passage.id == best), None)
-    differs = parts.another_deed(question, passage) if passage else ""
+    if passage is None:
+        return ""
+    if kind := deciding.kind_differs(passage, match):
+        return f"The approved answer found is to another kind of question ({kind})."
+    differs = parts.another_deed(question, passage)
     return f"The passage found is about another action than the question: {differs}." if differs else ""
 
 

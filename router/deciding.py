@@ -122,6 +122,13 @@ def pooled(found: SearchResult, match: CuratedMatch) -> SearchResult:
     return replace(found, hits=tuple(hits))
 
 
+def kind_differs(passage: Passage, match: CuratedMatch) -> str:
+    """How a pooled entry is asked otherwise: why for how, whether for when; "" for another passage and for an entry
+    that is asked alike."""
+    beside = [one for one in match.candidates if passage.document == f"{CURATED_SOURCE}/{one.entry_id}"]
+    return next((guard for one in beside for guard in one.guards if guard.startswith("kind: ")), "")
+
+
 def _as_hit(entry: CuratedEntry, fused: float) -> Hit:
     identity = hashlib.sha256(f"{entry.id}\n{entry.question}\n{entry.answer}".encode()).hexdigest()[:32]
     language = wording.language_of(entry.question)

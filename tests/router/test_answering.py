@@ -206,3 +206,28 @@ def test_a_reason_says_that_only_a_part_was_searched(parts: Parts) -> None:
     question = Question("How do I add a node?", filters={"source": "nowhere"})
     trace, _ = asyncio.run(answer(question, replace(parts, retriever=Shelf(hits=()))))
     assert trace.answer.reason == "No passage within the filters has a word of the question."
+
+
+@dataclass
+class AskedOtherwise(Approved):
+    async def match(self, question: str) -> CuratedMatch:
+        match = await Approved.match(self, question)
+        why = replace(match.candidates[0], guards=("kind: why / how_to",))
+        return replace(match, candidates=(why,))
+
+
+@dataclass
+class QuotesLast(Quotes):
+    async def generate(self, question: Question, found: SearchResult) -> Draft:
+        draft = await Quotes.generate(self, question, found)
+        last = found.hits[-1].passage
+        return replace(draft, citations=(replace(CITED, passage_id=last.id, source=last.document),))
+
+
+def test_an_approved_how_is_no_why_by_way_of_the_pool(parts: Parts) -> None:
+    quoting_it = replace(parts, curated=AskedOtherwise(How.UNSURE, 0.4), generator=QuotesLast())
+    trace, _ = asked("Why do I restart a node?", quoting_it)
+    assert trace.answer.route is Route.ABSTAINED
+    assert trace.answer.reason == "The approved answer found is to another kind of question (kind: why / how_to)."
+    alike, _ = asked("Restart a node?", replace(quoting_it, curated=Approved(How.UNSURE, 0.4)))
+    assert alike.answer.route is Route.GROUNDED
