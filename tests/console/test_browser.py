@@ -120,7 +120,7 @@ class Problems:
 @contextlib.contextmanager
 def opened(browser: Any, **options: Any) -> Iterator[Any]:
     context = browser.new_context(**options)
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(30_000)
     page = context.new_page()
     problems = Problems(page)
     yield page
@@ -130,6 +130,7 @@ def opened(browser: Any, **options: Any) -> Iterator[Any]:
 
 def sign_in(page: Any, site: Site) -> None:
     page.goto(f"{site.url}/console")
+    page.wait_for_selector("#key:focus")
     page.keyboard.type(site.admin)  # the field has the focus
     page.keyboard.press("Enter")
     page.wait_for_url("**/console/queue")
@@ -188,7 +189,7 @@ def test_the_whole_loop_by_keyboard(browser: Any, site: Site) -> None:
     assert [one["source"] for one in cited] == ["docs/nodes.md"]
 
 
-PAGES = ("queue", "item", "ask", "curated", "gaps", "quality", "releases", "jobs")
+PAGES = ("queue", "item", "entry", "ask", "curated", "gaps", "quality", "releases", "jobs")
 LOOKS = [(language, width, theme) for language in ("en", "zh") for width in (390, 1280) for theme in ("light", "dark")]
 
 
@@ -197,11 +198,16 @@ def test_pages_in_every_look(browser: Any, site: Site, tmp_path: Path, language:
     """No page is wider than the window; every field has a name; what can be reached shows that it has the focus."""
     for question in (UNANSWERED_ZH, "Why is the moon green?", "How long are backups kept?"):
         ask(site, question)
+    entry = {"id": "days", "question": "备份保留多久？", "answer": "**七天**，见 [手册](https://example.org)。"}
+    httpx.post(f"{site.url}/admin/curated", json=entry, headers={"x-api-key": site.admin})
     size = {"width": width, "height": 900}
     with opened(browser, locale="zh-CN" if language == "zh" else "en", viewport=size, color_scheme=theme) as page:
         sign_in(page, site)
-        first = page.get_attribute("a.what", "href")
-        paths = {"item": first, "ask": "/console/ask?question=How+long+are+backups+kept%3F"}
+        paths = {
+            "item": page.get_attribute("a.what", "href"),
+            "entry": "/console/curated/days",
+            "ask": "/console/ask?question=How+long+are+backups+kept%3F",
+        }
         for name in PAGES:
             page.goto(site.url + paths.get(name, f"/console/{name}"))
             page.screenshot(path=tmp_path / f"{name}-{language}-{width}-{theme}.png", full_page=True)

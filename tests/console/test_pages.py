@@ -412,6 +412,27 @@ def test_an_entry_is_edited_and_a_late_editor_is_told(here: Live) -> None:
     assert "moon" not in person.page("/console/curated")
 
 
+def test_a_changed_source_is_shown_old_beside_new(here: Live) -> None:
+    import asyncio
+
+    from router.types import ReviewItem
+    from services.store import reviews
+    from services.store.records import now
+    from services.store.sql import SqlStore
+
+    person = Person(here.url)
+    person.send("/console/curated-new", {"id": "moon", "question": UNKNOWN, "answer": "Silver."})
+    changed = {"source": "docs/a.md", "heading": "Moon", "quote": "silver", "old": "Use <silver>.", "new": "Use gold."}
+    item = ReviewItem("i1", "", UNKNOWN, "en", "stale_source", "pending", now(), entry_id="moon")
+    with SqlStore.open(here.settings.store_url) as store:
+        asyncio.run(store.write(lambda c: reviews.attach(c, item, UNKNOWN, {"changed": [changed]})))
+    page = person.page("/console/items/i1")
+    assert "Use &lt;silver&gt;." in page
+    assert "Use gold." in page
+    assert ">Silver.</textarea>" in page, "the entry's answer is where a corrected one begins"
+    assert 'href="/console/curated/moon"' in page
+
+
 def test_gaps_are_exported_for_people_and_spreadsheets(here: Live) -> None:
     for question in ("=HYPERLINK(1) moon?", "What | is <b>this</b>?", "月亮怎么刷漆？"):
         here.ask(question)
