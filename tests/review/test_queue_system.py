@@ -1,0 +1,128 @@
+"""The whole loop with a real index: asked, drawn, approved, served; the page changes, and the answer does not outlive
+it; another release is tried out; an answer that was called back is not sent again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from router.types import EntryStatus, Question, Route
+from services.compose import Outcome, System, open_system, packaged_calibration
+from services.indexing import run_index
+from services.review.audit import drawn
+from services.review.replay import Change, replay
+from services.settings import Settings
+from services.store.review_records import ItemFilter, Judgement, Stands, VerdictKind
+from services.store.sql import SqlStore
+
+KEPT = "How long are backups kept?"
+PAGE = """# Backup
+
+## Keeping backups
+
+Backups are kept for seven days on the backup server. After that they are removed every night by the cleanup job.
+
+## Restoring a backup
+
+Run the command `restore --latest` on the primary node to restore the newest backup.
+"""
+
+
+class Place:
+    def __init__(self, home: Path) -> None:
+        self.docs = home / "docs"
+        self.docs.mkdir()
+        self.settings = Settings(home=home / "home", corpus_seconds=1.0, audit_share=1.0)
+        with SqlStore.open(self._made().store_url) as store:  # what is sent is not what is tested here
+            easy = replace(packaged_calibration(), line=0.2, origin="fitted")
+            asyncio.run(store.put_calibration(easy.to_json()))
+        self.index(PAGE)
+        self.system = open_system(self.settings)
+
+    def _made(self) -> Settings:
+        self.settings.make_home()
+        return self.settings
+
+    def index(self, page: str) -> str:
+        (self.docs / "backup.md").write_text(page)
+        return run_index(self.settings, [f"m={self.docs}"], "test", lambda *_: None).release
+
+    def reopened(self, **changes: str) -> System:
+        return System(replace(self.settings, **changes), SqlStore.open(self.settings.store_url))  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    made = Place(tmp_path_factory.mktemp("system"))
+    yield made
+
+
+async def ask(system: System, question: str = KEPT) -> Outcome:
+    return await system.ask(Question(question))
+
+
+def test_the_loop(place: Place) -> None:
+    """One story: each step needs the one before."""
+
+    async def approve() -> str:
+        system = place.system
+        sent = await ask(system)
+        assert sent.trace.answer.route is Route.GROUNDED and drawn(sent.trace.id, 1.0)
+        assert sent.review_item is not None and sent.review_item.cause == "audit"
+        assert (await system.review.desk.standing(sent.trace.id)).state is Stands.ANSWERED
+        judged = Judgement(VerdictKind.CORRECT, curate=True)
+        verdict = await system.review.desk.decide(sent.review_item.id, judged, "anna")
+        again = await ask(system)
+        assert (again.trace.answer.route, again.trace.answer.text) == (Route.CURATED, sent.trace.answer.text)
+        state = await system.budget.state()
+        assert (state.audited, state.undecided) == (1, 1)
+        return verdict.entry_id
+
+    async def outlived(entry_id: str, before: str, after: str) -> None:
+        system = place.system
+        await system.refresh()
+        assert (await system.store.curated.get(entry_id)).entry.status is EntryStatus.STALE
+        now = (await ask(system)).trace.answer
+        assert now.route is not Route.CURATED and "seven" not in now.text
+        (item,) = (await system.review.desk.items(ItemFilter(cause="stale_source"))).items
+        (changed,) = (await system.review.desk.item(item.item.id)).detail["changed"]
+        assert "seven days" in changed["old"] and "thirty days" in changed["new"]
+        async with system.trying(before) as parts:
+            found = await replay(system.store, parts, "2000", 100, lambda *_: None)
+        assert found.release == before and before != after
+        assert {one.change for one in found.changed} <= set(Change)
+
+    async def policies() -> None:
+        for policy, route in (("note", Route.CURATED), ("hold", Route.ABSTAINED)):
+            system = place.reopened(stale_policy=policy)
+            await system.refresh()
+            answer = (await ask(system)).trace.answer
+            assert answer.route is route, policy
+            assert ("has changed since" in answer.text) == (policy == "note")
+            await system.close()
+
+    async def called_back() -> None:
+        system = place.system
+        question = "Which command restores the newest backup?"
+        sent = await ask(system, question)
+        assert sent.trace.answer.route is Route.GROUNDED
+        await system.review.desk.retract(sent.trace.id, "anna", "wrong node")
+        await system.refresh()
+        again = await ask(system, question)
+        assert again.trace.answer.route is Route.ABSTAINED and "called back" in again.trace.answer.reason
+
+    async def story() -> None:
+        before = await place.system.store.active_release()
+        assert before is not None
+        entry_id = await approve()
+        after = await asyncio.to_thread(place.index, PAGE.replace("seven days", "thirty days"))
+        await outlived(entry_id, before.id, after)
+        await policies()
+        await called_back()
+        await place.system.close()
+
+    asyncio.run(asyncio.wait_for(story(), 120))
