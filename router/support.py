@@ -28,8 +28,8 @@ MEANING = {
     "top_gap": "how far the first passage is ahead of the second one",
     "agreement": "share of the search channels whose own best passage is the first one",
     "best_in_top": "1 when the best sentence is in the first passage",
-    "short_sure": "how much the few words that answer best are expected to share with the right ones (the year, the name, "
-    "the value); near 0 when nothing found looks like an answer",
+    "short_sure": "how much the few words that answer best are expected to share with the right ones (the year, the "
+    "name, the value); near 0 when nothing found looks like an answer",
     "short_here": "how surely these words stand in the best sentence and not in the next one",
     "identifiers_covered": "share of the question's names, flags, versions and quantities in the quoted passage",
 }
