@@ -6,7 +6,7 @@ from typing import Any
 
 from router import checking, confidence, likelihood, support
 from router.confidence import Calibration
-from router.types import Trace
+from router.types import Route, Trace
 
 MEANING = {**confidence.MEANING, **support.MEANING, **checking.MEANING, **likelihood.MEANING}
 
@@ -23,7 +23,7 @@ def explanation(trace: Trace, calibration: Calibration | None) -> dict[str, Any]
         "route": answer.route.value,
         "answer": answer.text,
         "confidence": round(answer.confidence, 4),
-        "line": calibration.line if calibration else None,
+        "line": _line(trace, calibration) if calibration else None,
         "reason": answer.reason,
         "model": answer.model,
         "release": trace.release,
@@ -32,6 +32,15 @@ def explanation(trace: Trace, calibration: Calibration | None) -> dict[str, Any]
         "passages": [_passage_row(dict(one)) for one in trace.candidates],
         "timings_ms": dict(trace.timings_ms),
     }
+
+
+def _line(trace: Trace, calibration: Calibration) -> float | None:
+    """The line that decided; None where none did: small talk has no doubt, and matching has a line of its own unless
+    the error budget has set one."""
+    route = trace.answer.route
+    if route in (Route.GROUNDED, Route.ABSTAINED):
+        return calibration.line_for(trace.language, Route.GROUNDED.value)
+    return calibration.line_for(trace.language, route.value) if route is Route.CURATED and calibration.lines else None
 
 
 def feature_rows(trace: Trace, calibration: Calibration | None) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from router.confidence import Calibration
 from router.types import Answer, Question, Route, Trace
@@ -30,6 +31,17 @@ def test_without_its_calibration_nothing_pulls() -> None:
     shown = explanation(traced(0.7), None)
     assert {row["pull"] for row in shown["features"]} == {None}
     assert shown["line"] is None
+
+
+def test_the_line_is_the_one_that_decided() -> None:
+    budgeted = replace(CALIBRATION, lines={"en/grounded": 0.8, "en/curated": 0.9})
+    sent = traced(0.7)
+    held = replace(sent, answer=replace(sent.answer, route=Route.ABSTAINED))
+    hello = replace(sent, answer=replace(sent.answer, route=Route.SMALLTALK))
+    approved = replace(sent, answer=replace(sent.answer, route=Route.CURATED))
+    lines = [explanation(trace, budgeted)["line"] for trace in (sent, held, approved, hello)]
+    assert lines == [0.8, 0.8, 0.9, None]
+    assert [explanation(trace, CALIBRATION)["line"] for trace in (sent, approved)] == [0.5, None]
 
 
 def test_every_feature_of_the_packaged_model_has_a_meaning() -> None:
