@@ -25,7 +25,7 @@ from indexer.corpus_embedder import CorpusEmbedder
 from indexer.rerank import Asked, Reranker, packaged
 from indexer.runs import best_of_runs, ranges
 from indexer.version import Arrays, Manifest, read_manifest
-from router.errors import AnswerloopError, IndexUnavailable, Overloaded
+from router.errors import IndexUnavailable, Overloaded
 from router.ports import Embedder, EngineQuery, Found, PassageIndex
 from router.types import Hit, Location, Passage, SearchResult
 
@@ -318,7 +318,7 @@ class BatchingRetriever:
         self.searcher.close()
 
     def _run(self) -> None:
-        with contextlib.suppress(AnswerloopError):  # the question that needs it will say what is wrong
+        with contextlib.suppress(Exception):  # the question that needs it will say what is wrong; the thread must live
             self.searcher.warm()
         while (first := self._waiting.get()) is not None:
             batch = [first]

@@ -186,6 +186,11 @@ _LEVELS: dict[Kind, tuple[float, float, float]] = {  # what a clear sign, a weak
 _LEVEL = (0.9, 0.55, 0.2)  # of the other kinds; how much each helps was seen on SQuAD and CMRC
 
 
+def asks(question: str) -> bool:
+    """Whether it asks for something in particular: by a word like "which" or 什么, or by being of some kind."""
+    return bool(_WH.search(question) or kinds_of(question))
+
+
 def kinds_of(question: str) -> tuple[Kind, ...]:
     """Every kind whose asking words occur, in the order of `Kind`; empty when none does.
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from indexer.analysis import analyse
-from router.kinds import Kind
+from router.kinds import Kind, asks
 from router.types import Hit, UnitKind
 from services.generation import spans
 from services.generation.blocks import announces, wants_whole
@@ -20,7 +20,7 @@ from services.generation.cutting import FUNCTION_WORDS, is_number, tokens
 from services.generation.reading import cells
 
 MOST_OF_IT = 0.8  # share of a unit's characters from which the unit itself is as short
-_UNIT_ITSELF = frozenset({Kind.HOW_TO, Kind.WHETHER})  # kinds that no part of a unit answers
+_UNIT_ITSELF = frozenset({Kind.HOW_TO, Kind.WHETHER, Kind.WHY})  # kinds that no part of a unit answers
 _READ_KINDS = (UnitKind.SENTENCE, UnitKind.ITEM)
 _ROOM = 600  # characters of a unit that is read for a span
 _VALUE = r"(?P<value>[\"'“]?[\w./%+-]*\w%?[\"'”]?(?:\s?(?:[kmgt]i?b|ms|seconds?|minutes?|hours?|days?|bytes?)\b)?)"
@@ -72,7 +72,7 @@ def short(
     if said:
         return Short(said, best, 1.0, here)
     defined = Kind.WHAT_IS in kinds and defines(best.piece, frozenset(weights))
-    if span is None or said is not None or defined:
+    if span is None or said is not None or defined or not asks(question):
         return Short("", None, span.sure if span else 0.0, here)
     chosen = read[span.text]
     text = tidy(with_unit(chosen.piece.text, span.start, span.end))
