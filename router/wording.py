@@ -33,8 +33,9 @@ def normalise(question: str) -> str:
 
 
 def language_of(text: str) -> str:
-    """zh if there is any Han character, else en: the languages the wording exists in."""
-    return "zh" if any("\u3400" <= char <= "\u9fff" for char in text) else "en"
+    """zh if there is any Han character and no kana (that is Japanese), else en: the languages the wording exists in."""
+    han = any("\u3400" <= char <= "\u9fff" for char in text)
+    return "zh" if han and not any("\u3040" <= char <= "\u30ff" for char in text) else "en"
 
 
 def in_language(texts: Mapping[str, str], language: str) -> str:
