@@ -42,6 +42,23 @@ Everything is kept in the folder ANSWERLOOP_HOME (./var unless set).
 Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout and nothing else.")]
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        from services.version import own_version
+
+        typer.echo(own_version())
+        raise typer.Exit
+
+
+@app.callback()
+def answerloop(
+    version: Annotated[  # noqa: ARG001 -- its callback answers
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    """The program itself; its help is that of `app`."""
+
+
 @app.command()
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")] = None,
