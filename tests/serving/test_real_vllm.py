@@ -147,12 +147,12 @@ def test_an_asker_who_leaves_frees_the_server(talking: Talking, rambling: Served
 
 
 async def _in_mid_answer(endpoint: Endpoint) -> None:
-    """The request is with the server, which needs seconds for it. Its own figures come too late on a fast machine."""
+    """The request is with the server, which writes some thousand tokens a second here: its own figures come too late."""
     until = time.monotonic() + 30
     while not endpoint.in_flight:
         assert time.monotonic() < until, "the request never left"
-        await asyncio.sleep(0.01)
-    await asyncio.sleep(0.3)
+        await asyncio.sleep(0.005)
+    await asyncio.sleep(0.02)
 
 
 def _metric(endpoint: Endpoint, name: str) -> float:
