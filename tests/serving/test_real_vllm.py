@@ -147,7 +147,7 @@ def test_an_asker_who_leaves_frees_the_server(talking: Talking, rambling: Served
 
 
 async def _in_mid_answer(endpoint: Endpoint) -> None:
-    """The request is with the server, which writes some thousand tokens a second here: its own figures come too late."""
+    """The request is with the server, which writes thousands of tokens a second: its own figures come too late."""
     until = time.monotonic() + 30
     while not endpoint.in_flight:
         assert time.monotonic() < until, "the request never left"
