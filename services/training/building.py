@@ -11,6 +11,7 @@ from hashlib import sha256
 
 from router import wording
 from router.types import CuratedEntry, EntryStatus, Passage
+from services.review.decisions import Decided
 from services.training import negatives, questions
 from services.training.cleaning import Cleaned, clean
 from services.training.guarding import differences
@@ -26,29 +27,13 @@ promotion look at both sides."""
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
-    """A reviewer's verdict as the dataset needs it. answer: "" where the question is out of scope. evidence: ids of the
-    passages that hold the answer. wrong: what had been answered before."""
-
-    cluster: str
-    question: str
-    answer: str
-    language: str
-    verdict: str
-    reviewer: str
-    evidence: tuple[str, ...] = ()
-    wrong: tuple[str, ...] = ()
-    variants: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Inputs:
     """revision: of the documents. ledger: of the dataset before, see `splits.assign`."""
 
     passages: Sequence[Passage]
     revision: str
     curated: Sequence[CuratedEntry] = ()
-    decisions: Sequence[Decision] = ()
+    decisions: Sequence[Decided] = ()
     ledger: Mapping[str, Split] = field(default_factory=dict)
 
 
@@ -123,7 +108,7 @@ class _Maker:
             for asked in (one.question, *one.variants):
                 yield self._decided(one, asked, evidence)
 
-    def _decided(self, one: Decision, asked: str, evidence: tuple[Context, ...]) -> Example:
+    def _decided(self, one: Decided, asked: str, evidence: tuple[Context, ...]) -> Example:
         if not one.answer:
             row = negatives.refusal(asked, one.language, Made.NEAR_DOMAIN, one.cluster, self._shown(asked))
         else:

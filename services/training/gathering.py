@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import asdict
 from pathlib import Path
 
 from indexer.build import version_folder
@@ -11,10 +10,10 @@ from indexer.content import Content
 from router.errors import InvalidInput
 from router.types import CuratedEntry, Release
 from services.compose import index_home
-from services.review.decisions import decisions
+from services.review.decisions import Decided, decisions
 from services.settings import Settings
 from services.store.sql import SqlStore
-from services.training.building import Decision, Inputs
+from services.training.building import Inputs
 from services.training.dataset import ledger_of
 
 
@@ -29,10 +28,10 @@ def gather(settings: Settings, previous: Path | None) -> Inputs:
     return Inputs(passages, release.index_version, entries, decided, ledger_of(previous))
 
 
-async def _read(settings: Settings) -> tuple[Release, tuple[CuratedEntry, ...], tuple[Decision, ...]]:
+async def _read(settings: Settings) -> tuple[Release, tuple[CuratedEntry, ...], tuple[Decided, ...]]:
     with SqlStore.open(settings.store_url) as store:
         release = await store.active_release()
         if release is None:
             raise InvalidInput("there is no index to make a dataset of; make one with `answerloop index` first")
-        decided = tuple(Decision(**asdict(one)) for one in await decisions(store))
+        decided = tuple(await decisions(store))
         return release, (await store.curated.entries_at()).changed, decided

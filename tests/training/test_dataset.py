@@ -12,8 +12,9 @@ from router import wording
 from router.errors import Conflict, InvalidInput, Mismatch
 from router.packing import Tokenizer, Window
 from router.types import Citation, CuratedEntry, EntryStatus, Passage
+from services.review.decisions import Decided
 from services.training import jsonl
-from services.training.building import Decision, Inputs, build
+from services.training.building import Inputs, build
 from services.training.dataset import Budget, check, ledger_of, make
 from services.training.exports import export
 from services.training.negatives import holds_answer
@@ -50,11 +51,11 @@ def hash_of(text: str) -> int:
 PASSAGES = [page(name) for name in NAMES for page in (parameter_page, task_page)]
 CITED = Citation(PASSAGES[0].id, PASSAGES[0].document, "参数", "x", 0, 1, "r")
 ENTRY = CuratedEntry("e1", "日志有多大？", "默认 48MB。", ("日志文件的大小是多少？",), citations=(CITED,))
-CORRECTED = Decision(
+CORRECTED = Decided(
     "item-1", "How do I restart the wal quickly?", "Run `wal-restart --now`.", "en", "corrected", "anna",
     (PASSAGES[1].id,), ("Reboot the machine.",),
 )  # fmt: skip
-OUTSIDE = Decision("item-2", "Can it brew tea?", "", "en", "out_of_scope", "anna")
+OUTSIDE = Decided("item-2", "Can it brew tea?", "", "en", "out_of_scope", "anna")
 
 
 def inputs(**changes: object) -> Inputs:
