@@ -41,38 +41,21 @@ def _flag(raw: str) -> bool:
 
 
 def _whole(low: int, high: int) -> Parse:
-    def parse(raw: str) -> int:
-        allowed = f"a whole number from {low} to {high}"
-        try:
-            value = int(raw.strip())
-        except ValueError as exc:
-            raise ValueError(allowed) from exc
-        if not low <= value <= high:
-            raise ValueError(allowed)
-        return value
-
-    return parse
+    return _bounded(int, low, high, f"a whole number from {low} to {high}")
 
 
 def _seconds(low: float, high: float) -> Parse:
-    def parse(raw: str) -> float:
-        allowed = f"seconds from {low:g} to {high:g}"
-        try:
-            value = float(raw.strip())
-        except ValueError as exc:
-            raise ValueError(allowed) from exc
-        if not low <= value <= high:  # also refuses nan
-            raise ValueError(allowed)
-        return value
-
-    return parse
+    return _bounded(float, low, high, f"seconds from {low:g} to {high:g}")
 
 
 def _between(low: float, high: float) -> Parse:
+    return _bounded(float, low, high, f"a number from {low:g} to {high:g}")
+
+
+def _bounded(number: Callable[[str], float], low: float, high: float, allowed: str) -> Parse:
     def parse(raw: str) -> float:
-        allowed = f"a number from {low:g} to {high:g}"
         try:
-            value = float(raw.strip())
+            value = number(raw.strip())
         except ValueError as exc:
             raise ValueError(allowed) from exc
         if not low <= value <= high:  # also refuses nan
