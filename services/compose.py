@@ -9,14 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import secrets
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from indexer.build import version_folder
+from indexer.build import prune, version_folder
 from router import answering, units
 from router.answering import Parts
 from router.confidence import Calibration
@@ -35,6 +34,7 @@ from services.review.loop import ReviewLoop
 from services.settings import Settings
 from services.store.records import now
 from services.store.sql import SqlStore
+from services.trace_ids import TraceIds
 
 if TYPE_CHECKING:
     from indexer.content import Facts
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from services.generation.service import ModelService
 
 _NO_RELEASE = Release("none", "", "none", "none", "none", "none", "none")
+KEPT = 5  # releases whose index versions are kept for rolling back, the active one included
 _DEFAULT_CALIBRATION = Path(__file__).parent / "calibration_default.json"
 
 
@@ -106,6 +107,13 @@ def index_home(settings: Settings) -> Path:
     return settings.home / "index"
 
 
+async def pinned_versions(store: SqlStore) -> set[str]:
+    """The index versions of the newest releases and of the active one: those that a rollback may want."""
+    active = await store.active_release()
+    newest = await store.list_releases(KEPT)
+    return {release.index_version for release in newest} | ({active.index_version} if active else set())
+
+
 def packaged_calibration() -> Calibration:
     """The one to begin with, fitted on the question files that its `data` names."""
     return replace(Calibration.from_json(json.loads(_DEFAULT_CALIBRATION.read_text("utf-8"))), origin="packaged")
@@ -118,9 +126,12 @@ async def calibration_of(store: SqlStore, identity: str) -> Calibration:
 
 def open_retriever(settings: Settings, version: str) -> BatchingRetriever:
     """Raises IndexUnavailable when the version is not there, Mismatch when it was made by other rules."""
+    from indexer.replica import copy_version
     from indexer.search import BatchingRetriever, Searcher
     from indexer.version import check, read_manifest
 
+    if settings.index_from:
+        copy_version(Path(settings.index_from), index_home(settings), version)
     folder = version_folder(index_home(settings), version)
     manifest = read_manifest(folder)
     embedder = embedder_of(settings)
@@ -156,22 +167,6 @@ def _citation(hit: Hit, revision: str, _modified: str | None, aliases: tuple[str
     )
 
 
-class _Ids:
-    """Random trace ids, 128 bits. The system is asked for many at once: each call lets other threads take the
-    interpreter, which costs more than the randomness."""
-
-    _TAKEN = 256
-
-    def __init__(self) -> None:
-        self._left: list[str] = []
-
-    def new(self) -> str:
-        if not self._left:
-            drawn = secrets.token_hex(16 * self._TAKEN)
-            self._left = [drawn[at : at + 32] for at in range(0, len(drawn), 32)]
-        return self._left.pop()
-
-
 @dataclass(frozen=True, slots=True)
 class _NoIndex:
     """`router.ports.Retriever` where there is no release yet, or none that can be opened."""
@@ -205,7 +200,7 @@ class System:
         self._problem = "no index yet; make one with `answerloop index --source NAME=FOLDER_OR_GIT_URL`"
         self._refused: str | None = None
         self._switching = asyncio.Lock()
-        self._ids = _Ids()
+        self._ids = TraceIds()
 
     async def ask(self, question: Question) -> Outcome:
         """Returns once the trace is durable. Raises IndexUnavailable when there is neither a release nor a curated
@@ -283,9 +278,16 @@ class System:
                 serving = await self._open(active)
                 await self._follow_sources(active)
                 await self._switch(serving)
+                await self._drop_old_copies()
             except (IndexUnavailable, Mismatch, NotFound) as error:
                 self._refused = active.id  # not tried again every second
                 self._problem = f"release {active.id} cannot be served: {error}"
+
+    async def _drop_old_copies(self) -> None:
+        """Where this is a replica: who indexes prunes his own."""
+        if self.settings.index_from:
+            keep, home = await pinned_versions(self.store), index_home(self.settings)
+            await asyncio.to_thread(prune, home, keep, engines_of(self.settings))
 
     async def _keep_budget(self) -> None:
         """The lines of the newest certificate, whoever made it."""

@@ -14,7 +14,7 @@ from indexer.version import read_manifest
 from router.errors import InvalidInput
 from router.ports import Progress
 from router.types import Release
-from services.compose import embedder_of, engines_of, index_home, packaged_calibration
+from services.compose import embedder_of, engines_of, index_home, packaged_calibration, pinned_versions
 from services.generation import readings
 from services.review.following import follow
 from services.settings import Settings
@@ -22,7 +22,6 @@ from services.store.records import now
 from services.store.sql import SqlStore
 
 UPLOADS = "uploads"
-KEPT = 5  # versions kept for rolling back, the active one included
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +39,9 @@ def run_index(
 ) -> IndexReport:
     """Index `sources` ("NAME=PATH_OR_GIT_URL"; None: those of the active version) and what was uploaded.
 
-    Raises InvalidInput, Conflict and Misconfigured as `indexer.build.build` does.
+    Raises InvalidInput, Conflict and Misconfigured as `indexer.build.build` does, Conflict on a replica.
     """
+    settings.refuse_on_replica()
     settings.make_home()
     store = SqlStore.open(settings.store_url)
     try:
@@ -56,7 +56,8 @@ def run_index(
             raise InvalidInput("the sources hold no document that can be read; what was served before still is")
         asyncio.run(follow(store, version_folder(home, report.version)))  # before anything is answered from it
         release = asyncio.run(_release(store, report.version, active, who))
-        return IndexReport(report, release.id, tuple(_prune(settings, store)))
+        removed = prune(home, asyncio.run(pinned_versions(store)), engines_of(settings))
+        return IndexReport(report, release.id, tuple(removed))
     finally:
         store.close()
 
@@ -106,11 +107,3 @@ async def release_with(store: SqlStore, base: Release, who: str, **changes: str)
     )
     await store.add_release(release)
     return await store.activate_release(release.id, who)
-
-
-def _prune(settings: Settings, store: SqlStore) -> list[str]:
-    """Old versions go, those of the newest releases and of the active one stay."""
-    active = asyncio.run(store.active_release())
-    newest = asyncio.run(store.list_releases(KEPT))
-    keep = {release.index_version for release in newest} | ({active.index_version} if active else set())
-    return prune(index_home(settings), keep, engines_of(settings))

@@ -42,7 +42,9 @@ class Jobs:
         self._watch: asyncio.Task[None] | None = None
 
     async def start(self, full: bool, who: str) -> Job:
-        """The new job. Raises `Conflict` while another one is under way, in this process or elsewhere."""
+        """The new job. Raises `Conflict` while another one is under way, in this process or elsewhere, and on a
+        replica."""
+        self._settings.refuse_on_replica()
         async with self._starting:
             await refuse_second(self._store)
             job = await self._store.create_job(KIND, {"full": full, "who": who})

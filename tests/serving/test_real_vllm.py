@@ -234,8 +234,8 @@ async def _under_load(
     talking: Talking, home: Path, change: Callable[[], Swapped]
 ) -> tuple[Swapped, list[tuple[str, str, str]]]:
     """What the change returned; and model, text and reason of what 16 askers were sent before, during and after it, in
-    the order of their asking. While it goes on they rest between questions four times as long as the first ones took, all
-    at once: a model that is asked without a pause leaves two cores no room to load a second one."""
+    the order of their asking. While it goes on they rest between questions four times as long as the first ones took,
+    all at once: a model that is asked without a pause leaves two cores no room to load a second one."""
     client, said = Vllm(60.0), list[tuple[float, tuple[str, str, str]]]()
     changed, over = asyncio.Event(), asyncio.Event()
     with SqlStore.open(f"sqlite:///{home / 'load.db'}") as store:
