@@ -181,6 +181,9 @@ def promote(
     else:
         rows = [(cli_output.state("ok" if one.held else "failed"), one.name, one.said) for one in found.gates]
         cli_output.table(f"{name} against {found.live}, {found.rows} rows", ("", "gate", "found"), rows)
+        again = [(one.question, one.again, one.sent) for one in found.wrong_again]
+        if again:
+            cli_output.table("wrong again", ("question", "what it", "would send"), again)
     if not found.release:
         cli_output.complain(f"{name} is not promoted. {'; '.join(found.refused_by)}")
         raise typer.Exit(1)
