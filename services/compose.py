@@ -364,14 +364,15 @@ def _close_readings(old: _Serving, new: _Serving | None) -> None:
         old.readings.close()
 
 
-def model_of(settings: Settings, own: bool) -> ModelService | None:
+def model_of(settings: Settings, own: bool, folder: str = "generator") -> ModelService | None:
     """own: the model of the settings or of the release is served by a vLLM of its own where no server of models is
-    named: for who serves, not for who asks once."""
+    named: for who serves, not for who asks once. folder: where, in the home, that vLLM has its log: one for each that
+    may run beside another."""
     if not settings.generator_url and not own:
         return None
     from services.generation.service import ModelService
 
-    return ModelService(settings)
+    return ModelService(settings, folder)
 
 
 def open_system(settings: Settings, own_model: bool = False) -> System:

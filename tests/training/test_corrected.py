@@ -134,7 +134,8 @@ def test_the_approved_answer_hides_nothing(home: Settings) -> None:
     assert asyncio.run(look()) == RIGHT
 
 
-def test_the_real_model_in_this_process_is_asked(home: Settings, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("data")
+def test_the_real_model_in_this_process_is_asked(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Random weights say nothing that a passage supports, so nothing would be sent, and nothing is wrong again."""
     asked: list[str] = []
 
