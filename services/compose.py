@@ -12,7 +12,7 @@ import json
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,7 @@ from services.generation.extractive import ExtractiveGenerator
 from services.generation.readings import Readings
 from services.review.budgeting import Budgeting
 from services.review.loop import ReviewLoop
+from services.review.shadowing import Shadowing
 from services.settings import Settings
 from services.store.records import now
 from services.store.sql import SqlStore
@@ -201,6 +202,7 @@ class System:
         self.curated = LiveCurated(store.curated, TogetherEmbedder(near_embedder_of(settings)))
         self.review = ReviewLoop(settings, store, self.curated)
         self.budget = Budgeting(settings, store, index_home(settings))
+        self.shadow: Shadowing | None = None  # only where questions come all the time
         self._serving: _Serving | None = None
         self._problem = "no index yet; make one with `answerloop index --source NAME=FOLDER_OR_GIT_URL`"
         self._refused: str | None = None
@@ -210,7 +212,11 @@ class System:
     async def ask(self, question: Question) -> Outcome:
         """Returns once the trace is durable. Raises IndexUnavailable when there is neither a release nor a curated
         answer to answer with."""
-        return Outcome(*await answering.answer(question, self._parts()))
+        parts = self._parts()
+        outcome = Outcome(*await answering.answer(question, parts))
+        if self.shadow:
+            self.shadow.offer(question, outcome.trace, parts)
+        return outcome
 
     async def explain(self, question: Question) -> dict[str, Any]:
         """What would be answered now and why; nothing is recorded."""
@@ -236,7 +242,8 @@ class System:
         return self._parts().cite(tuple(hits))
 
     def readiness(self) -> Readiness:
-        parts = {"database": "ok", "curated": self.curated.status(), **self.budget.ready()}
+        tried = self.shadow.status() if self.shadow else {}
+        parts = {"database": "ok", "curated": self.curated.status(), **self.budget.ready(), **tried}
         if self._serving is None:
             return Readiness(False, {**parts, "index": self._problem})
         release = self._serving.release
@@ -272,6 +279,8 @@ class System:
         the newest curated answers; and what the model's servers say of themselves."""
         if self.model:
             await self.model.look()
+        if self.shadow and self._serving:
+            await self.shadow.refresh()
         await self.curated.refresh()
         await self.review.refresh()
         await self._keep_budget()
@@ -299,6 +308,8 @@ class System:
         await self.review.follow_index(version_folder(index_home(self.settings), release.index_version))
 
     async def close(self) -> None:
+        if self.shadow:
+            await self.shadow.close()
         await self._switch(None)
         if self.model:
             await self.model.close()
@@ -377,10 +388,13 @@ def model_of(settings: Settings, own: bool, folder: str = "generator") -> ModelS
 
 def open_system(settings: Settings, own_model: bool = False) -> System:
     """Opens the store and the active release. A system without an index runs, and says that it is not ready. own_model:
-    see `model_of`; it begins to load when all else is there."""
+    see `model_of`; it begins to load when all else is there, and a model in shadow is tried."""
     settings.make_home()
     system = System(settings, SqlStore.open(settings.store_url), model_of(settings, own_model))
     asyncio.run(system.refresh())
     if system.model:
         system.model.start()
+    if own_model:
+        bring_up = partial(model_of, replace(settings, model=""), own=True, folder="generator-shadow")
+        system.shadow = Shadowing(system.store, bring_up, settings.ask_timeout_s)
     return system
