@@ -13,6 +13,7 @@ import http.server
 import shutil
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -199,7 +200,8 @@ CHANGED = "Which command adds a read-only node?"
 def test_a_release_is_seen_before_it_is_served(browser: Any, site: Site, tmp_path: Path, language: str) -> None:
     """A real replay in a process of its own, followed in the page; then the release is served, and back at once."""
     before = ask(site, CHANGED)
-    candidate = asyncio.run(strict_release(site.home))
+    with ThreadPoolExecutor(1) as elsewhere:  # the browser's event loop is in this thread
+        candidate = elsewhere.submit(lambda: asyncio.run(strict_release(site.home))).result()
     with opened(
         browser, locale="zh-CN" if language == "zh" else "en-GB", viewport={"width": 390, "height": 800}
     ) as page:
