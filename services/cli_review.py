@@ -183,6 +183,8 @@ def replay(
         os.nice(5)  # a background job leaves the processor to those who ask
     with cli_output.progress_bar(shown=not json and job is None) as shown:
         found = rehearsal.run(settings, release, since, most, WHO, shown, job)
+    if job:
+        return None  # who waits for it reads it in the store
     return cli_output.print_json(found) if json else print_replay(found)
 
 
