@@ -11,17 +11,17 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from indexer.build import prune, version_folder
-from router import answering, units
+from router import answering
 from router.answering import Parts
 from router.confidence import Calibration
 from router.errors import IndexUnavailable, Mismatch, NotFound
-from router.guards import another_deed
-from router.types import Citation, Hit, Passage, Question, Release, ReviewItem, SearchResult, Trace
+from router.types import Citation, Hit, Question, Release, ReviewItem, SearchResult, Trace
+from services.citing import citations, passage_deed
 from services.curated.embedding import TogetherEmbedder
 from services.curated.live import LiveCurated
 from services.curated.vocabulary import packaged_guards
@@ -31,6 +31,7 @@ from services.generation.extractive import ExtractiveGenerator
 from services.generation.readings import Readings
 from services.review.budgeting import Budgeting
 from services.review.loop import ReviewLoop
+from services.review.shadowing import Shadowing
 from services.settings import Settings
 from services.store.records import now
 from services.store.sql import SqlStore
@@ -140,33 +141,6 @@ def open_retriever(settings: Settings, version: str) -> BatchingRetriever:
     return BatchingRetriever(Searcher(folder, engine, embedder))
 
 
-def citations(facts: Facts, hits: Sequence[Hit]) -> tuple[Citation, ...]:
-    """Whole passages as citations, for "maybe useful". A curated entry among them has no file behind it."""
-    return tuple(_citation(hit, *facts.get(hit.passage.document, ("", None, ()))) for hit in hits)
-
-
-def _another_deed(question: str, passage: Passage) -> str:
-    own = passage.heading[-1] if passage.heading else ""
-    said = f"{' '.join(passage.heading)}\n{passage.preamble}\n{passage.text}"
-    return another_deed(question, own, said, packaged_guards())
-
-
-def _citation(hit: Hit, revision: str, _modified: str | None, aliases: tuple[str, ...]) -> Citation:
-    passage = hit.passage
-    first = next(iter(units.split(passage.text)), None)  # front matter and container marks are not worth showing
-    skipped = first.start if first else 0
-    return Citation(
-        passage.id,
-        passage.document,
-        " > ".join(passage.heading),
-        passage.text[skipped:],
-        passage.start + skipped,
-        passage.end,
-        revision,
-        aliases,
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class _NoIndex:
     """`router.ports.Retriever` where there is no release yet, or none that can be opened."""
@@ -196,6 +170,7 @@ class System:
         self.curated = LiveCurated(store.curated, TogetherEmbedder(near_embedder_of(settings)))
         self.review = ReviewLoop(settings, store, self.curated)
         self.budget = Budgeting(settings, store, index_home(settings))
+        self.shadow: Shadowing | None = None  # only where questions come all the time
         self._serving: _Serving | None = None
         self._problem = "no index yet; make one with `answerloop index --source NAME=FOLDER_OR_GIT_URL`"
         self._refused: str | None = None
@@ -205,7 +180,11 @@ class System:
     async def ask(self, question: Question) -> Outcome:
         """Returns once the trace is durable. Raises IndexUnavailable when there is neither a release nor a curated
         answer to answer with."""
-        return Outcome(*await answering.answer(question, self._parts()))
+        parts = self._parts()
+        outcome = Outcome(*await answering.answer(question, parts))
+        if self.shadow:
+            self.shadow.offer(question, outcome.trace, parts)
+        return outcome
 
     async def explain(self, question: Question) -> dict[str, Any]:
         """What would be answered now and why; nothing is recorded."""
@@ -231,7 +210,8 @@ class System:
         return self._parts().cite(tuple(hits))
 
     def readiness(self) -> Readiness:
-        parts = {"database": "ok", "curated": self.curated.status(), **self.budget.ready()}
+        tried = self.shadow.status() if self.shadow else {}
+        parts = {"database": "ok", "curated": self.curated.status(), **self.budget.ready(), **tried}
         if self._serving is None:
             return Readiness(False, {**parts, "index": self._problem})
         release = self._serving.release
@@ -267,6 +247,8 @@ class System:
         the newest curated answers; and what the model's servers say of themselves."""
         if self.model:
             await self.model.look()
+        if self.shadow and self._serving:
+            await self.shadow.refresh()
         await self.curated.refresh()
         await self.review.refresh()
         await self._keep_budget()
@@ -301,6 +283,8 @@ class System:
         await self.review.follow_index(version_folder(index_home(self.settings), release.index_version))
 
     async def close(self) -> None:
+        if self.shadow:
+            await self.shadow.close()
         await self._switch(None)
         if self.model:
             await self.model.close()
@@ -347,7 +331,7 @@ class System:
             new_id=self._ids.new,
             now=now,
             policy=self.review.policy(),
-            another_deed=_another_deed,
+            another_deed=passage_deed,
         )
 
     async def _switch(self, serving: _Serving | None) -> None:
@@ -366,22 +350,26 @@ def _close_readings(old: _Serving, new: _Serving | None) -> None:
         old.readings.close()
 
 
-def model_of(settings: Settings, own: bool) -> ModelService | None:
+def model_of(settings: Settings, own: bool, folder: str = "generator") -> ModelService | None:
     """own: the model of the settings or of the release is served by a vLLM of its own where no server of models is
-    named: for who serves, not for who asks once."""
+    named: for who serves, not for who asks once. folder: where, in the home, that vLLM has its log: one for each that
+    may run beside another."""
     if not settings.generator_url and not own:
         return None
     from services.generation.service import ModelService
 
-    return ModelService(settings)
+    return ModelService(settings, folder)
 
 
 def open_system(settings: Settings, own_model: bool = False) -> System:
     """Opens the store and the active release. A system without an index runs, and says that it is not ready. own_model:
-    see `model_of`; it begins to load when all else is there."""
+    see `model_of`; it begins to load when all else is there, and a model in shadow is tried."""
     settings.make_home()
     system = System(settings, SqlStore.open(settings.store_url), model_of(settings, own_model))
     asyncio.run(system.refresh())
     if system.model:
         system.model.start()
+    if own_model:
+        bring_up = partial(model_of, replace(settings, model=""), own=True, folder="generator-shadow")
+        system.shadow = Shadowing(system.store, bring_up, settings.ask_timeout_s)
     return system

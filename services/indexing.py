@@ -35,9 +35,15 @@ class IndexReport:
 
 
 def run_index(
-    settings: Settings, sources: Sequence[str] | None, who: str, progress: Progress, full: bool = False
+    settings: Settings,
+    sources: Sequence[str] | None,
+    who: str,
+    progress: Progress,
+    full: bool = False,
+    hold: bool = False,
 ) -> IndexReport:
-    """Index `sources` ("NAME=PATH_OR_GIT_URL"; None: those of the active version) and what was uploaded.
+    """Index `sources` ("NAME=PATH_OR_GIT_URL"; None: those of the active version) and what was uploaded. hold: the
+    release is made and not activated, unless it is the first.
 
     Raises InvalidInput, Conflict and Misconfigured as `indexer.build.build` does, Conflict on a replica.
     """
@@ -54,8 +60,10 @@ def run_index(
         readings.write(version_folder(home, report.version), version_folder(home, parent) if parent else None, progress)
         if active and not report.documents:
             raise InvalidInput("the sources hold no document that can be read; what was served before still is")
-        asyncio.run(follow(store, version_folder(home, report.version)))  # before anything is answered from it
-        release = asyncio.run(_release(store, report.version, active, who))
+        hold = hold and active is not None
+        if not hold:
+            asyncio.run(follow(store, version_folder(home, report.version)))  # before anything is answered from it
+        release = asyncio.run(_release(store, report.version, active, who, hold))
         removed = prune(home, asyncio.run(pinned_versions(store)), engines_of(settings))
         return IndexReport(report, release.id, tuple(removed))
     finally:
@@ -83,13 +91,14 @@ def _known(settings: Settings, parent: str | None) -> list[Source]:
     return [Source(source["name"], source["location"], source["branch"]) for source in manifest.sources]
 
 
-async def _release(store: SqlStore, version: str, active: Release | None, who: str) -> Release:
-    """The release of a version: the active one when it serves that already, else a new one, activated."""
+async def _release(store: SqlStore, version: str, active: Release | None, who: str, hold: bool) -> Release:
+    """The release of a version: the active one when it serves that already, else a new one."""
     calibration = await _calibration(store)
     if active and (active.index_version, active.calibration) == (version, calibration):
         return active
     first = Release("", "", version, "none", "extractive", "none", calibration)
-    return await release_with(store, active or first, who, index_version=version, calibration=calibration)
+    changes = {"index_version": version, "calibration": calibration}
+    return await release_with(store, active or first, who, hold=hold, **changes)
 
 
 async def _calibration(store: SqlStore) -> str:
@@ -100,10 +109,10 @@ async def _calibration(store: SqlStore) -> str:
     return await store.put_calibration(packaged_calibration().to_json())
 
 
-async def release_with(store: SqlStore, base: Release, who: str, **changes: str) -> Release:
-    """A new release that differs from `base` in these fields, added and activated."""
+async def release_with(store: SqlStore, base: Release, who: str, hold: bool = False, **changes: str) -> Release:
+    """A new release that differs from `base` in these fields, added, and activated unless it is to be held."""
     release = replace(
         base, id=f"r-{uuid.uuid4().hex[:12]}", created=now(), note=f"{', '.join(changes)} by {who}", **changes
     )
     await store.add_release(release)
-    return await store.activate_release(release.id, who)
+    return release if hold else await store.activate_release(release.id, who)
