@@ -174,7 +174,7 @@ class Settings:
     uncertified_line: str = _setting(
         "calibrated",
         _one_of("calibrated", "careful"),
-        "Line while the rate is not certified: the calibration's, or a careful one (1 - the rate, or higher).",
+        "Line while nothing is certified: the calibration's until the audit refutes it, or the careful one (1 - rate).",
     )
     claim_s: float = _setting(900.0, _seconds(1, 86_400), "How long a reviewer's claim of an item holds.")
     second_review_risk: float = _setting(

@@ -86,6 +86,7 @@ review_items = Table(
     Column("created", Text, nullable=False),
     Column("updated", Text, nullable=False),
     Index("ix_review_items_state_asks", "state", "asks"),
+    Index("ix_review_items_question_key", "question_key"),
     Index(
         "uq_review_items_open_question",
         "question_key",

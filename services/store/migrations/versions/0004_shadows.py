@@ -1,4 +1,5 @@
-"""Shadows: a model that answers a share of the questions beside the one that is served, and what it said."""
+"""Shadows: a model that answers a share of the questions beside the one that is served, and what it said. And an index:
+what people decided of a question is looked up whenever it comes back."""
 
 from __future__ import annotations
 
@@ -37,8 +38,10 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["shadow_id"], ["shadows.id"], name="fk_shadow_answers_shadow_id"),
         sa.ForeignKeyConstraint(["trace_id"], ["traces.id"], name="fk_shadow_answers_trace_id"),
     )
+    op.create_index("ix_review_items_question_key", "review_items", ["question_key"], unique=False)
 
 
 def downgrade() -> None:
+    op.drop_index("ix_review_items_question_key", "review_items")
     op.drop_table("shadow_answers")
     op.drop_table("shadows")
