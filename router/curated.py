@@ -39,7 +39,8 @@ class Form:
 @dataclass(frozen=True, slots=True, eq=False)
 class Entries:
     """entries: by id, retired ones left out. forms: by number. keys, postings: normal form, word → numbers of forms.
-    owned: entry id → its forms. idf: of each word. revision: of the curated store."""
+    owned: entry id → its forms. idf: of each word. revision: of the curated store. written: each form as people wrote
+    it → its normal form, which costs far more to make than to look up."""
 
     guards: Guards
     revision: str
@@ -49,10 +50,11 @@ class Entries:
     postings: Mapping[str, Sequence[int]]
     owned: Mapping[str, Sequence[int]]
     idf: Idf
+    written: Mapping[str, str]
 
     @classmethod
     def build(cls, entries: Iterable[CuratedEntry], guards: Guards, revision: str) -> Entries:
-        return cls(guards, "", {}, {}, {}, {}, {}, {}).replaced(entries, (), revision)
+        return cls(guards, "", {}, {}, {}, {}, {}, {}, {}).replaced(entries, (), revision)
 
     def replaced(self, changed: Iterable[CuratedEntry], removed: Iterable[str], revision: str) -> Entries:
         """With some entries new or edited and some gone; ids that are not there are passed over."""
@@ -67,11 +69,16 @@ class Entries:
 
     def match(self, question: str, cosines: Mapping[str, float] | None = None) -> CuratedMatch:
         """cosines: normal form of a wording → its cosine to the question, for the nearest ones."""
-        key = normal_form(question, self.guards.wording)
+        key = self.key_of(question)
         exact = self.exact(key)
         if exact:
             return exact
         return self.near(key, cosines or {})
+
+    def key_of(self, question: str) -> str:
+        """The normal form of a question."""
+        known = self.written.get(question)
+        return normal_form(question, self.guards.wording) if known is None else known
 
     def exact(self, key: str) -> CuratedMatch | None:
         """None when nobody asks it in these words. A stale entry or a negative in the same words is no answer, and
@@ -196,6 +203,7 @@ class _Draft:
         self._keys: dict[str, Sequence[int]] = dict(base.keys)
         self._postings: dict[str, Sequence[int]] = dict(base.postings)
         self._owned = dict(base.owned)
+        self._written = dict(base.written)
         self._own: set[int] = set()  # ids of the lists made here, which may be changed in place
         self._next = max(base.forms, default=-1) + 1
 
@@ -204,6 +212,7 @@ class _Draft:
             return
         for number in self._owned.pop(entry_id):
             form = self._forms.pop(number)
+            self._written.pop(form.text, None)  # another form in these words is found all the same, only slower
             self._drop(self._keys, form.key, number)
             for word in form.words:
                 self._drop(self._postings, word, number)
@@ -219,6 +228,7 @@ class _Draft:
         form = Form(entry_id, text, key, negative, rank, words_of(key, self._guards))
         number, self._next = self._next, self._next + 1
         self._forms[number] = form
+        self._written[text] = key
         self._append(self._keys, key, number)
         for word in form.words:
             self._append(self._postings, word, number)
@@ -252,4 +262,5 @@ class _Draft:
             self._postings,
             self._owned,
             idf_of(self._postings, len(self._forms)),
+            self._written,
         )

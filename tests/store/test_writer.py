@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Pool, event, text
 
 from router.errors import Conflict, NotFound, Overloaded, Unavailable
 from services.store.sql import SqlStore
@@ -88,8 +89,9 @@ def test_a_failed_call_leaves_nothing_behind(store: SqlStore) -> None:
     asyncio.run(scenario())
 
 
-def test_a_failed_commit_fails_everyone_and_keeps_nothing(store: SqlStore) -> None:
-    """The foreign key is checked at COMMIT: every statement of the group succeeds, the commit does not."""
+def test_a_failed_commit_fails_every_call_and_keeps_nothing_of_them(store: SqlStore) -> None:
+    """The foreign key is checked at COMMIT: every statement of the group succeeds, the commit does not. Plain traces
+    are committed by themselves and do not share in it."""
 
     async def scenario() -> None:
         await store.write(sql("CREATE TABLE parent (id INTEGER PRIMARY KEY)"))
@@ -105,28 +107,30 @@ def test_a_failed_commit_fails_everyone_and_keeps_nothing(store: SqlStore) -> No
                 return_exceptions=True,
             )
             await asyncio.sleep(0)
-        assert [type(outcome) for outcome in await writes] == [Conflict] * 3
-        assert await count(store) == 0
-        await store.record(one, None)  # the writer lives on
+        assert [type(outcome) for outcome in await writes] == [type(None), Conflict, Conflict]
         assert await count(store) == 1
+        await store.record(two, review(two))  # the writer lives on
+        assert await count(store) == 2
 
     asyncio.run(scenario())
 
 
 def test_a_full_disk_acknowledges_nothing_that_is_lost(tmp_path: Path) -> None:
     """A plain insert that finds the disk full makes SQLite drop the whole transaction, savepoints and all."""
+    url = f"sqlite:///{tmp_path}/store.db"
 
     def note(size: int) -> Callable[[Connection], None]:
         return lambda c: c.exec_driver_sql("INSERT INTO notes VALUES (?)", ("x" * size,)).close()
 
-    async def scenario(store: SqlStore) -> None:
+    async def prepared(store: SqlStore) -> int:
         await store.write(sql("CREATE TABLE notes (body TEXT)"))
-        pages = await store.write(lambda c: c.exec_driver_sql("PRAGMA page_count").scalar_one())
-        await store.write(lambda c: c.exec_driver_sql(f"PRAGMA max_page_count = {pages + 10}").scalar_one())
+        return int(await store.write(lambda c: c.exec_driver_sql("PRAGMA page_count").scalar_one()))
+
+    async def calls(store: SqlStore) -> None:
         one = trace()
         async with held(store):
             writes = asyncio.gather(
-                store.record(one, None),
+                store.record(one, review(one)),
                 store.write(note(10)),
                 store.write(note(1_000_000)),
                 store.write(note(20)),
@@ -136,10 +140,35 @@ def test_a_full_disk_acknowledges_nothing_that_is_lost(tmp_path: Path) -> None:
         assert [type(outcome) for outcome in await writes] == [Unavailable] * 4
         assert await count(store) == 0
         assert await store.read(lambda c: c.execute(text("SELECT count(*) FROM notes")).scalar_one()) == 0
-        await store.record(one, None)  # a small one still fits
 
-    with SqlStore.open(f"sqlite:///{tmp_path}/store.db") as store:
-        asyncio.run(scenario(store))
+    async def rows(store: SqlStore) -> None:
+        async with held(store):
+            asked = [trace("x" * 100_000), trace()]
+            writes = asyncio.gather(*(store.record(one, None) for one in asked), return_exceptions=True)
+            await asyncio.sleep(0)
+        assert [type(outcome) for outcome in await writes] == [Unavailable] * 2
+        assert await count(store) == 0
+        await store.record(trace(), None)  # a small one still fits
+
+    with SqlStore.open(url) as store:
+        pages = asyncio.run(prepared(store))
+    with small_disk(pages + 10), SqlStore.open(url) as store:
+        asyncio.run(calls(store))
+        asyncio.run(rows(store))
+
+
+@contextmanager
+def small_disk(pages: int) -> Iterator[None]:
+    """Databases opened meanwhile find no room for more pages."""
+
+    def bound(connection: sqlite3.Connection, _record: object) -> None:
+        connection.execute(f"PRAGMA max_page_count = {pages}").close()
+
+    event.listen(Pool, "connect", bound)
+    try:
+        yield
+    finally:
+        event.remove(Pool, "connect", bound)
 
 
 def test_too_many_waiting_writes_are_refused_at_once(url: str) -> None:
