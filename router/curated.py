@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain
 
@@ -51,6 +51,8 @@ class Entries:
     owned: Mapping[str, Sequence[int]]
     idf: Idf
     written: Mapping[str, str]
+    said: dict[str, CuratedMatch | None] = field(default_factory=dict)
+    """What was found in the very words of a normal form, kept: nothing here changes, so neither can that."""
 
     @classmethod
     def build(cls, entries: Iterable[CuratedEntry], guards: Guards, revision: str) -> Entries:
@@ -83,9 +85,13 @@ class Entries:
     def exact(self, key: str) -> CuratedMatch | None:
         """None when nobody asks it in these words. A stale entry or a negative in the same words is no answer, and
         then nothing near is one either."""
-        forms = [self.forms[number] for number in self.keys.get(key, ())] if key else []
-        if not forms:
+        if not key or key not in self.keys:
             return None
+        if key not in self.said:
+            self.said[key] = self._exact([self.forms[number] for number in self.keys[key]])
+        return self.said[key]
+
+    def _exact(self, forms: Sequence[Form]) -> CuratedMatch | None:
         denied = {form.entry_id for form in forms if form.negative}
         asking = sorted((form for form in forms if not form.negative), key=lambda form: (form.rank, form.entry_id))
         candidates = tuple(self._same(form, denied) for form in asking)

@@ -16,7 +16,7 @@ import numpy as np
 from router.curated import Entries
 from router.curated_text import HAN
 from router.errors import AnswerloopError
-from router.types import CuratedMatch
+from router.types import CuratedMatch, How
 
 if TYPE_CHECKING:
     from router.ports import Vectors
@@ -72,6 +72,8 @@ class Matcher:
     async def match(self, question: str) -> CuratedMatch:
         """Never raises for what the embedder cannot do: then words alone decide."""
         entries = self._entries_of()
+        if not entries.keys:
+            return CuratedMatch(How.NONE, revision=entries.revision)
         key = entries.key_of(question)
         exact = entries.exact(key)
         if exact or self._embed is None or not self._knows(key):

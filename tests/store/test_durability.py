@@ -111,10 +111,9 @@ def synchronous(store: SqlStore) -> tuple[int, int]:
         assert levels[0] == levels[1]
         return int(levels[0])
 
-    with store._rows._engine.connect() as connection:
-        of_rows = int(connection.exec_driver_sql("PRAGMA synchronous").scalar_one())
-        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar_one() == "wal"
-    return of_rows, asyncio.run(scenario())
+    assert store._rows._held is not None
+    (of_rows,) = store._rows._held.cursor().execute("PRAGMA synchronous").fetchone()
+    return int(of_rows), asyncio.run(scenario())
 
 
 def test_sqlite_waits_for_the_disk_for_all_that_people_decide(tmp_path: Path) -> None:
