@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, cast
 
-from router.errors import Misconfigured
+from router.errors import Conflict, Misconfigured
 
 PREFIX = "ANSWERLOOP_"
 
@@ -141,6 +141,11 @@ class Settings:
         "OpenAI-compatible embeddings endpoint, up to /v1; `embedder` is then its model's name.",
     )
     embedder_key: str = _setting("", _text, "API key of the embeddings endpoint.", secret=True)
+    index_from: str = _setting(
+        "",
+        _text,
+        "Index folder of the server that indexes, where this one is a replica: versions are copied from there.",
+    )
     qdrant_url: str = _setting("", _url("http", "https"), "Qdrant server or cluster; empty: embedded, in the home.")
     qdrant_key: str = _setting("", _text, "API key of the Qdrant server.", secret=True)
     model: str = _setting(
@@ -246,6 +251,14 @@ class Settings:
             self.home.mkdir(parents=True, exist_ok=True)
         except OSError as exc:
             raise Misconfigured(f"ANSWERLOOP_HOME is {self.home}, which cannot be made: {exc.strerror}.") from exc
+
+    def refuse_on_replica(self) -> None:
+        """Before documents are taken or indexed. Raises `Conflict` where another server does that."""
+        if self.index_from:
+            raise Conflict(
+                f"This server is a replica: it copies its index from {self.index_from}. Send documents, and ask for a "
+                "reindex, where that is made; to index here, unset ANSWERLOOP_INDEX_FROM."
+            )
 
     def describe(self) -> Iterator[Setting]:
         """Every setting with its current value, in the order of the table above."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import time
@@ -124,10 +125,19 @@ def _sqlite(url: URL) -> Engine:
 
 
 def _create_private(path: Path) -> None:
-    """Questions and key hashes are nobody else's business; SQLite gives its log files the same mode."""
+    """Questions and key hashes are nobody else's business; SQLite gives its log files the same mode.
+
+    A file that is there is not opened here: closing it again would take SQLite's locks on it from this whole process
+    (POSIX), and another process would then remove the log that this one still writes to."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        if path.exists():
+            if not (path.is_file() and os.access(path, os.R_OK | os.W_OK)):
+                raise PermissionError(errno.EACCES, "it is no file that can be written")
+            return
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:  # another process was quicker
+        return
     except OSError as exc:
         raise Misconfigured(f"the store file {path} cannot be opened for writing: {exc.strerror}") from exc
 
