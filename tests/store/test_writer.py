@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import Connection, Pool, event, text
 
 from router.errors import Conflict, NotFound, Overloaded, Unavailable
+from services.store import rows
 from services.store.sql import SqlStore
 from tests.store.samples import review, trace
 
@@ -250,3 +251,48 @@ def test_closing_writes_what_waits_and_refuses_the_rest(url: str) -> None:
     store.close()
     with SqlStore.open(url) as again:
         assert asyncio.run(count(again)) == 50
+
+
+def test_the_first_trace_of_a_turn_is_committed_there_and_then(tmp_path: Path) -> None:
+    """Nothing is handed to another thread for it; the others of that turn are, together."""
+
+    async def scenario(store: SqlStore) -> None:
+        tasks = [asyncio.create_task(store.record(trace(), None)) for _ in range(4)]
+        await asyncio.sleep(0)
+        assert [task.done() for task in tasks] == [True, False, False, False]
+        await asyncio.gather(*tasks)
+        assert await count(store) == 4
+
+    with SqlStore.open(f"sqlite:///{tmp_path}/store.db", flush_s=0.05) as store:
+        asyncio.run(scenario(store))
+
+
+def test_what_is_wrong_with_a_lone_trace_is_said(store: SqlStore) -> None:
+    async def scenario() -> None:
+        one = trace()
+        await store.record(one, None)
+        await asyncio.sleep(0)  # another turn
+        with pytest.raises(Conflict):
+            await store.record(one, None)
+        assert await count(store) == 1
+
+    asyncio.run(scenario())
+
+
+def test_the_log_is_copied_into_the_file_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The event loop's own commits never do it, and without anybody the log would grow for ever."""
+    monkeypatch.setattr(rows, "_CHECKPOINT_COMMITS", 10)
+    database = tmp_path / "store.db"
+
+    async def scenario(store: SqlStore) -> None:
+        before = database.stat().st_size
+        for _ in range(20):
+            await store.record(trace("x" * 20_000), None)
+            await asyncio.sleep(0)
+        began = time.monotonic()
+        while database.stat().st_size < before + 10 * 20_000:
+            assert time.monotonic() - began < 20
+            await asyncio.sleep(0.02)
+
+    with SqlStore.open(f"sqlite:///{database}", flush_s=0.01) as store:
+        asyncio.run(scenario(store))
