@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain
 
@@ -39,7 +39,8 @@ class Form:
 @dataclass(frozen=True, slots=True, eq=False)
 class Entries:
     """entries: by id, retired ones left out. forms: by number. keys, postings: normal form, word → numbers of forms.
-    owned: entry id → its forms. idf: of each word. revision: of the curated store."""
+    owned: entry id → its forms. idf: of each word. revision: of the curated store. written: each form as people wrote
+    it → its normal form, which costs far more to make than to look up."""
 
     guards: Guards
     revision: str
@@ -49,10 +50,13 @@ class Entries:
     postings: Mapping[str, Sequence[int]]
     owned: Mapping[str, Sequence[int]]
     idf: Idf
+    written: Mapping[str, str]
+    said: dict[str, CuratedMatch | None] = field(default_factory=dict)
+    """What was found in the very words of a normal form, kept: nothing here changes, so neither can that."""
 
     @classmethod
     def build(cls, entries: Iterable[CuratedEntry], guards: Guards, revision: str) -> Entries:
-        return cls(guards, "", {}, {}, {}, {}, {}, {}).replaced(entries, (), revision)
+        return cls(guards, "", {}, {}, {}, {}, {}, {}, {}).replaced(entries, (), revision)
 
     def replaced(self, changed: Iterable[CuratedEntry], removed: Iterable[str], revision: str) -> Entries:
         """With some entries new or edited and some gone; ids that are not there are passed over."""
@@ -67,18 +71,27 @@ class Entries:
 
     def match(self, question: str, cosines: Mapping[str, float] | None = None) -> CuratedMatch:
         """cosines: normal form of a wording → its cosine to the question, for the nearest ones."""
-        key = normal_form(question, self.guards.wording)
+        key = self.key_of(question)
         exact = self.exact(key)
         if exact:
             return exact
         return self.near(key, cosines or {})
 
+    def key_of(self, question: str) -> str:
+        """The normal form of a question."""
+        known = self.written.get(question)
+        return normal_form(question, self.guards.wording) if known is None else known
+
     def exact(self, key: str) -> CuratedMatch | None:
         """None when nobody asks it in these words. A stale entry or a negative in the same words is no answer, and
         then nothing near is one either."""
-        forms = [self.forms[number] for number in self.keys.get(key, ())] if key else []
-        if not forms:
+        if not key or key not in self.keys:
             return None
+        if key not in self.said:
+            self.said[key] = self._exact([self.forms[number] for number in self.keys[key]])
+        return self.said[key]
+
+    def _exact(self, forms: Sequence[Form]) -> CuratedMatch | None:
         denied = {form.entry_id for form in forms if form.negative}
         asking = sorted((form for form in forms if not form.negative), key=lambda form: (form.rank, form.entry_id))
         candidates = tuple(self._same(form, denied) for form in asking)
@@ -196,6 +209,7 @@ class _Draft:
         self._keys: dict[str, Sequence[int]] = dict(base.keys)
         self._postings: dict[str, Sequence[int]] = dict(base.postings)
         self._owned = dict(base.owned)
+        self._written = dict(base.written)
         self._own: set[int] = set()  # ids of the lists made here, which may be changed in place
         self._next = max(base.forms, default=-1) + 1
 
@@ -204,6 +218,7 @@ class _Draft:
             return
         for number in self._owned.pop(entry_id):
             form = self._forms.pop(number)
+            self._written.pop(form.text, None)  # another form in these words is found all the same, only slower
             self._drop(self._keys, form.key, number)
             for word in form.words:
                 self._drop(self._postings, word, number)
@@ -219,6 +234,7 @@ class _Draft:
         form = Form(entry_id, text, key, negative, rank, words_of(key, self._guards))
         number, self._next = self._next, self._next + 1
         self._forms[number] = form
+        self._written[text] = key
         self._append(self._keys, key, number)
         for word in form.words:
             self._append(self._postings, word, number)
@@ -252,4 +268,5 @@ class _Draft:
             self._postings,
             self._owned,
             idf_of(self._postings, len(self._forms)),
+            self._written,
         )

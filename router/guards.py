@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from router.curated_model import NearModel
 from router.curated_text import HAN, Wording, normal_form, tokens
@@ -230,6 +231,11 @@ def kinds_differ(asked: frozenset[Kind], theirs: frozenset[Kind]) -> bool:
     return bool(asked and theirs and asked.isdisjoint(theirs))
 
 
+@lru_cache(maxsize=20_000)  # headings come up again and again, and most name no action
+def _deeds(heading: str, guards: Guards) -> frozenset[str]:
+    return (words_of(normal_form(heading, guards.wording), guards) & guards.actions) - guards.general
+
+
 def another_deed(question: str, heading: str, text: str, guards: Guards) -> str:
     """Which action a passage is about instead of the one that is asked for, as "asked / theirs"; "" where it speaks of
     the right one. A page on restarting shares every other word with "how do I stop the cluster?", and says nothing
@@ -237,10 +243,12 @@ def another_deed(question: str, heading: str, text: str, guards: Guards) -> str:
     restarting for "how do I do it without restarting?", where it negates nothing.
 
     heading: the passage's own, without those above it."""
+    about = _deeds(heading, guards)
+    if not about:
+        return ""
     asked = facts_of(question, guards)
     wanted = asked.actions - guards.general
-    about = (words_of(normal_form(heading, guards.wording), guards) & guards.actions) - guards.general
-    if not wanted or not about:
+    if not wanted:
         return ""
     said = normal_form(f"{heading}\n{text}", guards.wording)
     if asked.actions.isdisjoint(words_of(said, guards)):

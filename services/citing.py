@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from router import units
@@ -28,8 +29,7 @@ def passage_deed(question: str, passage: Passage) -> str:
 
 def _citation(hit: Hit, revision: str, _modified: str | None, aliases: tuple[str, ...]) -> Citation:
     passage = hit.passage
-    first = next(iter(units.split(passage.text)), None)  # front matter and container marks are not worth showing
-    skipped = first.start if first else 0
+    skipped = _skipped(passage.text)
     return Citation(
         passage.id,
         passage.document,
@@ -40,3 +40,10 @@ def _citation(hit: Hit, revision: str, _modified: str | None, aliases: tuple[str
         revision,
         aliases,
     )
+
+
+@lru_cache(maxsize=2_000)  # a few megabytes: the same pages are shown again and again
+def _skipped(text: str) -> int:
+    """Characters before the first unit: front matter and container marks are not worth showing."""
+    first = next(iter(units.split(text)), None)
+    return first.start if first else 0

@@ -365,7 +365,8 @@ def open_system(settings: Settings, own_model: bool = False) -> System:
     """Opens the store and the active release. A system without an index runs, and says that it is not ready. own_model:
     see `model_of`; it begins to load when all else is there, and a model in shadow is tried."""
     settings.make_home()
-    system = System(settings, SqlStore.open(settings.store_url), model_of(settings, own_model))
+    store = SqlStore.open(settings.store_url, flush_s=settings.trace_flush_s)
+    system = System(settings, store, model_of(settings, own_model))
     asyncio.run(system.refresh())
     if system.model:
         system.model.start()

@@ -203,6 +203,11 @@ class Settings:
     max_in_flight: int = _setting(256, _whole(1, 100_000), "Questions worked on at the same time.")
     max_queued: int = _setting(256, _whole(0, 100_000), "Questions that may wait for a place; more get 429.")
     ask_timeout_s: float = _setting(30.0, _seconds(0.01, 3_600), "A question not answered by then gets 503.")
+    trace_flush_s: float = _setting(
+        0.1,
+        _seconds(0, 60),
+        "How long after its reply a trace may reach the disk; 0: before it. Only a power cut can tell; SQLite only.",
+    )
     stop_timeout_s: float = _setting(30.0, _seconds(0, 3_600), "How long a stopping server waits for open questions.")
     access_log: bool = _setting(False, _flag, "Write one log line per request.")
     log_level: str = _setting("info", _one_of("debug", "info", "warning", "error"), "How much is logged, to stderr.")

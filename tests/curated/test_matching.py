@@ -208,6 +208,8 @@ def test_an_edit_gives_what_building_anew_gives(
     assert decided == [(match.how, match.entry) for match in map(anew.match, QUESTIONS.values())]
     assert [first.match(text) for text in QUESTIONS.values()] == untouched
     assert edited.idf == anew.idf
+    assert set(edited.written) <= {form.text for form in edited.forms.values()}
+    assert all(edited.key_of(form.text) == form.key for form in edited.forms.values())
 
 
 def test_a_negative_is_not_answered_in_the_same_or_in_near_words() -> None:
