@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -15,6 +15,7 @@ from services.generation.choosing import Choice
 from services.generation.reading import Piece, cells, read, step_number
 
 MOST = 1200  # characters of one answer; a single longer unit is still quoted whole
+THOUGHT = 600  # characters of the paragraph or list that is cited with what was taken from it
 _GAP = 4  # characters of white space between neighbouring passages
 _WHOLE = frozenset({Kind.HOW_TO, Kind.LIST})  # kinds that want all of a list, not one item
 _BACKGROUND = 500  # characters before the answer that it may refer back to
@@ -273,7 +274,8 @@ def _glue(before: Piece, piece: Piece, text: str) -> str:
 
 
 def cite(block: Block, facts: Facts) -> list[Citation]:
-    """One citation for each stretch of neighbouring pieces: its quote is that slice of the document."""
+    """One citation for each stretch of neighbouring pieces, with the paragraph or list it stands in: its quote is that
+    slice of the document."""
     passage = block.passage
     revision, _, aliases = facts.get(passage.document, ("", None, ()))
     pieces = read(passage).pieces
@@ -288,8 +290,62 @@ def cite(block: Block, facts: Facts) -> list[Citation]:
             revision,
             aliases,
         )
-        for first, last in _stretches(block.numbers)
+        for first, last in _stretches(at for thought in _thoughts(block) for at in range(thought[0], thought[1] + 1))
     ]
+
+
+def _thoughts(block: Block) -> Iterator[tuple[int, int]]:
+    """Each stretch of the block, grown to a whole thought: what a sentence means, the next one often says."""
+    pieces, text = read(block.passage).pieces, block.passage.text
+    for first, last in _stretches(block.numbers):
+        first, last = _paragraph(pieces, text, first, last)
+        yield _list(pieces, first, last) if pieces[last].run >= 0 else (first, last)
+
+
+def _paragraph(pieces: Sequence[Piece], text: str, first: int, last: int) -> tuple[int, int]:
+    """The sentences before and after in the same paragraph, and the list or code that the last one announces."""
+    while first > 0 and _joined(pieces, text, first - 1) and _fits(pieces, first - 1, last):
+        first -= 1
+    while last + 1 < len(pieces) and _joined(pieces, text, last) and _fits(pieces, first, last + 1):
+        last += 1
+    if announces(pieces[last]) and last + 1 < len(pieces) and pieces[last + 1].lead == last:
+        end = _last_of_run(pieces, last + 1)
+        last = end if _fits(pieces, first, end) else last
+    return first, last
+
+
+def _list(pieces: Sequence[Piece], first: int, last: int) -> tuple[int, int]:
+    """The list or code around it with what introduces that; where this is too long, the rest of the item. A row says
+    what it means by itself."""
+    run = pieces[last].run
+    if pieces[first].run not in (run, -1) or pieces[last].kind is UnitKind.ROW:
+        return first, last
+    begin, end = first, _last_of_run(pieces, last)
+    while begin > 0 and (pieces[begin - 1].run == run or begin - 1 == pieces[begin].lead):
+        begin -= 1
+    if all(piece.quotable for piece in pieces[begin : end + 1]) and _fits(pieces, begin, end):
+        return begin, end
+    while last < end and pieces[last + 1].kind is not UnitKind.ITEM and _fits(pieces, first, last + 1):
+        last += 1
+    return first, last
+
+
+def _joined(pieces: Sequence[Piece], text: str, at: int) -> bool:
+    """Whether a piece and the next one are neighbouring sentences of one paragraph."""
+    one, other = pieces[at], pieces[at + 1]
+    plain = one.kind is other.kind is UnitKind.SENTENCE and one.run == other.run == -1
+    return plain and one.quotable and other.quotable and "\n\n" not in text[one.end : other.start]
+
+
+def _fits(pieces: Sequence[Piece], first: int, last: int) -> bool:
+    return pieces[last].end - pieces[first].start <= THOUGHT
+
+
+def _last_of_run(pieces: Sequence[Piece], at: int) -> int:
+    last = at
+    while last + 1 < len(pieces) and pieces[last + 1].run == pieces[at].run and pieces[last + 1].quotable:
+        last += 1
+    return last
 
 
 def _begin(piece: Piece, text: str) -> int:
@@ -301,9 +357,11 @@ def _begin(piece: Piece, text: str) -> int:
     return line + len(before) - len(before.lstrip(" \t")) if not before.strip(" \t>") else piece.start
 
 
-def _stretches(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
-    first = last = numbers[0]
-    for number in numbers[1:]:
+def _stretches(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Runs of neighbouring numbers, as the first and the last of each."""
+    first, *others = sorted(set(numbers))
+    last = first
+    for number in others:
         if number != last + 1:
             yield first, last
             first = number

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import compress
 
 from indexer.analysis import analyse_question
 from router import support
 from router.kinds import Kind, kinds_of
-from router.types import Draft, Hit, Question, SearchResult, UnitKind
+from router.types import Citation, Draft, Hit, Question, SearchResult, UnitKind
 from services.generation.blocks import MOST, Block, Facts, announces, cite, grow, render
 from services.generation.choosing import Choice, probabilities, rank, wants_code
 from services.generation.conflict import find
@@ -84,8 +84,17 @@ def _whole_answer(
 
 
 def _draft(text: str, said: Sequence[Block], known: Facts, support: Mapping[str, float]) -> Draft:
-    citations = tuple(citation for block in said for citation in cite(block, known))
+    citations = _once(citation for block in said for citation in cite(block, known))
     return Draft(text, citations, ExtractiveGenerator.name, support=support)
+
+
+def _once(citations: Iterable[Citation]) -> tuple[Citation, ...]:
+    """Without those that stand in an earlier one."""
+    out: list[Citation] = []
+    for one in citations:
+        if not any(one.source == other.source and other.start <= one.start <= one.end <= other.end for other in out):
+            out.append(one)
+    return tuple(out)
 
 
 def _context(answer: Sequence[Block], ranked: Sequence[Choice], hits: Sequence[Hit], code: bool) -> list[Block]:
