@@ -59,29 +59,47 @@ def grow(choice: Choice, hits: Sequence[Hit], kinds: Sequence[Kind], weights: Ma
     passage = hits[choice.hit].passage
     pieces = read(passage).pieces
     whole = wants_whole(kinds)
-    steps = _section_steps(passage, choice.number, weights) if whole and Kind.HOW_TO in kinds else []
+    steps = _section_steps(choice, hits, weights) if whole and Kind.HOW_TO in kinds else []
     block = Block(passage, tuple(steps or _around(pieces, choice.number, whole)))
     begun = _begun_before(block, hits) if whole else []
     going_on = whole or announces(block.pieces[-1])
     return [*begun, block, *(_continuations(block, hits, bool(steps)) if going_on else ())]
 
 
-def _section_steps(passage: Passage, number: int, weights: Mapping[str, float]) -> list[int]:
-    """All steps of the section that holds the chosen unit, if its heading names what is to be done; else nothing.
-
-    They begin with the first list, code or sentence that announces one.
+def _section_steps(choice: Choice, hits: Sequence[Hit], weights: Mapping[str, float]) -> list[int]:
+    """All steps of the section that holds the chosen unit, if its heading or that unit names what is to be done; else
+    nothing. They begin with the first list, code or sentence that announces one, or in the next passage; the unit stays
+    in front of them.
     """
+    passage, number = hits[choice.hit].passage, choice.number
     pieces = read(passage).pieces
     section = pieces[number].section
     heading = pieces[section].terms if section >= 0 else frozenset(analyse(" ".join(passage.heading[-1:])))
-    if coverage(weights, heading) < _NAMED:
-        return []
     inside = [at for at, piece in enumerate(pieces) if piece.section == section and piece.quotable]
     first = next((at for at in inside if pieces[at].run >= 0 or announces(pieces[at])), None)
-    if first is None or first > number:
+    before = first is None and inside[-1] == len(pieces) - 1 and _goes_on(passage, hits)
+    first = number if before else first
+    named = heading | choice.piece.terms if before or (first or 0) > number else heading
+    if first is None or coverage(weights, named) < _NAMED:
         return []
-    taken = _while_room(pieces, [at for at in inside if at >= first])
+    lead = pieces[first].lead
+    begin = lead if lead in inside else first
+    taken = _while_room(pieces, [at for at in inside if at >= begin or at == number])
     return taken if number in taken else []
+
+
+def _goes_on(passage: Passage, hits: Sequence[Hit]) -> bool:
+    """Whether the next passage of the same section was found."""
+    following = _following(passage, hits)
+    return following is not None and following.heading == passage.heading
+
+
+def _following(passage: Passage, hits: Sequence[Hit]) -> Passage | None:
+    """The passage that begins where this one ends, if it was found."""
+    starts = range(passage.end, passage.end + _GAP)
+    return next(
+        (hit.passage for hit in hits if hit.passage.document == passage.document and hit.passage.start in starts), None
+    )
 
 
 def _while_room(pieces: Sequence[Piece], numbers: Sequence[int], room: int = MOST) -> list[int]:
@@ -174,12 +192,9 @@ def _bounded(pieces: Sequence[Piece], lead: Sequence[int], run: Sequence[int], n
 def _continuations(block: Block, hits: Sequence[Hit], section: bool) -> Iterator[Block]:
     """What goes on in the next passage of the same document, if it was found: the open list or code, or, of a whole
     section, everything under the same heading; as far as there is room."""
-    following = {hit.passage.start: hit.passage for hit in hits if hit.passage.document == block.passage.document}
     last, room = block, MOST - block.length
     while last.numbers[-1] == len(read(last.passage).pieces) - 1:
-        passage = next(
-            (following[at] for at in range(last.passage.end, last.passage.end + _GAP) if at in following), None
-        )
+        passage = _following(last.passage, hits)
         if passage is None:
             return
         pieces = read(passage).pieces

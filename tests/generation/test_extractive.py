@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from indexer.analysis import analyse, analyse_question
 from router import support, units
-from router.types import Draft, Hit, Passage, Question, SearchResult
+from router.kinds import Kind, fit
+from router.types import Draft, Hit, Passage, Question, SearchResult, UnitKind
 from services.generation.blocks import MOST, THOUGHT
 from services.generation.extractive import ExtractiveGenerator, quote
 from services.generation.reading import read
@@ -141,6 +142,28 @@ def test_steps_go_on_in_the_next_passage() -> None:
     for order in (parts, parts[::-1]):
         draft = ask("How do I restore a backup?", *order)
         assert re.findall(r"^\d", quoted(draft), re.M) == ["1", "2", "3", "4"]
+
+
+def test_the_steps_below_the_sentence_that_names_them() -> None:
+    text = "Moves a replica to another machine.\n\nNote: it must be empty.\n\nSteps:\n\n1. Edit it.\n2. Save it.\n"
+    draft = ask("How do I move a replica to another machine?", passage(text))
+    assert quoted(draft) == "Moves a replica to another machine.\nSteps:\n1. Edit it.\n2. Save it."
+
+
+def test_the_steps_of_a_section_that_goes_on_in_the_next_passage() -> None:
+    text = "To grow the disk, the servers must be told about the new space.\n\n"
+    rest = "Run this on each of them:\n\n```\nselect grow();\n```\n"
+    parts = passage(text.rstrip()), passage(rest.rstrip(), start=len(text))
+    draft = ask("How do I tell the servers to grow the disk?", *parts)
+    assert quoted(draft).startswith(f"{text.rstrip()}\nRun this on each of them:\n```\nselect grow();\n```")
+
+
+def test_what_cannot_be_done_is_no_way_to_do_it() -> None:
+    text = "For the following, a fast index is not supported: unique ones. A fast index is built with build()."
+    assert quoted(ask("How is a fast index built?", passage(text))).startswith("A fast index is built with build().")
+    assert fit((Kind.HOW_TO,), UnitKind.SENTENCE, "暂不支持以下场景：") < fit(
+        (Kind.HOW_TO,), UnitKind.SENTENCE, "步骤如下："
+    )
 
 
 def test_steps_that_are_further_away_are_not_joined() -> None:
@@ -361,6 +384,13 @@ def test_features_are_named_and_bounded() -> None:
     assert all(0.0 <= value <= 1.0 for value in draft.support.values())
     assert draft.support["coverage"] == 1.0
     assert draft.support["kind_fit"] > 0.5
+
+
+def test_names_that_no_quote_holds_show() -> None:
+    held = ask("Is the WAL of a DataMax node kept?", passage("The WAL of a DataMax node is kept."))
+    assert (held.support["identifiers_covered"], held.support["identifiers_all"]) == (1.0, 1.0)
+    lacking = ask("Is the WAL of a DataMax node kept?", passage("The WAL of a node is kept."))
+    assert (lacking.support["identifiers_covered"], lacking.support["identifiers_all"]) == (0.5, 0.0)
 
 
 def test_what_the_documents_do_not_know_shows() -> None:
