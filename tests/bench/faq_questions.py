@@ -12,7 +12,8 @@ import json
 from tests.bench.retrieval import rows
 
 KEYS = """restartIns restartCluster forceRebuild migrate switchRw followerNum extendStorage classInfoModifyTo
-flushParams interrupt.recover kubectl_delete_mpdcluster pvcs 4GB POLARDB_USER --network=host mkfs start_pfsd.sh WAL_日志 ecs.g7se
+flushParams interrupt.recover kubectl_delete_mpdcluster pvcs 4GB POLARDB_USER --network=host mkfs start_pfsd.sh
+WAL_日志 ecs.g7se
 growfs polar_vfs_disk_expansion promote 共享数据目录 --polardata 独立的共享存储 pg_stat_activity total_time
 pg_cancel_backend 95 CREATE_EXTENSION_vector FLASHBACK_TABLE 物化视图 polar_enable_flashback_log WAL_日志
 --cluster-passphrase-command polar_tde_update_kmgr_file polar_bulk_read_size 3_分钟 polar_px_use px_build""".split()
