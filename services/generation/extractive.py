@@ -61,7 +61,9 @@ def quote(question: str, found: SearchResult, facts: FactsOf) -> Draft:
         text = "\n".join(f"{render(block)} ({block.passage.document})" for block in both)
         return _draft(question, text, both, known, features)
     stale = conflict.other if conflict else None
-    said = answer + _context(answer, [choice for choice in ranked if choice is not stale], hits, wants_code(kinds))
+    others = [choice for choice in ranked if choice is not stale]
+    answer += _second(best, others, found, kinds, weights)
+    said = answer + _context(answer, others, hits, wants_code(kinds))
     return _draft(question, _with(few, "\n".join(map(render, said))), said, known, features)
 
 
@@ -96,6 +98,18 @@ def _once(citations: Iterable[Citation]) -> tuple[Citation, ...]:
         if not any(one.source == other.source and other.start <= one.start <= one.end <= other.end for other in out):
             out.append(one)
     return tuple(out)
+
+
+def _second(
+    best: Choice, ranked: Sequence[Choice], found: SearchResult, kinds: Sequence[Kind], weights: Mapping[str, float]
+) -> list[Block]:
+    """What the first passage says, where the answer is from another one: the search and the reading differ, and either
+    may be right."""
+    top = next((choice for choice in ranked if choice.hit == 0), None)
+    if best.hit == 0 or top is None or _repeats(top.piece.terms, best.piece.terms):
+        return []
+    blocks = grow(top, found.hits, kinds, weights)
+    return [] if announces(blocks[-1].pieces[-1]) else blocks
 
 
 def _context(answer: Sequence[Block], ranked: Sequence[Choice], hits: Sequence[Hit], code: bool) -> list[Block]:
