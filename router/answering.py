@@ -112,13 +112,13 @@ async def _understood(question: Question, parts: Parts) -> tuple[Understood, Cur
 
 def _curated(understood: Understood, match: CuratedMatch, parts: Parts) -> _Outcome | None:
     """A greeting is not nearly a question: only the very words of an entry answer what is not one."""
-    noted = policy.noted(match, parts.policy, wording.in_language(wording.STALE, understood.language))
+    noted = policy.noted(match, parts.policy, understood.language)
     if noted is not None:
         return _Outcome(noted, _nothing(understood))
     sure = match.how is How.EXACT or (match.how is How.NEAR and understood.kind is MessageKind.QUESTION)
     if not sure or match.entry is None or _below_budget(match, parts.calibration, understood.language):
         return None
-    return _Outcome(deciding.curated(match.entry, match), _nothing(understood))
+    return _Outcome(deciding.curated(match.entry, match, understood.language), _nothing(understood))
 
 
 def _below_budget(match: CuratedMatch, calibration: Calibration, language: str) -> bool:
@@ -137,26 +137,26 @@ async def _grounded(
     whole = replace(question, text=understood.standalone)
     found = deciding.pooled(await _search(whole, understood, parts), match)
     watch.lap("retrieve")
-    draft, degraded = await _draft(whole, found, parts)
+    draft, degraded = await _draft(whole, found, parts, understood.language)
     watch.lap("generate")
     features = confidence.features(found, draft, match)
     probability = parts.calibration.probability(features)
     line = parts.calibration.line_for(found.language, Route.GROUNDED.value)
-    refused = _refused(draft, match, parts) or _misses(whole.text, draft, found, match, parts)
+    refused = _refused(draft, match, parts, understood.language) or _misses(understood, draft, found, match, parts)
     grounds = Grounds(draft, probability, line, found, understood.language, degraded, refused, bool(question.filters))
     return _Outcome(deciding.grounded(grounds) or deciding.abstained(grounds, parts.cite), found, features)
 
 
-def _refused(draft: Draft | None, match: CuratedMatch, parts: Parts) -> str:
+def _refused(draft: Draft | None, match: CuratedMatch, parts: Parts, language: str) -> str:
     """Why people do not want this draft sent, whatever its confidence; "" where they do not mind."""
     if policy.held(match, parts.policy):
-        return "An approved answer to this very question waits for a person, because a source of it has changed."
+        return wording.reason("held", language)
     if draft is not None and parts.policy.blocked(draft.text):
-        return "This answer was called back as wrong, so it is not sent again."
+        return wording.reason("called back", language)
     return ""
 
 
-def _misses(question: str, draft: Draft | None, found: SearchResult, match: CuratedMatch, parts: Parts) -> str:
+def _misses(asked: Understood, draft: Draft | None, found: SearchResult, match: CuratedMatch, parts: Parts) -> str:
     """Why what the draft rests on most answers another question, however sure the rest looks; "" where it does not. A
     near miss is no better quoted from a page than sent from the curated store."""
     best = draft.citations[0].passage_id if draft and draft.citations else ""
@@ -164,9 +164,9 @@ def _misses(question: str, draft: Draft | None, found: SearchResult, match: Cura
     if passage is None:
         return ""
     if kind := deciding.kind_differs(passage, match):
-        return f"The approved answer found is to another kind of question ({kind})."
-    differs = parts.another_deed(question, passage)
-    return f"The passage found is about another action than the question: {differs}." if differs else ""
+        return wording.reason("other kind", asked.language, kind=kind)
+    differs = parts.another_deed(asked.standalone, passage)
+    return wording.reason("other action", asked.language, action=differs) if differs else ""
 
 
 async def _search(question: Question, understood: Understood, parts: Parts) -> SearchResult:
@@ -177,14 +177,14 @@ async def _search(question: Question, understood: Understood, parts: Parts) -> S
         return replace(_nothing(understood), problem=str(error))
 
 
-async def _draft(question: Question, found: SearchResult, parts: Parts) -> tuple[Draft | None, str]:
+async def _draft(question: Question, found: SearchResult, parts: Parts, language: str) -> tuple[Draft | None, str]:
     """The draft, and why it is not the model's where that is so."""
     if not found.hits:
         return None, ""
     try:
         return await parts.generator.generate(question, found), ""
     except GeneratorUnavailable as error:
-        return await parts.quoting.generate(question, found), f"The model is not available ({error}); quoted instead. "
+        return await parts.quoting.generate(question, found), wording.reason("no model", language, problem=error)
 
 
 def _nothing(understood: Understood) -> SearchResult:

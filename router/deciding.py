@@ -26,20 +26,12 @@ SUGGESTED = 3  # passages offered with an abstention
 POOLED = 2  # curated entries that may join what was found
 CURATED_SOURCE = "curated"  # the source that an entry is cited as when it joins the pool
 
-_CURATED_WHY = {
-    How.EXACT: "An approved answer to this very question.",
-    How.NEAR: "An approved answer to the same question",
-}
 _TALK = {
-    MessageKind.GREETING: (Route.SMALLTALK, wording.GREETING, "A greeting; nothing was searched."),
-    MessageKind.THANKS: (Route.SMALLTALK, wording.THANKS, "Thanks; nothing was searched."),
-    MessageKind.GOODBYE: (Route.SMALLTALK, wording.GOODBYE, "A goodbye; nothing was searched."),
-    MessageKind.HANDOFF: (Route.HANDOFF, wording.HANDOFF, "A person was asked for."),
-    MessageKind.UNCLEAR: (
-        Route.CLARIFY,
-        wording.CLARIFY,
-        "The question does not say what it is about, and nothing before it does.",
-    ),
+    MessageKind.GREETING: (Route.SMALLTALK, wording.GREETING),
+    MessageKind.THANKS: (Route.SMALLTALK, wording.THANKS),
+    MessageKind.GOODBYE: (Route.SMALLTALK, wording.GOODBYE),
+    MessageKind.HANDOFF: (Route.HANDOFF, wording.HANDOFF),
+    MessageKind.UNCLEAR: (Route.CLARIFY, wording.CLARIFY),
 }
 
 
@@ -58,11 +50,10 @@ class Grounds:
     filtered: bool = False
 
 
-def curated(entry: CuratedEntry, match: CuratedMatch) -> Answer:
-    """The approved text, word for word."""
-    why = _CURATED_WHY[match.how]
-    if match.how is How.NEAR:
-        why += f": probability {match.probability:.2f}, {match.margin:.2f} ahead of the next."
+def curated(entry: CuratedEntry, match: CuratedMatch, language: str) -> Answer:
+    """The approved text, word for word. language: in which it is said why."""
+    name = "near" if match.how is How.NEAR else "exact"
+    why = wording.reason(name, language, probability=match.probability, margin=match.margin)
     return Answer(entry.answer, Route.CURATED, match.probability, entry.citations, why, "curated")
 
 
@@ -70,7 +61,8 @@ def talk(understood: Understood) -> Answer | None:
     """A reply to what is no question, or to one that nobody could answer; None for a question."""
     if understood.kind not in _TALK:
         return None
-    route, texts, why = _TALK[understood.kind]
+    route, texts = _TALK[understood.kind]
+    why = wording.reason(understood.kind.value, understood.language)
     return Answer(wording.in_language(texts, understood.language), route, 1.0, (), why, "none")
 
 
@@ -78,7 +70,7 @@ def grounded(on: Grounds) -> Answer | None:
     """The draft, if it quotes something and is sure enough."""
     if on.draft is None or not on.draft.citations or on.refused or on.probability < on.line:
         return None
-    reason = f"{on.degraded}The quoted passages answer it: confidence {on.probability:.2f}, the line is {on.line:.2f}."
+    reason = on.degraded + wording.reason("sent", on.language, confidence=on.probability, line=on.line)
     return Answer(on.draft.text, Route.GROUNDED, on.probability, on.draft.citations, reason, on.draft.model)
 
 
@@ -96,16 +88,16 @@ def abstained(on: Grounds, cite: Callable[[tuple[Hit, ...]], tuple[Citation, ...
 
 def _why_not(on: Grounds) -> str:
     if on.found.problem:
-        return f"The index is not available ({on.found.problem})."
+        return wording.reason("no index", on.language, problem=on.found.problem)
     if not on.found.hits:
-        within = " within the filters" if on.filtered else ""
-        return f"No passage{within} has a word of the question."
+        return wording.reason("no word within" if on.filtered else "no word", on.language)
     if on.refused:
         return on.refused
     if on.draft is None or not on.draft.citations:
-        return "Nothing in the passages found can be quoted as an answer."
+        return wording.reason("no quote", on.language)
     places = next((places for places in (2, 3, 4) if round(on.probability, places) < round(on.line, places)), 5)
-    return f"Not sure enough: confidence {on.probability:.{places}f} is below the line {on.line:.{places}f}."
+    confidence, line = f"{on.probability:.{places}f}", f"{on.line:.{places}f}"
+    return wording.reason("unsure", on.language, confidence=confidence, line=line)
 
 
 def pooled(found: SearchResult, match: CuratedMatch) -> SearchResult:

@@ -169,6 +169,8 @@ _SAYS: dict[Kind, tuple[re.Pattern[str], re.Pattern[str]]] = {
         _any(r"\w \w", "被|为|是"),
     ),
 }
+_DENIES = _any(r"\b(?:not|n't) (?:yet )?(?:supported|possible|available)\b|\bcannot be\b", "不支持|暂未|尚未|无法")
+"""What cannot be done is no way to do it."""
 _SUITS: dict[Kind, dict[UnitKind, float]] = {
     Kind.HOW_TO: {UnitKind.ITEM: 0.1, UnitKind.CODE: 0.5, UnitKind.ROW: -0.1},
     Kind.COMMAND: {UnitKind.CODE: 0.2, UnitKind.ROW: 0.1, UnitKind.ITEM: 0.1},
@@ -211,5 +213,7 @@ def fit(kinds: Iterable[Kind], unit: UnitKind, text: str) -> float:
 def _fit_one(kind: Kind, unit: UnitKind, text: str) -> float:
     clear, weak = _SAYS[kind]
     levels = _LEVELS.get(kind, _LEVEL)
+    if kind is Kind.HOW_TO and _DENIES.search(text):
+        return levels[2]
     value = levels[0] if clear.search(text) else levels[1] if weak.search(text) else levels[2]
     return min(max(value + _SUITS.get(kind, {}).get(unit, 0.0), 0.0), 1.0)

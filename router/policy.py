@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from router import wording
 from router.types import Answer, CuratedMatch, ReviewItem, Route, Trace
 
 _UNKNOWN = 0.5  # whether it is still right: as likely as not, until somebody has looked
@@ -72,10 +73,10 @@ def held(match: CuratedMatch, policy: Policy) -> bool:
     return match.stale is not None and policy.stale == "hold"
 
 
-def noted(match: CuratedMatch, policy: Policy, note: str) -> Answer | None:
+def noted(match: CuratedMatch, policy: Policy, language: str) -> Answer | None:
     """The approved answer whose source has changed, with a note that says so."""
     if match.stale is None or policy.stale != "note":
         return None
     entry = match.stale
-    why = "An approved answer to this very question; a source of it has changed since, and a person looks at it."
+    note, why = wording.in_language(wording.STALE, language), wording.reason("noted", language)
     return Answer(f"{entry.answer}\n\n{note}", Route.CURATED, _UNKNOWN, entry.citations, why, "curated")

@@ -31,7 +31,9 @@ MEANING = {
     "short_sure": "how much the few words that answer best are expected to share with the right ones (the year, the "
     "name, the value); near 0 when nothing found looks like an answer",
     "short_here": "how surely these words stand in the best sentence and not in the next one",
-    "identifiers_covered": "share of the question's names, flags, versions and quantities in the quoted passage",
+    "identifiers_covered": "share of the question's names, flags, versions and quantities in the quotes and the "
+    "headings over them",
+    "identifiers_all": "1 when none of these is missing there",
 }
 """What each feature of a quoted answer says; all are in 0..1."""
 

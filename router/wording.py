@@ -25,6 +25,73 @@ CLARIFY = {
     "zh": "请问您具体想了解什么？请说明相关的产品、命令或功能。",
 }
 
+REASON = {
+    "exact": {"en": "An approved answer to this very question.", "zh": "这个问题有已批准的答案，原文返回。"},
+    "near": {
+        "en": "An approved answer to the same question: probability {probability:.2f}, {margin:.2f} ahead of the next.",
+        "zh": "同一问题有已批准的答案：概率 {probability:.2f}，领先下一个 {margin:.2f}。",
+    },
+    "noted": {
+        "en": "An approved answer to this very question; a source of it has changed since, and a person looks at it.",
+        "zh": "这个问题有已批准的答案；它的来源后来有改动，正由人工复核。",
+    },
+    "held": {
+        "en": "An approved answer to this very question waits for a person, because a source of it has changed.",
+        "zh": "这个问题的已批准答案因来源有改动，正等待人工复核。",
+    },
+    "called back": {
+        "en": "This answer was called back as wrong, so it is not sent again.",
+        "zh": "这个答案曾因有误被撤回，不再发送。",
+    },
+    "greeting": {"en": "A greeting; nothing was searched.", "zh": "问候语，没有检索。"},
+    "thanks": {"en": "Thanks; nothing was searched.", "zh": "致谢，没有检索。"},
+    "goodbye": {"en": "A goodbye; nothing was searched.", "zh": "道别，没有检索。"},
+    "handoff": {"en": "A person was asked for.", "zh": "用户要求人工服务。"},
+    "unclear": {
+        "en": "The question does not say what it is about, and nothing before it does.",
+        "zh": "问题没有说明所指的对象，上文也没有。",
+    },
+    "sent": {
+        "en": "The quoted passages answer it: confidence {confidence:.2f}, the line is {line:.2f}.",
+        "zh": "引用的段落回答了这个问题：置信度 {confidence:.2f}，发送线 {line:.2f}。",
+    },
+    "unsure": {
+        "en": "Not sure enough: confidence {confidence} is below the line {line}.",
+        "zh": "把握不够：置信度 {confidence} 低于发送线 {line}。",
+    },
+    "no index": {"en": "The index is not available ({problem}).", "zh": "索引不可用（{problem}）。"},
+    "no word": {
+        "en": "No passage has a word of the question.",
+        "zh": "没有段落包含问题中的词语。",
+    },
+    "no word within": {
+        "en": "No passage within the filters has a word of the question.",
+        "zh": "过滤范围内没有段落包含问题中的词语。",
+    },
+    "no quote": {
+        "en": "Nothing in the passages found can be quoted as an answer.",
+        "zh": "找到的段落中没有可以作为答案引用的内容。",
+    },
+    "other kind": {
+        "en": "The approved answer found is to another kind of question ({kind}).",
+        "zh": "找到的已批准答案回答的是另一类问题（{kind}）。",
+    },
+    "other action": {
+        "en": "The passage found is about another action than the question: {action}.",
+        "zh": "找到的段落讲的是另一种操作：{action}。",
+    },
+    "no model": {
+        "en": "The model is not available ({problem}); quoted instead. ",
+        "zh": "模型不可用（{problem}），改为直接引用文档。",
+    },
+}
+"""Why an answer has its route, by name and language; filled in by `reason`."""
+
+
+def reason(name: str, language: str, **values: object) -> str:
+    """One sentence of `REASON`. What other parts report (`problem`, the names of actions) stays as it was said."""
+    return in_language(REASON[name], language).format(**values)
+
 
 def normalise(question: str) -> str:
     """Width, case, spacing and the punctuation at the ends folded away."""

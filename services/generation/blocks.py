@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -15,6 +15,7 @@ from services.generation.choosing import Choice
 from services.generation.reading import Piece, cells, read, step_number
 
 MOST = 1200  # characters of one answer; a single longer unit is still quoted whole
+THOUGHT = 600  # characters of the paragraph or list that is cited with what was taken from it
 _GAP = 4  # characters of white space between neighbouring passages
 _WHOLE = frozenset({Kind.HOW_TO, Kind.LIST})  # kinds that want all of a list, not one item
 _BACKGROUND = 500  # characters before the answer that it may refer back to
@@ -58,29 +59,47 @@ def grow(choice: Choice, hits: Sequence[Hit], kinds: Sequence[Kind], weights: Ma
     passage = hits[choice.hit].passage
     pieces = read(passage).pieces
     whole = wants_whole(kinds)
-    steps = _section_steps(passage, choice.number, weights) if whole and Kind.HOW_TO in kinds else []
+    steps = _section_steps(choice, hits, weights) if whole and Kind.HOW_TO in kinds else []
     block = Block(passage, tuple(steps or _around(pieces, choice.number, whole)))
     begun = _begun_before(block, hits) if whole else []
     going_on = whole or announces(block.pieces[-1])
     return [*begun, block, *(_continuations(block, hits, bool(steps)) if going_on else ())]
 
 
-def _section_steps(passage: Passage, number: int, weights: Mapping[str, float]) -> list[int]:
-    """All steps of the section that holds the chosen unit, if its heading names what is to be done; else nothing.
-
-    They begin with the first list, code or sentence that announces one.
+def _section_steps(choice: Choice, hits: Sequence[Hit], weights: Mapping[str, float]) -> list[int]:
+    """All steps of the section that holds the chosen unit, if its heading or that unit names what is to be done; else
+    nothing. They begin with the first list, code or sentence that announces one, or in the next passage; the unit stays
+    in front of them.
     """
+    passage, number = hits[choice.hit].passage, choice.number
     pieces = read(passage).pieces
     section = pieces[number].section
     heading = pieces[section].terms if section >= 0 else frozenset(analyse(" ".join(passage.heading[-1:])))
-    if coverage(weights, heading) < _NAMED:
-        return []
     inside = [at for at, piece in enumerate(pieces) if piece.section == section and piece.quotable]
     first = next((at for at in inside if pieces[at].run >= 0 or announces(pieces[at])), None)
-    if first is None or first > number:
+    before = first is None and inside[-1] == len(pieces) - 1 and _goes_on(passage, hits)
+    first = number if before else first
+    named = heading | choice.piece.terms if before or (first or 0) > number else heading
+    if first is None or coverage(weights, named) < _NAMED:
         return []
-    taken = _while_room(pieces, [at for at in inside if at >= first])
+    lead = pieces[first].lead
+    begin = lead if lead in inside else first
+    taken = _while_room(pieces, [at for at in inside if at >= begin or at == number])
     return taken if number in taken else []
+
+
+def _goes_on(passage: Passage, hits: Sequence[Hit]) -> bool:
+    """Whether the next passage of the same section was found."""
+    following = _following(passage, hits)
+    return following is not None and following.heading == passage.heading
+
+
+def _following(passage: Passage, hits: Sequence[Hit]) -> Passage | None:
+    """The passage that begins where this one ends, if it was found."""
+    starts = range(passage.end, passage.end + _GAP)
+    return next(
+        (hit.passage for hit in hits if hit.passage.document == passage.document and hit.passage.start in starts), None
+    )
 
 
 def _while_room(pieces: Sequence[Piece], numbers: Sequence[int], room: int = MOST) -> list[int]:
@@ -173,12 +192,9 @@ def _bounded(pieces: Sequence[Piece], lead: Sequence[int], run: Sequence[int], n
 def _continuations(block: Block, hits: Sequence[Hit], section: bool) -> Iterator[Block]:
     """What goes on in the next passage of the same document, if it was found: the open list or code, or, of a whole
     section, everything under the same heading; as far as there is room."""
-    following = {hit.passage.start: hit.passage for hit in hits if hit.passage.document == block.passage.document}
     last, room = block, MOST - block.length
     while last.numbers[-1] == len(read(last.passage).pieces) - 1:
-        passage = next(
-            (following[at] for at in range(last.passage.end, last.passage.end + _GAP) if at in following), None
-        )
+        passage = _following(last.passage, hits)
         if passage is None:
             return
         pieces = read(passage).pieces
@@ -273,7 +289,8 @@ def _glue(before: Piece, piece: Piece, text: str) -> str:
 
 
 def cite(block: Block, facts: Facts) -> list[Citation]:
-    """One citation for each stretch of neighbouring pieces: its quote is that slice of the document."""
+    """One citation for each stretch of neighbouring pieces, with the paragraph or list it stands in: its quote is that
+    slice of the document."""
     passage = block.passage
     revision, _, aliases = facts.get(passage.document, ("", None, ()))
     pieces = read(passage).pieces
@@ -288,8 +305,62 @@ def cite(block: Block, facts: Facts) -> list[Citation]:
             revision,
             aliases,
         )
-        for first, last in _stretches(block.numbers)
+        for first, last in _stretches(at for thought in _thoughts(block) for at in range(thought[0], thought[1] + 1))
     ]
+
+
+def _thoughts(block: Block) -> Iterator[tuple[int, int]]:
+    """Each stretch of the block, grown to a whole thought: what a sentence means, the next one often says."""
+    pieces, text = read(block.passage).pieces, block.passage.text
+    for first, last in _stretches(block.numbers):
+        first, last = _paragraph(pieces, text, first, last)
+        yield _list(pieces, first, last) if pieces[last].run >= 0 else (first, last)
+
+
+def _paragraph(pieces: Sequence[Piece], text: str, first: int, last: int) -> tuple[int, int]:
+    """The sentences before and after in the same paragraph, and the list or code that the last one announces."""
+    while first > 0 and _joined(pieces, text, first - 1) and _fits(pieces, first - 1, last):
+        first -= 1
+    while last + 1 < len(pieces) and _joined(pieces, text, last) and _fits(pieces, first, last + 1):
+        last += 1
+    if announces(pieces[last]) and last + 1 < len(pieces) and pieces[last + 1].lead == last:
+        end = _last_of_run(pieces, last + 1)
+        last = end if _fits(pieces, first, end) else last
+    return first, last
+
+
+def _list(pieces: Sequence[Piece], first: int, last: int) -> tuple[int, int]:
+    """The list or code around it with what introduces that; where this is too long, the rest of the item. A row says
+    what it means by itself."""
+    run = pieces[last].run
+    if pieces[first].run not in (run, -1) or pieces[last].kind is UnitKind.ROW:
+        return first, last
+    begin, end = first, _last_of_run(pieces, last)
+    while begin > 0 and (pieces[begin - 1].run == run or begin - 1 == pieces[begin].lead):
+        begin -= 1
+    if all(piece.quotable for piece in pieces[begin : end + 1]) and _fits(pieces, begin, end):
+        return begin, end
+    while last < end and pieces[last + 1].kind is not UnitKind.ITEM and _fits(pieces, first, last + 1):
+        last += 1
+    return first, last
+
+
+def _joined(pieces: Sequence[Piece], text: str, at: int) -> bool:
+    """Whether a piece and the next one are neighbouring sentences of one paragraph."""
+    one, other = pieces[at], pieces[at + 1]
+    plain = one.kind is other.kind is UnitKind.SENTENCE and one.run == other.run == -1
+    return plain and one.quotable and other.quotable and "\n\n" not in text[one.end : other.start]
+
+
+def _fits(pieces: Sequence[Piece], first: int, last: int) -> bool:
+    return pieces[last].end - pieces[first].start <= THOUGHT
+
+
+def _last_of_run(pieces: Sequence[Piece], at: int) -> int:
+    last = at
+    while last + 1 < len(pieces) and pieces[last + 1].run == pieces[at].run and pieces[last + 1].quotable:
+        last += 1
+    return last
 
 
 def _begin(piece: Piece, text: str) -> int:
@@ -301,9 +372,11 @@ def _begin(piece: Piece, text: str) -> int:
     return line + len(before) - len(before.lstrip(" \t")) if not before.strip(" \t>") else piece.start
 
 
-def _stretches(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
-    first = last = numbers[0]
-    for number in numbers[1:]:
+def _stretches(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Runs of neighbouring numbers, as the first and the last of each."""
+    first, *others = sorted(set(numbers))
+    last = first
+    for number in others:
         if number != last + 1:
             yield first, last
             first = number

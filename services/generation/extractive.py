@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import compress
 
 from indexer.analysis import analyse_question
 from router import support
 from router.kinds import Kind, kinds_of
-from router.types import Draft, Hit, Question, SearchResult, UnitKind
+from router.types import Citation, Draft, Hit, Question, SearchResult, UnitKind
 from services.generation.blocks import MOST, Block, Facts, announces, cite, grow, render
 from services.generation.choosing import Choice, probabilities, rank, wants_code
 from services.generation.conflict import find
@@ -54,17 +54,17 @@ def quote(question: str, found: SearchResult, facts: FactsOf) -> Draft:
     likely = [conflict.first] if conflict else ranked[:_TRIED]
     few = short(question, likely, hits, weights, kinds, found.language)
     best, answer = _whole_answer([few.choice] if few.choice else likely, found, kinds, weights)
-    features = _support(question, hits, weights, ranked, best, answer) | {
-        "short_sure": few.sure,
-        "short_here": few.here,
-    }
+    spans = {"short_sure": few.sure, "short_here": few.here}
+    features = _support(hits, weights, ranked, best, answer) | spans
     if conflict and not conflict.settled:
         both = (answer[0], Block(hits[conflict.other.hit].passage, (conflict.other.number,)))
         text = "\n".join(f"{render(block)} ({block.passage.document})" for block in both)
-        return _draft(text, both, known, features)
+        return _draft(question, text, both, known, features)
     stale = conflict.other if conflict else None
-    said = answer + _context(answer, [choice for choice in ranked if choice is not stale], hits, wants_code(kinds))
-    return _draft(_with(few, "\n".join(map(render, said))), said, known, features)
+    others = [choice for choice in ranked if choice is not stale]
+    answer += _second(best, others, found, kinds, weights)
+    said = answer + _context(answer, others, hits, wants_code(kinds))
+    return _draft(question, _with(few, "\n".join(map(render, said))), said, known, features)
 
 
 def _with(few: Short, text: str) -> str:
@@ -83,9 +83,33 @@ def _whole_answer(
     return likely[0], grow(likely[0], found.hits, kinds, weights)
 
 
-def _draft(text: str, said: Sequence[Block], known: Facts, support: Mapping[str, float]) -> Draft:
-    citations = tuple(citation for block in said for citation in cite(block, known))
-    return Draft(text, citations, ExtractiveGenerator.name, support=support)
+def _draft(question: str, text: str, said: Sequence[Block], known: Facts, features: Mapping[str, float]) -> Draft:
+    citations = _once(citation for block in said for citation in cite(block, known))
+    shown = "\n".join(f"{one.heading}\n{one.quote}" for one in citations)
+    names = support.identifiers_covered(question, shown)
+    named = {"identifiers_covered": names, "identifiers_all": float(names == 1.0)}
+    return Draft(text, citations, ExtractiveGenerator.name, support={**features, **named})
+
+
+def _once(citations: Iterable[Citation]) -> tuple[Citation, ...]:
+    """Without those that stand in an earlier one."""
+    out: list[Citation] = []
+    for one in citations:
+        if not any(one.source == other.source and other.start <= one.start <= one.end <= other.end for other in out):
+            out.append(one)
+    return tuple(out)
+
+
+def _second(
+    best: Choice, ranked: Sequence[Choice], found: SearchResult, kinds: Sequence[Kind], weights: Mapping[str, float]
+) -> list[Block]:
+    """What the first passage says, where the answer is from another one: the search and the reading differ, and either
+    may be right."""
+    top = next((choice for choice in ranked if choice.hit == 0), None)
+    if best.hit == 0 or top is None or _repeats(top.piece.terms, best.piece.terms):
+        return []
+    blocks = grow(top, found.hits, kinds, weights)
+    return [] if announces(blocks[-1].pieces[-1]) else blocks
 
 
 def _context(answer: Sequence[Block], ranked: Sequence[Choice], hits: Sequence[Hit], code: bool) -> list[Block]:
@@ -112,15 +136,13 @@ def _repeats(terms: frozenset[str], said: frozenset[str]) -> bool:
 
 
 def _support(
-    question: str,
     hits: Sequence[Hit],
     weights: Mapping[str, float],
     ranked: Sequence[Choice],
     best: Choice,
     answer: Sequence[Block],
 ) -> dict[str, float]:
-    passage = hits[best.hit].passage
-    reading = read(passage)
+    reading = read(hits[best.hit].passage)
     quoted = best.piece.above.union(*(block.terms for block in answer))
     everything = frozenset().union(*(read(hit.passage).words for hit in hits))
     alike = [one is best or _repeats(one.piece.terms, best.piece.terms) for one in ranked]
@@ -138,7 +160,4 @@ def _support(
         "top_gap": support.top_gap(hits),
         "agreement": support.agreement(hits),
         "best_in_top": float(best.hit == 0),
-        "identifiers_covered": support.identifiers_covered(
-            question, "\n".join((*passage.heading, passage.preamble, passage.text))
-        ),
     }

@@ -80,11 +80,11 @@ def ms(seconds: Sequence[float]) -> float:
 def summary(
     asked: Sequence[Row], found: Sequence[SearchResult], drafts: Sequence[Draft], language: str
 ) -> dict[str, Any]:
-    """All shares and F1 are means over the questions, 0..1. short: the first block is less than the first quote."""
+    """All shares and F1 are means over the questions, 0..1. short: a few words stand in front, as a paragraph."""
     blocks = [first_block(draft) for draft in drafts]
     ours = scored(asked, blocks, language)
     theirs = scored(asked, [best_by_bm25(result) for result in found], language)
-    short = np.array([len(block) < len(first_quote(draft)) for block, draft in zip(blocks, drafts, strict=True)])
+    short = np.array([draft.text.startswith("\n\n", len(block)) for block, draft in zip(blocks, drafts, strict=True)])
     low, high = interval(ours - theirs, [row["context"] for row in asked])
     return {
         "f1_first_block": mean(ours),

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from indexer.analysis import analyse, analyse_question
 from router import support, units
-from router.types import Draft, Hit, Passage, Question, SearchResult
-from services.generation.blocks import MOST
+from router.kinds import Kind, fit
+from router.types import Draft, Hit, Passage, Question, SearchResult, UnitKind
+from services.generation.blocks import MOST, THOUGHT
 from services.generation.extractive import ExtractiveGenerator, quote
 from services.generation.reading import read
 
@@ -93,7 +94,7 @@ def test_one_item_for_a_fact() -> None:
     text = "Options:\n\n- `depth`: how deep, 5 by default.\n- `width`: how wide, 9 by default.\n"
     draft = ask("What is the default of width?", passage(text))
     assert first_line(draft) == "- width: how wide, 9 by default."
-    assert draft.citations[0].quote == "- `width`: how wide, 9 by default."
+    assert draft.citations[0].quote == text.strip()  # the list is its context
 
 
 def test_a_row_with_the_names_of_its_columns() -> None:
@@ -141,6 +142,28 @@ def test_steps_go_on_in_the_next_passage() -> None:
     for order in (parts, parts[::-1]):
         draft = ask("How do I restore a backup?", *order)
         assert re.findall(r"^\d", quoted(draft), re.M) == ["1", "2", "3", "4"]
+
+
+def test_the_steps_below_the_sentence_that_names_them() -> None:
+    text = "Moves a replica to another machine.\n\nNote: it must be empty.\n\nSteps:\n\n1. Edit it.\n2. Save it.\n"
+    draft = ask("How do I move a replica to another machine?", passage(text))
+    assert quoted(draft) == "Moves a replica to another machine.\nSteps:\n1. Edit it.\n2. Save it."
+
+
+def test_the_steps_of_a_section_that_goes_on_in_the_next_passage() -> None:
+    text = "To grow the disk, the servers must be told about the new space.\n\n"
+    rest = "Run this on each of them:\n\n```\nselect grow();\n```\n"
+    parts = passage(text.rstrip()), passage(rest.rstrip(), start=len(text))
+    draft = ask("How do I tell the servers to grow the disk?", *parts)
+    assert quoted(draft).startswith(f"{text.rstrip()}\nRun this on each of them:\n```\nselect grow();\n```")
+
+
+def test_what_cannot_be_done_is_no_way_to_do_it() -> None:
+    text = "For the following, a fast index is not supported: unique ones. A fast index is built with build()."
+    assert quoted(ask("How is a fast index built?", passage(text))).startswith("A fast index is built with build().")
+    assert fit((Kind.HOW_TO,), UnitKind.SENTENCE, "暂不支持以下场景：") < fit(
+        (Kind.HOW_TO,), UnitKind.SENTENCE, "步骤如下："
+    )
 
 
 def test_steps_that_are_further_away_are_not_joined() -> None:
@@ -322,11 +345,37 @@ def test_a_negation_contradicts() -> None:
 
 def test_a_citation_says_where_the_quote_stands() -> None:
     facts = {"docs/a.md": ("rev1", None, ("docs/copy.md",))}
-    text = "Intro. Backups are kept for seven days."
+    text = "Intro.\n\nBackups are kept for seven days."
     draft = ask("How long are backups kept?", passage(text, heading=("Manual", "Backups"), start=100), facts=facts)
     cited = draft.citations[0]
     assert (cited.source, cited.heading, cited.revision) == ("docs/a.md", "Manual > Backups", "rev1")
-    assert (cited.start, cited.end, cited.aliases) == (107, 139, ("docs/copy.md",))
+    assert (cited.start, cited.end, cited.aliases) == (108, 140, ("docs/copy.md",))
+
+
+def test_the_quote_is_the_whole_paragraph_and_no_more() -> None:
+    text = "Intro.\n\nOnly B-trees are supported. Other indexes are not.\nAsk us for more.\n\nBye."
+    draft = ask("Are other indexes supported?", passage(text))
+    assert draft.citations[0].quote == text[8:-6]
+    assert len(draft.citations) == 1  # what is cited already is not cited again
+
+
+def test_the_quote_goes_on_with_what_the_paragraph_announces() -> None:
+    text = "There are three modes. A mode is chosen by load:\n\n- Native: one.\n- Shared: many.\n\nBye."
+    assert ask("How many modes are there?", passage(text)).citations[0].quote == text[:-6]
+
+
+def test_the_quote_of_an_item_has_the_code_inside_it() -> None:
+    long = "".join(f"- Copies of region {number} are kept in the house of its people.\n" for number in range(20))
+    text = f"{long}- The function that changes the key:\n\n  ```sql\n  select renew();\n  ```\n"
+    draft = ask("Which function changes the key?", passage(text))
+    assert draft.citations[0].quote.startswith("- The function")
+    assert draft.citations[0].quote.endswith("select renew();\n  ```")
+
+
+def test_a_long_paragraph_is_not_quoted_whole() -> None:
+    text = " ".join(f"Region {number} keeps its copies in the house of its people." for number in range(40))
+    quote = ask("What does region 20 keep?", passage(text)).citations[0].quote
+    assert "Region 20 keeps" in quote and len(quote) <= THOUGHT
 
 
 def test_features_are_named_and_bounded() -> None:
@@ -335,6 +384,13 @@ def test_features_are_named_and_bounded() -> None:
     assert all(0.0 <= value <= 1.0 for value in draft.support.values())
     assert draft.support["coverage"] == 1.0
     assert draft.support["kind_fit"] > 0.5
+
+
+def test_names_that_no_quote_holds_show() -> None:
+    held = ask("Is the WAL of a DataMax node kept?", passage("The WAL of a DataMax node is kept."))
+    assert (held.support["identifiers_covered"], held.support["identifiers_all"]) == (1.0, 1.0)
+    lacking = ask("Is the WAL of a DataMax node kept?", passage("The WAL of a node is kept."))
+    assert (lacking.support["identifiers_covered"], lacking.support["identifiers_all"]) == (0.5, 0.0)
 
 
 def test_what_the_documents_do_not_know_shows() -> None:

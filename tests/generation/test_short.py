@@ -29,7 +29,8 @@ def test_the_words_that_answer_come_first(question: str, text: str, words: str) 
     assert front(draft) == words
     assert words in draft.citations[0].quote
     assert draft.citations[0].quote in text
-    assert draft.text.split("\n\n")[1].startswith(draft.citations[0].quote)  # the sentence follows
+    sentence = draft.text.split("\n\n")[1].split("\n")[0]
+    assert words in sentence and sentence in text  # the sentence follows
 
 
 @pytest.mark.parametrize(
@@ -72,7 +73,7 @@ def test_the_reading_chooses_the_sentence() -> None:
     text = "The bridge over the river was built by the city of Ulm. The bridge was built in 1945 by prisoners."
     draft = ask("In what year was the bridge built by the city?", passage(text))
     assert front(draft).endswith("1945")
-    assert draft.citations[0].quote.startswith("The bridge was built in 1945")
+    assert draft.text.split("\n\n")[1].startswith("The bridge was built in 1945")
     assert draft.support["short_sure"] > 0.5
     assert draft.support["short_here"] > 0.5
 

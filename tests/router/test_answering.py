@@ -231,3 +231,12 @@ def test_an_approved_how_is_no_why_by_way_of_the_pool(parts: Parts) -> None:
     assert trace.answer.reason == "The approved answer found is to another kind of question (kind: why / how_to)."
     alike, _ = asked("Restart a node?", replace(quoting_it, curated=Approved(How.UNSURE, 0.4)))
     assert alike.answer.route is Route.GROUNDED
+
+
+def test_why_is_said_in_the_askers_language(parts: Parts) -> None:
+    trace, _ = asked("怎么添加节点？", replace(parts, generator=Quotes(sure=0.0)))
+    assert trace.answer.reason.startswith("把握不够：置信度")
+    trace, _ = asked("怎么重启节点？", replace(parts, curated=Approved(How.EXACT, 1.0)))
+    assert trace.answer.reason == wording.REASON["exact"]["zh"]
+    trace, _ = asked("你好", parts)
+    assert (trace.answer.route, trace.answer.reason) == (Route.SMALLTALK, wording.REASON["greeting"]["zh"])
