@@ -15,14 +15,17 @@ from router.errors import Conflict, InvalidInput
 from router.types import Question, Route
 from services.compose import System, open_system, packaged_calibration
 from services.indexing import run_index
+from services.review import rehearsal
 from services.review.replay import Change
 from services.review.shadowing import WAITING
 from services.settings import Settings
 from services.store import shadows
+from services.store.records import now
 from services.store.sql import SqlStore
 from services.training import shadow_report
 from services.training.gates import FEWEST
 from tests.serving.speaker import Speaker, speaking
+from tests.store.samples import trace
 
 PAGE = "# Backup\n\n## Keeping backups\n\nBackups are kept for seven days on the server. They lie in the folder data.\n"
 LIVE, OTHER = "Backups are kept for seven days on the server [1].", "They lie in the folder data [1]."
@@ -214,3 +217,26 @@ def test_what_people_called_wrong_is_seen_in_shadow(place: tuple[Settings, Speak
         assert again.change is Change.WRONG_AGAIN
 
     story(settings, told)
+
+
+def test_a_replay_asks_the_model_of_its_release(place: tuple[Settings, Speaker, Speaker]) -> None:
+    """Not the one that is served, and no quote in its place: what would be sent is what is shown."""
+    settings, live, new = place
+    settings = replace(settings, model="")
+
+    async def begin_with() -> None:
+        with SqlStore.open(settings.store_url) as store:
+            active = await store.active_release()
+            assert active
+            await store.add_release(replace(active, id="r-next", model="next-1"))
+            asked = trace(QUESTION)
+            await store.record(replace(asked, created=now(), question=Question(QUESTION)), None)
+
+    asyncio.run(begin_with())
+    found = rehearsal.run(settings, "r-next", "7d", 100, "test", lambda *_: None)
+    (one,) = found["changed"]
+    assert (one["change"], found["questions"]) == ("other", 1) and "folder data" in one["after"]["answer"]
+    assert new.bodies and not live.bodies
+    with SqlStore.open(settings.store_url) as store:
+        kept = asyncio.run(rehearsal.rehearsed(store, "r-next"))
+    assert kept and kept.fresh and kept.result == found
