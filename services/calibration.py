@@ -31,7 +31,7 @@ from services.store.sql import SqlStore
 MOST_WRONG = 0.155
 """Share of answers sent that may lack something that was asked for, by the out-of-fold probabilities. With the next
 figure the promise that the line keeps; both are the product's to choose, not fitted."""
-MOST_UNANSWERABLE = 0.1
+MOST_UNANSWERABLE = 0.05
 """Share of the unanswerable questions that may get an answer all the same. Counted in files that have answerable ones
 too: questions about other texts are too easy to refuse to promise anything by."""
 _FEW = 20  # unanswerable questions; with fewer, the packaged line holds if it is higher
@@ -83,8 +83,9 @@ def fit_files(settings: Settings, files: Sequence[Path], progress: Progress) -> 
     return fit(asked, packaged_calibration())
 
 
-def fit(asked: Mapping[str, Sequence[Asked]], start: Calibration) -> Calibration:
-    """asked: by file; every file counts the same, however many questions it has. start: the model to begin with."""
+def fit(asked: Mapping[str, Sequence[Asked]], start: Calibration, penalty: float = _PENALTY) -> Calibration:
+    """asked: by file; every file counts the same, however many questions it has. start: the model to begin with; where
+    it names no features, nothing is known of any of them. penalty: see `_PENALTY`."""
     pairs = [(one, 1 / len(each)) for each in asked.values() for one in each if one.trace.features]
     near = {id(one) for each in asked.values() if any(o.row.answerable for o in each) for one in each}
     usable = [one for one, _ in pairs]
@@ -97,8 +98,8 @@ def fit(asked: Mapping[str, Sequence[Asked]], start: Calibration) -> Calibration
     weights = np.array([weight for _, weight in pairs]) * len(pairs) / len(asked)
     outside = np.array([not one.row.answerable and id(one) in near for one in usable])
     space = _Space.of(usable, start)
-    held_out = _held_out(space, labels, weights)
-    coefficients, intercept = _logistic(space, np.ones(len(labels), bool), labels, weights)
+    held_out = _held_out(space, labels, weights, penalty)
+    coefficients, intercept = _logistic(space, np.ones(len(labels), bool), labels, weights, penalty)
     fitted = Calibration(
         id="",
         created=datetime.now(UTC).date().isoformat(),
@@ -137,7 +138,9 @@ class _Space:
         return cls(names, centres, scales, np.nan_to_num((raw - centres) / scales), before)
 
 
-def _logistic(space: _Space, chosen: npt.NDArray[np.bool_], labels: Matrix, weights: Matrix) -> tuple[Matrix, float]:
+def _logistic(
+    space: _Space, chosen: npt.NDArray[np.bool_], labels: Matrix, weights: Matrix, penalty: float
+) -> tuple[Matrix, float]:
     """Logistic regression on the chosen rows, pulled towards `space.before`; support never lowers the probability."""
     from scipy.optimize import minimize
 
@@ -147,21 +150,21 @@ def _logistic(space: _Space, chosen: npt.NDArray[np.bool_], labels: Matrix, weig
     def loss(at: Matrix) -> tuple[float, Matrix]:
         margins, moved = signs * (rows @ at), at - space.before
         slope = -signs * share / (1 + np.exp(np.clip(margins, -500, 500)))
-        total = float((share * np.logaddexp(0, -margins)).sum() + _PENALTY * (moved[:-1] ** 2).sum())
-        return total, rows.T @ slope + 2 * _PENALTY * np.append(moved[:-1], 0.0)
+        total = float((share * np.logaddexp(0, -margins)).sum() + penalty * (moved[:-1] ** 2).sum())
+        return total, rows.T @ slope + 2 * penalty * np.append(moved[:-1], 0.0)
 
     bounds = [(None if name in EITHER_WAY else 0.0, None) for name in space.names]
     found = minimize(loss, np.maximum(space.before, 0), jac=True, method="L-BFGS-B", bounds=[*bounds, (None, None)]).x
     return found[:-1], float(found[-1])
 
 
-def _held_out(space: _Space, labels: Matrix, weights: Matrix) -> Matrix:
+def _held_out(space: _Space, labels: Matrix, weights: Matrix, penalty: float) -> Matrix:
     """The probability of each row by a model that did not see it."""
     fold = np.random.default_rng(0).permutation(len(labels)) % _FOLDS
     out = np.zeros(len(labels))
     for number in range(_FOLDS):
         test = fold == number
-        coefficients, intercept = _logistic(space, ~test, labels, weights)
+        coefficients, intercept = _logistic(space, ~test, labels, weights, penalty)
         out[test] = 1 / (1 + np.exp(-(space.rows[test] @ coefficients + intercept)))
     return out
 

@@ -15,7 +15,7 @@ from services.generation.choosing import Choice
 from services.generation.reading import Piece, cells, read, step_number
 
 MOST = 1200  # characters of one answer; a single longer unit is still quoted whole
-THOUGHT = 600  # characters of the paragraph or list that is cited with what was taken from it
+THOUGHT = 600  # characters of the paragraph or list that is cited with it; with more, no further question was answered
 _GAP = 4  # characters of white space between neighbouring passages
 _WHOLE = frozenset({Kind.HOW_TO, Kind.LIST})  # kinds that want all of a list, not one item
 _BACKGROUND = 500  # characters before the answer that it may refer back to

@@ -17,7 +17,7 @@ from services.generation.short import Short, short
 
 _HITS = 8  # passages that are read
 _TRIED = 3  # units that are tried when the best one only announces what was not found
-_CONTEXT = 3  # further units after the answer; the third held what was missing in 1 of 20 questions to the manual
+_CONTEXT = 4  # further units after the answer; the fourth held what was missing in 1 of 60 questions on product pages
 _WORTH = 3.0  # log-odds behind the answer, from which a unit is no longer worth saying after it
 _WIDE_MARGIN = 5.0  # log-odds between the best unit and the next that says something else: surely the best
 _SAME = 0.75  # share of common words from which two units say the same
@@ -62,7 +62,7 @@ def quote(question: str, found: SearchResult, facts: FactsOf) -> Draft:
         return _draft(question, text, both, known, features)
     stale = conflict.other if conflict else None
     others = [choice for choice in ranked if choice is not stale]
-    answer += _second(best, others, found, kinds, weights)
+    answer += _second(best, answer, others, found, kinds, weights)
     said = answer + _context(answer, others, hits, wants_code(kinds))
     return _draft(question, _with(few, "\n".join(map(render, said))), said, known, features)
 
@@ -101,15 +101,23 @@ def _once(citations: Iterable[Citation]) -> tuple[Citation, ...]:
 
 
 def _second(
-    best: Choice, ranked: Sequence[Choice], found: SearchResult, kinds: Sequence[Kind], weights: Mapping[str, float]
+    best: Choice,
+    answer: Sequence[Block],
+    ranked: Sequence[Choice],
+    found: SearchResult,
+    kinds: Sequence[Kind],
+    weights: Mapping[str, float],
 ) -> list[Block]:
     """What the first passage says, where the answer is from another one: the search and the reading differ, and either
     may be right."""
     top = next((choice for choice in ranked if choice.hit == 0), None)
-    if best.hit == 0 or top is None or _repeats(top.piece.terms, best.piece.terms):
+    first = found.hits[0].passage.id
+    if top is None or any(block.passage.id == first for block in answer) or _repeats(top.piece.terms, best.piece.terms):
         return []
     blocks = grow(top, found.hits, kinds, weights)
-    return [] if announces(blocks[-1].pieces[-1]) else blocks
+    said = {block.passage.id for block in answer}
+    whole = not announces(blocks[-1].pieces[-1]) and said.isdisjoint(block.passage.id for block in blocks)
+    return blocks if whole else []
 
 
 def _context(answer: Sequence[Block], ranked: Sequence[Choice], hits: Sequence[Hit], code: bool) -> list[Block]:

@@ -211,6 +211,14 @@ def test_the_same_thing_is_said_once() -> None:
     assert [citation.source for citation in draft.citations] == ["docs/a.md"]
 
 
+def test_what_the_first_passage_says_is_quoted_too() -> None:
+    first = passage("## Snapshots\n\nThey are written to dump.rdb on disk.", "docs/a.md")
+    other = passage("The name of the snapshot file is kept by the server for the name of a file.", "docs/b.md")
+    draft = ask("name of the snapshot file", first, other)
+    assert quoted(draft).startswith(other.text)
+    assert [citation.source for citation in draft.citations] == ["docs/b.md", "docs/a.md"]
+
+
 def test_long_lists_are_bounded_by_whole_items() -> None:
     items = [f"- Backup target number {number} holds the copies of one region of the world." for number in range(60)]
     draft = ask("What are the backup targets?", passage("The backup targets are:\n\n" + "\n".join(items)))
