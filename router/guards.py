@@ -34,7 +34,9 @@ class Guards:
     a statement round, per script, and Han words that merely contain one. actions, objects: tokens. states: token →
     the group of states that exclude one another. light: objects that say little beside
     the name of a thing (the pgvector *extension*). general: actions that a heading names whatever its section is about
-    (*using* X, *viewing* X). near: the fitted probabilities."""
+    (*using* X, *viewing* X). aspects: what is asked about a thing, which is the kind of question (what it *costs*). vague: actions and states
+    that one side may name alone. finding: actions whose object is often asked for (*see* which sessions wait). kin: token → those of an entry that it may stand for. surfaces: token → all its words,
+    in simplified characters or lower case. near: the fitted probabilities."""
 
     wording: Wording
     units: Mapping[str, str]
@@ -47,6 +49,11 @@ class Guards:
     states: Mapping[str, int]
     light: frozenset[str]
     general: frozenset[str]
+    aspects: frozenset[str]
+    vague: frozenset[str]
+    finding: frozenset[str]
+    kin: Mapping[str, frozenset[str]]
+    surfaces: Mapping[str, tuple[str, ...]]
     near: NearModel
 
 
@@ -67,6 +74,7 @@ class Facts:
     objects: frozenset[str]
     kinds: frozenset[Kind]
     goals: frozenset[str]
+    origins: frozenset[str]
 
 
 def facts_of(text: str, guards: Guards) -> Facts:
@@ -89,8 +97,9 @@ def facts_of_key(key: str, guards: Guards) -> Facts:
         words & guards.actions,
         frozenset(word for word in words if word in guards.states),
         frozenset(tokens(key, guards.wording)) & guards.objects,
-        _kinds(key),
-        _goals(key, guards),
+        _kinds(key, words & guards.actions, guards),
+        _firsts(_GOAL, key, guards),
+        _firsts(_ORIGIN, key, guards),
     )
 
 
@@ -142,8 +151,10 @@ def _is_quantity(name: str, guards: Guards) -> bool:
 
 
 def _negations(key: str, latin: Iterable[str], guards: Guards) -> frozenset[str]:
-    han = {found.group("no") for found in guards.negation_han.finditer(key)} - {None}
-    return frozenset({"not"} if han or not guards.negation_latin.isdisjoint(latin) else ())
+    """ "not" for one, "not twice" for more: what is not unable is able."""
+    count = sum(1 for found in guards.negation_han.finditer(key) if found.group("no"))
+    count += sum(word in guards.negation_latin for word in latin)
+    return frozenset({"not" if count == 1 else "not twice"} if count else ())
 
 
 _GOAL = re.compile(
@@ -151,15 +162,83 @@ _GOAL = re.compile(
 )
 
 
-def _goals(key: str, guards: Guards) -> frozenset[str]:
-    """What something goes to, turns into, or is measured by: the first word after "to", 到, 成, 为, 比."""
-    after = (tokens(latin or han, guards.wording)[:1] for latin, han in _GOAL.findall(key))
+_ORIGIN = re.compile(r"\bfrom\b(?: (?:a|an|the|my|our))? ?(\S+)|从(\S{1,8})")
+
+
+def _firsts(pattern: re.Pattern[str], key: str, guards: Guards) -> frozenset[str]:
+    """The first word after each place that the pattern finds: what something goes to, turns into or is measured by
+    (to, 到, 成, 为, 比), or comes from."""
+    after = (tokens(latin or han, guards.wording)[:1] for latin, han in pattern.findall(key))
     return frozenset(word for words in after for word in words)
 
 
-def _kinds(key: str) -> frozenset[Kind]:
+_WHY_ZH = re.compile("怎么(?=[\u3400-\u9fff]{0,3}(?:不|没|还(?!原)|老是|总是|这么|那么))|什么导致|是什么造成")
+_HOW_WHERE = re.compile(
+    r"\bwhere (?:can|do|should|could|must) (?:i|we)\b(?! find)|\bis there (?:a|any) way\b"
+    "|有没有(?:办法|方法)|(?:[在去到从]哪(?![个些种一位几里儿])|哪[里儿])(?:可以|能|才能|去)?(?=[\u3400-\u9fff])"
+)
+"""Where one does something is how one does it."""
+_COUNTS = re.compile(r"\bhow (?:many|much|long|large|big|often|far|old|fast)\b|多少|几[^乎]|多[久长高大重远快]|百分之几")
+_EXTENT = re.compile(
+    r"\b(?:limit|period|duration|largest|biggest|smallest|longest|shortest|highest|lowest)\b|期限|有效期|保修期|保质期"
+)
+_WHEN_ASKED = re.compile(r"^when\b|\bwhen (?:do|does|did|is|are|was|will|can|should|must)\b|[\u3400-\u9fff]")
+_OPENING = 12  # characters: long enough for the first word
+_DO_A = re.compile(r"^do (?:a|an|the|my) ")
+"""What is left of "how do I do a …"."""
+_AUXILIARY = re.compile(
+    r"^(?:is|are|was|were|do|does|did|can|could|will|would|should|must|may|has|have|am) (?!there (?:a|any) way)"
+)
+_WHAT_ALL = re.compile(r"\b(?:what|which) \w+s (?:can|may|do|does|are|will)\b")
+_EMBEDDED = frozenset({Kind.LIST, Kind.WHO, Kind.WHERE})
+
+
+def _kinds(key: str, actions: frozenset[str], guards: Guards) -> frozenset[Kind]:
+    """As `kinds_of`, for comparing two questions: of several kinds only the one that decides. actions: of the key,
+    which does not begin with "how to" any more."""
     kinds = frozenset(kinds_of(key))
+    if _AUXILIARY.match(key):
+        return kinds - {Kind.WHETHER} if _DO_A.match(key) else frozenset({Kind.WHETHER})
+    if Kind.WHY in kinds or _WHY_ZH.search(key):
+        return frozenset({Kind.WHY})
+    if actions and _HOW_WHERE.search(key):
+        kinds = kinds - {Kind.WHERE, Kind.WHETHER} | _PLAIN
+    if Kind.WHEN in kinds and len(kinds) > 1 and not _WHEN_ASKED.search(key):
+        kinds -= {Kind.WHEN}
+    if _WHAT_ALL.search(key):
+        kinds = kinds - {Kind.WHAT_IS} | {Kind.LIST}
+    if _imperative(key, guards):
+        kinds -= _EMBEDDED
+    kinds = _counting(key, kinds, bool(actions))
     return kinds - _PLAIN if kinds <= _PLAIN else kinds
+
+
+def _imperative(key: str, guards: Guards) -> bool:
+    """Whether it begins with looking for something: "(how to) see which sessions wait"."""
+    return tokens(key[:_OPENING], guards.wording)[:1] in [[token] for token in guards.finding]
+
+
+def _counting(key: str, kinds: frozenset[Kind], acts: bool) -> frozenset[Kind]:
+    """ "How many" asks for a number; a "maximum" alone does only where nothing else is asked."""
+    if _COUNTS.search(key):
+        return kinds - {Kind.WHAT_IS} | {Kind.COUNT}
+    extent = Kind.COUNT in kinds or (Kind.WHAT_IS in kinds and _EXTENT.search(key) is not None)
+    if extent and kinds <= {Kind.COUNT, Kind.WHAT_IS, Kind.DEFAULT} and (Kind.WHAT_IS in kinds or not acts):
+        return kinds - {Kind.WHAT_IS} | {Kind.COUNT}
+    return kinds - {Kind.COUNT}
+
+
+_MEASURES = (
+    ("time", re.compile(r"\bhow (?:long|often|soon)\b|\bhow many (?:second|minute|hour|day|week|month|year)s?\b|多久|多长时间|几(?:天|个?小时|分钟|秒|个?月|年|周)|多少(?:天|个?小时|分钟|秒|个?月|年|周)|时长|期限|有效期|\b(?:period|duration)\b")),
+    ("size", re.compile(r"\bhow (?:big|large)\b|\b(?:size|largest|biggest)\b|多大|大小|最大.{0,4}多少")),
+    ("money", re.compile(r"\bhow much (?:does|do|is|will|would)\b|\b(?:cost|price|fee)s?\b|多少钱|费用|价格")),
+    ("number", re.compile(r"\bhow many\b|多少[个台条位种次人张核]|几[个台条位种次人张核]")),
+)
+
+
+def measure_of(key: str) -> str:
+    """What a question for a number wants it of: time, size, money, number; "" where that is not said."""
+    return next((name for name, pattern in _MEASURES if pattern.search(key)), "")
 
 
 def contradictions(asked: Facts, theirs: Facts) -> tuple[str, ...]:
@@ -192,6 +271,30 @@ def doubts(asked: Facts, theirs: Facts) -> tuple[str, ...]:
     return tuple(filter(None, found))
 
 
+def unexplained(asked: Facts, theirs: Facts, guards: Guards) -> tuple[str, ...]:
+    """What must be the same as well before a fitted probability counts: the kind of question, the aspect that it asks
+    about, and every action and state that the question names."""
+    aspects = asked.words & guards.aspects, theirs.words & guards.aspects
+    actions, states = asked.actions - theirs.actions, asked.states - theirs.states
+    found = [
+        _one_sided("aspect", *aspects),
+        "" if aspects[0] else _another_kind(asked, theirs),
+        f"opposite: {_shown(states)} / none" if states else "",
+        f"action: {_shown(actions)} / none" if actions else "",
+    ]
+    return tuple(filter(None, found))
+
+
+def _another_kind(asked: Facts, theirs: Facts) -> str:
+    ours, others = asked.kinds - {Kind.COMMAND} - _PLAIN, theirs.kinds - {Kind.COMMAND} - _PLAIN
+    if ours - {Kind.DEFAULT} != others - {Kind.DEFAULT} or (ours != others and Kind.COUNT not in ours):
+        return f"kind: {_shown(asked.kinds)} / {_shown(theirs.kinds)}"
+    wanted, given = measure_of(asked.key), measure_of(theirs.key)
+    if Kind.COUNT in ours and wanted and given and wanted != given:
+        return f"kind: {wanted} / {given}"
+    return ""
+
+
 def _differ(name: str, asked: Collection[str], theirs: Collection[str]) -> str:
     return f"{name}: {_shown(asked)} / {_shown(theirs)}" if set(asked) != set(theirs) else ""
 
@@ -214,7 +317,8 @@ def _opposed(name: str, asked: frozenset[str], theirs: frozenset[str]) -> str:
 def _turned(asked: Facts, theirs: Facts) -> str:
     """The same two things the other way round: from A to B, from B to A."""
     ours, others = asked.goals - theirs.goals, theirs.goals - asked.goals
-    fires = not ours.isdisjoint(theirs.words) and not others.isdisjoint(asked.words)
+    swapped = not ours.isdisjoint(theirs.words) and not others.isdisjoint(asked.words)
+    fires = swapped or asked.goals & theirs.origins or theirs.goals & asked.origins
     return f"direction: {_shown(ours)} / {_shown(others)}" if fires else ""
 
 
