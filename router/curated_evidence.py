@@ -14,14 +14,16 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from router.curated_text import HAN
-from router.guards import CONCEPT, Facts, Guards
+from router.guards import CONCEPT, Facts, Guards, negations
 
 Idf = Mapping[str, float]
 """Word → inverse document frequency over the wordings of a store, as a share of the largest: 0..1; 1 when missing."""
 
 _READ = 4_000  # characters of an answer that are looked through; what a question is about stands in front
-_LATIN = re.compile(r"[a-z0-9_][a-z0-9_.:@/+-]*[a-z0-9_]|[a-z0-9]")
-_CODE = re.compile(r"\w*(?:[a-z0-9][A-Z]|[_.@:]\w|\d[A-Za-z]|[A-Za-z]\d)[\w.:@/-]*\w|--?[A-Za-z][\w-]+|\b[A-Z][A-Z_]{2,}\b")
+_IN_NAME = 5  # letters of a word that is known inside a name
+_CODE = re.compile(
+    r"\w*(?:[a-z0-9][A-Z]|[_.@:]\w|\d[A-Za-z]|[A-Za-z]\d)[\w.:@/-]*\w|--?[A-Za-z][\w-]+|\b[A-Z][A-Z_]{2,}\b"
+)
 _WORD_IN_HAN = re.compile(r"[A-Za-z][\w.:@/-]{2,}")
 
 
@@ -39,8 +41,8 @@ SILENT = Answer("", frozenset())
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """Idf of what one side says, by how the other side accounts for it. said: by the same word; named: by a name in the
-    answer; told: by another word of the answer; lost: not at all. rarest: idf of the rarest word that is not said.
-    unknown: the words that are lost; only_told: those that are told."""
+    answer; told: by another word of the answer; lost: not at all. rarest: idf of the rarest word that is neither
+    said nor named. unknown: the words that are lost; only_told: those that are told."""
 
     said: float
     named: float
@@ -60,30 +62,53 @@ def standing_for(asked: Facts, theirs: Facts, answer: Answer, guards: Guards) ->
     that the answer gives, or that say little."""
     swaps = {word: kin for word in asked.words - theirs.words if (kin := _kin(word, asked, theirs, guards))}
     words = frozenset(swaps.get(word, word) for word in asked.words) if swaps else asked.words
-    groups = {guards.states[state] for state in theirs.states}
-    told = {
-        state
-        for state in asked.states - theirs.states
-        if guards.states[state] not in groups and _told(state, answer.text, guards)
-    }
-    numbers = asked.numbers if theirs.numbers else frozenset(n for n in asked.numbers if not _told(n, answer.text, guards))
+    told = said_otherwise(asked, theirs, guards) | _told_by_name(words - theirs.words, answer, guards)
+    told |= _told_states(asked, theirs, answer, guards)
+    numbers = (
+        asked.numbers if theirs.numbers else frozenset(n for n in asked.numbers if not _told(n, answer.text, guards))
+    )
     return replace(
         asked,
         words=words,
-        actions=(words & guards.actions) - (guards.vague - theirs.words),
+        actions=(words & guards.actions) - (guards.vague - theirs.words) - told,
         states=frozenset(word for word in words if word in guards.states) - (guards.vague - theirs.words) - told,
-        objects=frozenset(swaps.get(word, word) for word in asked.objects) & guards.objects,
+        objects=(frozenset(swaps.get(word, word) for word in asked.objects) & guards.objects) - told,
         names=frozenset(n for n in asked.names if n in theirs.names or not _told(n, answer.text, guards)),
         numbers=numbers,
     )
 
 
-def without_vague(theirs: Facts, asked: Facts, guards: Guards) -> Facts:
-    """An entry's wording without the actions and states that say little, where the question does not name them."""
+def _told_states(asked: Facts, theirs: Facts, answer: Answer, guards: Guards) -> frozenset[str]:
+    """States that the answer gives, where the entry's wording says nothing of their kind."""
+    groups = {guards.states[state] for state in theirs.states}
+    new = (state for state in asked.states - theirs.states if guards.states[state] not in groups)
+    return frozenset(state for state in new if _told(state, answer.text, guards))
+
+
+def _told_by_name(new: frozenset[str], answer: Answer, guards: Guards) -> frozenset[str]:
+    """Who asks by a name that only the answer gives ("what should interrupt.recover be set to?") asks about what the
+    answer says of it: its actions and objects count as said."""
+    if new.isdisjoint(answer.names):
+        return frozenset()
+    return frozenset(word for word in new if _told(word, answer.text, guards))
+
+
+def without_vague(theirs: Facts, asked: Facts, answer: Answer, guards: Guards) -> Facts:
+    """An entry's wording without the words that say little, where the question does not name them (mild ones only
+    beside something that both name); and, where both name the same thing, without the fault that it arose from
+    (操作失败、状态变为 Interrupt 后如何重试)."""
     vague = guards.vague - asked.words
-    if theirs.actions.isdisjoint(vague) and theirs.states.isdisjoint(vague):
-        return theirs
-    return replace(theirs, actions=theirs.actions - vague, states=theirs.states - vague)
+    named = any(word.isascii() and word[0] != CONCEPT for word in asked.words & (theirs.words | answer.names))
+    fault = named and not asked.negated and guards.faults.sub("", theirs.key) != theirs.key
+    negated = negations(guards.faults.sub("", theirs.key), guards) if fault else theirs.negated
+    both = asked.words & theirs.words - theirs.actions - guards.mild
+    return replace(
+        theirs,
+        words=theirs.words - (guards.mild - asked.words) if both else theirs.words,
+        actions=theirs.actions - vague,
+        states=theirs.states - vague,
+        negated=negated,
+    )
 
 
 def _kin(word: str, asked: Facts, theirs: Facts, guards: Guards) -> str:
@@ -95,21 +120,39 @@ def evidence(ours: Facts, theirs: Facts, answer: Answer, idf: Idf, guards: Guard
     """answer: `SILENT` where the words are the entry's own."""
     said = named = told = lost = rarest = 0.0
     unknown, only_told = set(), set()
-    for word in ours.words:
+    twice = said_otherwise(ours, theirs, guards)
+    for word in ours.words - guards.vague:
         weight = idf.get(word, 1.0)
-        if word in theirs.words or (HAN.match(word) and word in theirs.key):
+        if word in theirs.words or (HAN.match(word) and word in theirs.key) or word in twice:
             said += weight
             continue
-        rarest = max(rarest, weight)
         if word in answer.names:
             named += weight
-        elif answer.text and _told(word, answer.text, guards):
+            continue
+        rarest = max(rarest, weight)
+        if answer.text and _told(word, answer.text, guards):
             told += weight
             only_told.add(word)
         else:
             lost += weight
             unknown.add(word)
     return Evidence(said, named, told, lost, rarest, frozenset(unknown), frozenset(only_told))
+
+
+def said_otherwise(ours: Facts, theirs: Facts, guards: Guards) -> frozenset[str]:
+    """Words that the other side says in another form: by kin that both sides have as well, or inside a name (the backup
+    of pg_basebackup)."""
+    new = ours.words - theirs.words
+    return frozenset(
+        word
+        for word in new
+        if not guards.kin.get(word, frozenset()).isdisjoint(theirs.words & ours.words)
+        or any(
+            len(surface) >= _IN_NAME and surface in name
+            for surface in guards.surfaces.get(word, ())
+            for name in theirs.names
+        )
+    )
 
 
 def _told(word: str, answer: str, guards: Guards) -> bool:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from router.curated_evidence import SILENT, Answer, Evidence, Idf, evidence, standing_for, without_vague
-from router.guards import Facts, Guards, contradictions, kinds_differ, shown, unexplained
+from router.guards import CONCEPT, Facts, Guards, contradictions, kinds_differ, shown, unexplained
 from router.kinds import Kind
 from router.types import CuratedCandidate, EntryStatus
 
@@ -114,15 +114,15 @@ def _pair(
 def _beside(
     asked: Facts, wording: Wording, answer: Answer, idf: Idf, guards: Guards
 ) -> tuple[dict[str, float], tuple[str, ...], tuple[str, ...]]:
-    """Features, contradictions and doubts of a wording that stands alone. Without a cosine, a word of the question that
-    the entry nowhere says is a doubt; and a word that only its answer says, where it asks what a thing is: what that
+    """Features, contradictions and doubts of a wording that stands alone. A word of the question that the entry nowhere
+    says is a doubt; and a word that only its answer says, where it asks what a thing is: what that
     answer says of the thing, people ask by itself."""
     stood = standing_for(asked, wording.facts, answer, guards)
-    theirs = without_vague(wording.facts, stood, guards)
+    theirs = without_vague(wording.facts, stood, answer, guards)
     ours, others = evidence(stood, theirs, answer, idf, guards), evidence(theirs, stood, SILENT, idf, guards)
     doubted = unexplained(stood, theirs, guards)
     strange = ours.unknown | (ours.only_told if _DEFINES & theirs.kinds else frozenset())
-    if wording.cosine is None and strange:
+    if strange:
         doubted += (f"word: {', '.join(sorted(map(shown, strange)))} / none",)
     return slot_features(stood, theirs, ours, others), contradictions(stood, theirs), doubted
 
@@ -179,10 +179,17 @@ def slot_features(asked: Facts, theirs: Facts, ours: Evidence, others: Evidence)
 
 
 def _turned(asked: Facts, theirs: Facts) -> bool:
-    """Who overrides whom: plain words and names that both sides share, in another order. Actions and their objects
-    change places in paraphrases too (重启集群, 集群怎么重启)."""
-    shared = [word for word in asked.words & theirs.words if word[0] != "="]
-    return sorted(shared, key=asked.key.find) != sorted(shared, key=theirs.key.find) if len(shared) > 1 else False
+    """Who overrides whom, one that reads two or two that read one: names, plain words and numbers that both sides
+    share, in another order. Known words change places in paraphrases too (重启集群, 集群怎么重启)."""
+    orders = ([word for word in one.order if word in both] for one, both in _plain_words(asked, theirs))
+    return next(orders) != next(orders)
+
+
+def _plain_words(asked: Facts, theirs: Facts) -> Iterator[tuple[Facts, frozenset[str]]]:
+    both = asked.words & theirs.words
+    digits = any(word.isdigit() for word in both)
+    kept = frozenset(word for word in both if digits or word[0] != CONCEPT) - asked.actions
+    yield from ((asked, kept), (theirs, kept))
 
 
 def _cover(words: frozenset[str], new: frozenset[str], idf: Idf) -> float:

@@ -14,6 +14,7 @@ from router.curated_model import NearModel
 from router.curated_text import HAN, Wording, normal_form, tokens
 from router.kinds import Kind, kinds_of
 
+_NOT_LATIN = re.compile(f"[\\s]+|{HAN.pattern}+")
 _NUMBER = re.compile(
     r"(?<![a-z0-9_.@/:-])(?P<sign>-)?v?(?P<value>\d+(?:[.:/]\d+)*)(?P<unit>[a-z%]+|[\u3400-\u9fff]{0,3})(?![a-z0-9_])"
 )
@@ -31,11 +32,12 @@ CONCEPT = "="
 @dataclass(frozen=True, slots=True, eq=False)
 class Guards:
     """What matching knows about words. units: surface → unit. numerals: word → digits. negation: the words that turn
-    a statement round, per script, and Han words that merely contain one. actions, objects: tokens. states: token →
+    a statement round, per script, and Han words that merely contain one. faults: those that say that something went wrong. actions, objects: tokens. states: token →
     the group of states that exclude one another. light: objects that say little beside
     the name of a thing (the pgvector *extension*). general: actions that a heading names whatever its section is about
     (*using* X, *viewing* X). aspects: what is asked about a thing, which is the kind of question (what it *costs*). vague: actions and states
-    that one side may name alone. finding: actions whose object is often asked for (*see* which sessions wait). kin: token → those of an entry that it may stand for. surfaces: token → all its words,
+    that one side may name alone. mild: words that an entry may say and a
+    question leave out (the *database's* connections). finding: actions whose object is often asked for (*see* which sessions wait). kin: token → those of an entry that it may stand for. surfaces: token → all its words,
     in simplified characters or lower case. near: the fitted probabilities."""
 
     wording: Wording
@@ -44,6 +46,7 @@ class Guards:
     numeral: re.Pattern[str]
     negation_han: re.Pattern[str]
     negation_latin: frozenset[str]
+    faults: re.Pattern[str]
     actions: frozenset[str]
     objects: frozenset[str]
     states: Mapping[str, int]
@@ -51,6 +54,7 @@ class Guards:
     general: frozenset[str]
     aspects: frozenset[str]
     vague: frozenset[str]
+    mild: frozenset[str]
     finding: frozenset[str]
     kin: Mapping[str, frozenset[str]]
     surfaces: Mapping[str, tuple[str, ...]]
@@ -59,10 +63,12 @@ class Guards:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What one question states. `words` are the tokens of `router.curated_text.tokens`."""
+    """What one question states. `words` are the tokens of `router.curated_text.tokens`, `order` the same in reading
+    order."""
 
     key: str
     language: str
+    order: tuple[str, ...]
     words: frozenset[str]
     numbers: frozenset[str]
     versions: frozenset[str]
@@ -82,18 +88,20 @@ def facts_of(text: str, guards: Guards) -> Facts:
 
 
 def facts_of_key(key: str, guards: Guards) -> Facts:
-    words = words_of(key, guards)
-    latin = [part for part in re.split(f"[\\s]+|{HAN.pattern}+", key) if part]
+    order = _in_order(key, guards)
+    words = frozenset(order)
+    latin = _latin_parts(key)
     numbers, versions, units = _quantities(_with_digits(key, guards), guards)
     return Facts(
         key,
         "zh" if HAN.search(key) else "en",
+        order,
         words,
         frozenset(numbers),
         frozenset(versions),
         frozenset(units),
         frozenset(name for name in latin if _NAME.fullmatch(name) and not _is_quantity(name, guards)),
-        _negations(key, latin, guards),
+        negations(key, guards),
         words & guards.actions,
         frozenset(word for word in words if word in guards.states),
         frozenset(tokens(key, guards.wording)) & guards.objects,
@@ -105,8 +113,14 @@ def facts_of_key(key: str, guards: Guards) -> Facts:
 
 def words_of(key: str, guards: Guards) -> frozenset[str]:
     """What a normal form says, number words as digits; without light words where something else is named."""
-    words = frozenset(tokens(_with_digits(key, guards), guards.wording))
-    return words - guards.light if words - guards.light - guards.actions else words
+    return frozenset(_in_order(key, guards))
+
+
+def _in_order(key: str, guards: Guards) -> tuple[str, ...]:
+    found = tokens(_with_digits(key, guards), guards.wording)
+    words = set(found)
+    light = guards.light if words - guards.light - guards.actions else frozenset()
+    return tuple(word for word in dict.fromkeys(found) if word not in light)
 
 
 def _with_digits(key: str, guards: Guards) -> str:
@@ -150,11 +164,15 @@ def _is_quantity(name: str, guards: Guards) -> bool:
     return found is not None and (found[1] in _ORDINALS or found[1] in guards.units)
 
 
-def _negations(key: str, latin: Iterable[str], guards: Guards) -> frozenset[str]:
+def negations(key: str, guards: Guards) -> frozenset[str]:
     """ "not" for one, "not twice" for more: what is not unable is able."""
     count = sum(1 for found in guards.negation_han.finditer(key) if found.group("no"))
-    count += sum(word in guards.negation_latin for word in latin)
+    count += sum(word in guards.negation_latin for word in _latin_parts(key))
     return frozenset({"not" if count == 1 else "not twice"} if count else ())
+
+
+def _latin_parts(key: str) -> list[str]:
+    return [part for part in _NOT_LATIN.split(key) if part]
 
 
 _GOAL = re.compile(
@@ -178,7 +196,9 @@ _HOW_WHERE = re.compile(
     "|有没有(?:办法|方法)|(?:[在去到从]哪(?![个些种一位几里儿])|哪[里儿])(?:可以|能|才能|去)?(?=[\u3400-\u9fff])"
 )
 """Where one does something is how one does it."""
-_COUNTS = re.compile(r"\bhow (?:many|much|long|large|big|often|far|old|fast)\b|多少|几[^乎]|多[久长高大重远快]|百分之几")
+_COUNTS = re.compile(
+    r"\bhow (?:many|much|long|large|big|often|far|old|fast)\b|多少|几[^乎]|多[久长高大重远快]|百分之几"
+)
 _EXTENT = re.compile(
     r"\b(?:limit|period|duration|largest|biggest|smallest|longest|shortest|highest|lowest)\b|期限|有效期|保修期|保质期"
 )
@@ -207,6 +227,8 @@ def _kinds(key: str, actions: frozenset[str], guards: Guards) -> frozenset[Kind]
         kinds -= {Kind.WHEN}
     if _WHAT_ALL.search(key):
         kinds = kinds - {Kind.WHAT_IS} | {Kind.LIST}
+    if Kind.COMMAND in kinds:
+        kinds -= {Kind.WHAT_IS}  # what the command is, is how
     if _imperative(key, guards):
         kinds -= _EMBEDDED
     kinds = _counting(key, kinds, bool(actions))
@@ -229,7 +251,12 @@ def _counting(key: str, kinds: frozenset[Kind], acts: bool) -> frozenset[Kind]:
 
 
 _MEASURES = (
-    ("time", re.compile(r"\bhow (?:long|often|soon)\b|\bhow many (?:second|minute|hour|day|week|month|year)s?\b|多久|多长时间|几(?:天|个?小时|分钟|秒|个?月|年|周)|多少(?:天|个?小时|分钟|秒|个?月|年|周)|时长|期限|有效期|\b(?:period|duration)\b")),
+    (
+        "time",
+        re.compile(
+            r"\bhow (?:long|often|soon)\b|\bhow many (?:second|minute|hour|day|week|month|year)s?\b|多久|多长时间|几(?:天|个?小时|分钟|秒|个?月|年|周)|多少(?:天|个?小时|分钟|秒|个?月|年|周)|时长|期限|有效期|\b(?:period|duration)\b"
+        ),
+    ),
     ("size", re.compile(r"\bhow (?:big|large)\b|\b(?:size|largest|biggest)\b|多大|大小|最大.{0,4}多少")),
     ("money", re.compile(r"\bhow much (?:does|do|is|will|would)\b|\b(?:cost|price|fee)s?\b|多少钱|费用|价格")),
     ("number", re.compile(r"\bhow many\b|多少[个台条位种次人张核]|几[个台条位种次人张核]")),
@@ -273,16 +300,26 @@ def doubts(asked: Facts, theirs: Facts) -> tuple[str, ...]:
 
 def unexplained(asked: Facts, theirs: Facts, guards: Guards) -> tuple[str, ...]:
     """What must be the same as well before a fitted probability counts: the kind of question, the aspect that it asks
-    about, and every action and state that the question names."""
+    about, every state, every action that the question names, and, where it names objects, the one that the entry is
+    about."""
     aspects = asked.words & guards.aspects, theirs.words & guards.aspects
-    actions, states = asked.actions - theirs.actions, asked.states - theirs.states
+    actions = asked.actions - theirs.actions
+    head = _head(theirs, guards) - asked.words if asked.objects - guards.aspects else frozenset()
     found = [
         _one_sided("aspect", *aspects),
         "" if aspects[0] else _another_kind(asked, theirs),
-        f"opposite: {_shown(states)} / none" if states else "",
+        _one_sided("opposite", asked.states, theirs.states),
         f"action: {_shown(actions)} / none" if actions else "",
+        f"object: none / {_shown(head)}" if head else "",
     ]
     return tuple(filter(None, found))
+
+
+def _head(facts: Facts, guards: Guards) -> frozenset[str]:
+    """The object that the others describe, not counting where something goes: the last one in Chinese (实例集群 is a cluster), the first in English."""
+    named = guards.objects - guards.aspects - guards.light - facts.goals
+    found = [word for word in facts.order if word in named]
+    return frozenset(found[-1:] if facts.language == "zh" else found[:1])
 
 
 def _another_kind(asked: Facts, theirs: Facts) -> str:
@@ -350,6 +387,6 @@ def another_deed(question: str, heading: str, text: str, guards: Guards) -> str:
     if asked.actions.isdisjoint(words_of(said, guards)):
         return f"{_shown(wanted)} / {_shown(about)}"
     without = wanted & about if asked.negated and Kind.HOW_TO in kinds_of(question) else frozenset()
-    if without and not _negations(said, said.split(), guards):
+    if without and not negations(said, guards):
         return f"not {_shown(without)} / {_shown(about)}"
     return ""
