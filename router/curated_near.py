@@ -98,7 +98,8 @@ def _pair(
     theirs = wording.facts
     features = pair_features(asked, theirs, idf, wording.cosine)
     if voting:
-        case, weighed, against, doubted = "votes", {**features, **voting}, contradictions(asked, theirs), ()
+        case, weighed, against = "votes", {**features, **voting}, contradictions(asked, theirs)
+        doubted: tuple[str, ...] = ()
     else:
         case = "words" if wording.cosine is None else "pair"
         more, against, doubted = _beside(asked, wording, entry.answer, idf, guards)

@@ -7,9 +7,10 @@ score alone may decide. Each guard compares what both questions state and names 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from router.curated_kinds import PLAIN, asked_kinds, measure_of
 from router.curated_model import NearModel
 from router.curated_text import HAN, Wording, normal_form, tokens
 from router.kinds import Kind, kinds_of
@@ -24,21 +25,23 @@ _NAME = re.compile(
 _AMOUNT = re.compile(r"v?\d+(?:[.:/]\d+)*([a-z%]*)")
 _ORDINALS = frozenset({"", "st", "nd", "rd", "th"})
 _LOOSE = frozenset({Kind.COMMAND, Kind.LIST, Kind.DEFAULT})  # beside another kind they ask for the same answer
-_PLAIN = frozenset({Kind.HOW_TO})  # "restart the cluster" and "how do I restart the cluster" ask the same
+_OPENING = 12  # characters: long enough for the first word
 CONCEPT = "="
 """Begins the token that all words of one concept count as, so that it is never also a word of a question."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Guards:
-    """What matching knows about words. units: surface → unit. numerals: word → digits. negation: the words that turn
-    a statement round, per script, and Han words that merely contain one. faults: those that say that something went wrong. actions, objects: tokens. states: token →
-    the group of states that exclude one another. light: objects that say little beside
-    the name of a thing (the pgvector *extension*). general: actions that a heading names whatever its section is about
-    (*using* X, *viewing* X). aspects: what is asked about a thing, which is the kind of question (what it *costs*). vague: actions and states
-    that one side may name alone. mild: words that an entry may say and a
-    question leave out (the *database's* connections). finding: actions whose object is often asked for (*see* which sessions wait). kin: token → those of an entry that it may stand for. surfaces: token → all its words,
-    in simplified characters or lower case. near: the fitted probabilities."""
+    """What matching knows about words; Han text in simplified characters, the rest in lower case.
+
+    units: surface → unit. numerals: word → digits. negation: the words that turn a statement round, per script, and Han
+    words that merely contain one. faults: those of them that say that something went wrong. actions, objects: tokens.
+    states: token → the group of states that exclude one another. light: objects that say little beside the name of a
+    thing (the pgvector *extension*). general: actions that a heading names whatever its section is about (*using* X,
+    *viewing* X). aspects: what is asked about a thing, which is the kind of question (what it *costs*). vague: actions
+    and states that one side may name alone. mild: words that an entry may say and a question leave out (the
+    *database's* connections). finding: actions whose object is often asked for (*see* which sessions wait). kin: token
+    → those of an entry that it may stand for. surfaces: token → all its words. near: the fitted probabilities."""
 
     wording: Wording
     units: Mapping[str, str]
@@ -105,7 +108,7 @@ def facts_of_key(key: str, guards: Guards) -> Facts:
         words & guards.actions,
         frozenset(word for word in words if word in guards.states),
         frozenset(tokens(key, guards.wording)) & guards.objects,
-        _kinds(key, words & guards.actions, guards),
+        asked_kinds(key, bool(words & guards.actions), _first(key, guards) in guards.finding),
         _firsts(_GOAL, key, guards),
         _firsts(_ORIGIN, key, guards),
     )
@@ -190,82 +193,8 @@ def _firsts(pattern: re.Pattern[str], key: str, guards: Guards) -> frozenset[str
     return frozenset(word for words in after for word in words)
 
 
-_WHY_ZH = re.compile("怎么(?=[\u3400-\u9fff]{0,3}(?:不|没|还(?!原)|老是|总是|这么|那么))|什么导致|是什么造成")
-_HOW_WHERE = re.compile(
-    r"\bwhere (?:can|do|should|could|must) (?:i|we)\b(?! find)|\bis there (?:a|any) way\b"
-    "|有没有(?:办法|方法)|(?:[在去到从]哪(?![个些种一位几里儿])|哪[里儿])(?:可以|能|才能|去)?(?=[\u3400-\u9fff])"
-)
-"""Where one does something is how one does it."""
-_COUNTS = re.compile(
-    r"\bhow (?:many|much|long|large|big|often|far|old|fast)\b|多少|几[^乎]|多[久长高大重远快]|百分之几"
-)
-_EXTENT = re.compile(
-    r"\b(?:limit|period|duration|largest|biggest|smallest|longest|shortest|highest|lowest)\b|期限|有效期|保修期|保质期"
-)
-_WHEN_ASKED = re.compile(r"^when\b|\bwhen (?:do|does|did|is|are|was|will|can|should|must)\b|[\u3400-\u9fff]")
-_OPENING = 12  # characters: long enough for the first word
-_DO_A = re.compile(r"^do (?:a|an|the|my) ")
-"""What is left of "how do I do a …"."""
-_AUXILIARY = re.compile(
-    r"^(?:is|are|was|were|do|does|did|can|could|will|would|should|must|may|has|have|am) (?!there (?:a|any) way)"
-)
-_WHAT_ALL = re.compile(r"\b(?:what|which) \w+s (?:can|may|do|does|are|will)\b")
-_EMBEDDED = frozenset({Kind.LIST, Kind.WHO, Kind.WHERE})
-
-
-def _kinds(key: str, actions: frozenset[str], guards: Guards) -> frozenset[Kind]:
-    """As `kinds_of`, for comparing two questions: of several kinds only the one that decides. actions: of the key,
-    which does not begin with "how to" any more."""
-    kinds = frozenset(kinds_of(key))
-    if _AUXILIARY.match(key):
-        return kinds - {Kind.WHETHER} if _DO_A.match(key) else frozenset({Kind.WHETHER})
-    if Kind.WHY in kinds or _WHY_ZH.search(key):
-        return frozenset({Kind.WHY})
-    if actions and _HOW_WHERE.search(key):
-        kinds = kinds - {Kind.WHERE, Kind.WHETHER} | _PLAIN
-    if Kind.WHEN in kinds and len(kinds) > 1 and not _WHEN_ASKED.search(key):
-        kinds -= {Kind.WHEN}
-    if _WHAT_ALL.search(key):
-        kinds = kinds - {Kind.WHAT_IS} | {Kind.LIST}
-    if Kind.COMMAND in kinds:
-        kinds -= {Kind.WHAT_IS}  # what the command is, is how
-    if _imperative(key, guards):
-        kinds -= _EMBEDDED
-    kinds = _counting(key, kinds, bool(actions))
-    return kinds - _PLAIN if kinds <= _PLAIN else kinds
-
-
-def _imperative(key: str, guards: Guards) -> bool:
-    """Whether it begins with looking for something: "(how to) see which sessions wait"."""
-    return tokens(key[:_OPENING], guards.wording)[:1] in [[token] for token in guards.finding]
-
-
-def _counting(key: str, kinds: frozenset[Kind], acts: bool) -> frozenset[Kind]:
-    """ "How many" asks for a number; a "maximum" alone does only where nothing else is asked."""
-    if _COUNTS.search(key):
-        return kinds - {Kind.WHAT_IS} | {Kind.COUNT}
-    extent = Kind.COUNT in kinds or (Kind.WHAT_IS in kinds and _EXTENT.search(key) is not None)
-    if extent and kinds <= {Kind.COUNT, Kind.WHAT_IS, Kind.DEFAULT} and (Kind.WHAT_IS in kinds or not acts):
-        return kinds - {Kind.WHAT_IS} | {Kind.COUNT}
-    return kinds - {Kind.COUNT}
-
-
-_MEASURES = (
-    (
-        "time",
-        re.compile(
-            r"\bhow (?:long|often|soon)\b|\bhow many (?:second|minute|hour|day|week|month|year)s?\b|多久|多长时间|几(?:天|个?小时|分钟|秒|个?月|年|周)|多少(?:天|个?小时|分钟|秒|个?月|年|周)|时长|期限|有效期|\b(?:period|duration)\b"
-        ),
-    ),
-    ("size", re.compile(r"\bhow (?:big|large)\b|\b(?:size|largest|biggest)\b|多大|大小|最大.{0,4}多少")),
-    ("money", re.compile(r"\bhow much (?:does|do|is|will|would)\b|\b(?:cost|price|fee)s?\b|多少钱|费用|价格")),
-    ("number", re.compile(r"\bhow many\b|多少[个台条位种次人张核]|几[个台条位种次人张核]")),
-)
-
-
-def measure_of(key: str) -> str:
-    """What a question for a number wants it of: time, size, money, number; "" where that is not said."""
-    return next((name for name, pattern in _MEASURES if pattern.search(key)), "")
+def _first(key: str, guards: Guards) -> str:
+    return next(iter(tokens(key[:_OPENING], guards.wording)), "")
 
 
 def contradictions(asked: Facts, theirs: Facts) -> tuple[str, ...]:
@@ -316,14 +245,15 @@ def unexplained(asked: Facts, theirs: Facts, guards: Guards) -> tuple[str, ...]:
 
 
 def _head(facts: Facts, guards: Guards) -> frozenset[str]:
-    """The object that the others describe, not counting where something goes: the last one in Chinese (实例集群 is a cluster), the first in English."""
+    """The object that the others describe, not counting where something goes: the last one in Chinese (实例集群 is a
+    cluster), the first in English."""
     named = guards.objects - guards.aspects - guards.light - facts.goals
     found = [word for word in facts.order if word in named]
     return frozenset(found[-1:] if facts.language == "zh" else found[:1])
 
 
 def _another_kind(asked: Facts, theirs: Facts) -> str:
-    ours, others = asked.kinds - {Kind.COMMAND} - _PLAIN, theirs.kinds - {Kind.COMMAND} - _PLAIN
+    ours, others = asked.kinds - {Kind.COMMAND} - PLAIN, theirs.kinds - {Kind.COMMAND} - PLAIN
     if ours - {Kind.DEFAULT} != others - {Kind.DEFAULT} or (ours != others and Kind.COUNT not in ours):
         return f"kind: {_shown(asked.kinds)} / {_shown(theirs.kinds)}"
     wanted, given = measure_of(asked.key), measure_of(theirs.key)
@@ -367,7 +297,7 @@ def kinds_differ(asked: frozenset[Kind], theirs: frozenset[Kind]) -> bool:
     """How is not why, whether, how long, when or where; a bare "restart the cluster" asks how."""
     ours, others = asked - _LOOSE, theirs - _LOOSE
     if ours or others:
-        return ours - _PLAIN != others - _PLAIN
+        return ours - PLAIN != others - PLAIN
     return bool(asked and theirs and asked.isdisjoint(theirs))
 
 
