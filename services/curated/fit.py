@@ -40,6 +40,7 @@ from router.types import CuratedEntry
 from services.compose import embedder_of
 from services.curated.matcher import WordingVectors
 from services.curated.vocabulary import packaged_guards
+from services.curated.written import Faq, stores_of, written
 from services.settings import Settings
 
 Row = Mapping[str, Any]
@@ -165,34 +166,6 @@ _SOURCES = [
     "banking77_train_en, even intents",
     "clinc150_train_val_en, train and val, even intents and oos_train",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Faq:
-    """An entry of a made-up FAQ. same: other ways to ask it. other: near misses, which nothing in the store answers."""
-
-    store: str
-    id: str
-    question: str
-    answer: str
-    same: tuple[str, ...]
-    other: tuple[str, ...]
-
-    @property
-    def texts(self) -> tuple[str, ...]:
-        return (self.question, *self.same, *self.other)
-
-
-def written(path: Path = Path(__file__).parent / "near_pairs.jsonl") -> list[Faq]:
-    rows = map(json.loads, path.read_text("utf-8").splitlines())
-    return [Faq(**{**row, "same": tuple(row["same"]), "other": tuple(row["other"])}) for row in rows]
-
-
-def stores_of(faqs: Iterable[Faq]) -> dict[str, list[Faq]]:
-    found: dict[str, list[Faq]] = {}
-    for faq in faqs:
-        found.setdefault(faq.store, []).append(faq)
-    return found
 
 
 def pairs(faqs: Iterable[Faq], guards: Guards, table: WordingVectors | None) -> Iterator[Example]:

@@ -27,9 +27,10 @@ import opencc
 from router.curated import Entries
 from router.curated_text import HAN, normal_form
 from router.types import CuratedEntry, How
-from services.curated.fit import PER_INTENT, Data, Row, cosines_of, embedded, half, intents, stores_of, written
+from services.curated.fit import PER_INTENT, Data, Row, cosines_of, embedded, half, intents
 from services.curated.self_test import self_test
 from services.curated.vocabulary import packaged_guards
+from services.curated.written import stores_of, written
 
 DATA = Data(Path(__file__).resolve().parents[2] / ".." / "shared" / "data")
 FAQS = {"qa/polardb_faq": "faq_id", "qa/tidb_faq_entries_zh": "id", "qa/covid_faq_entries": "id"}
