@@ -84,12 +84,19 @@ def _judge(asked: Facts, entry: Wordings, idf: Idf, guards: Guards, votes: _Vote
     voting = votes.of_entry(entry, asked, idf)
     pairs = [_pair(asked, wording, entry, idf, guards, voting) for wording in entry.near[:WORDINGS]]
     best = min(pairs, key=lambda one: (bool(one.candidate.guards), one.contradicted, -one.candidate.probability))
+    if voting is None and votes.means and entry.voters >= VOTERS:
+        best = _doubted(best, "votes: too few of its wordings are near")
     reasons = _standing(entry, asked, best, idf)
     if not reasons:
         return best
     return replace(
         best, candidate=replace(best.candidate, guards=(*reasons, *best.candidate.guards)), contradicted=True
     )
+
+
+def _doubted(judged: Judged, doubt: str) -> Judged:
+    candidate = judged.candidate
+    return replace(judged, candidate=replace(candidate, guards=(*candidate.guards, doubt)))
 
 
 def _pair(

@@ -168,6 +168,15 @@ def test_every_word_is_accounted_for(asked: str, name: str, guard: str) -> None:
     assert not guard or any(one.startswith(guard) for one in reasons)
 
 
+def test_one_wording_of_many_does_not_speak_for_its_entry_where_an_embedder_sees_the_others_far_away() -> None:
+    wordings = ("查询缓存怎么打开", "缓存如何启用", "怎样启用查询的缓存", "打开缓存的办法")
+    entries = Entries.build([CuratedEntry("many", "怎么开启查询缓存功能？", "A", wordings)], GUARDS, "v")
+    asked = "我想要开启查询缓存功能"
+    alone = entries.match(asked, {normal_form("怎么开启查询缓存功能？", GUARDS.wording): 0.95})
+    assert (alone.entry, entries.match(asked).how) == (None, How.NEAR)
+    assert any(one.startswith("votes") for one in alone.candidates[0].guards)
+
+
 def test_an_entry_is_found_by_what_its_answer_names_until_the_answer_changes() -> None:
     entries = Entries.build(STATED, GUARDS, "s")
     edited = entries.replaced([CuratedEntry("retry", STATED[0].question, "联系管理员。")], (), "t")
