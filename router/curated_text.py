@@ -151,5 +151,5 @@ def _han(run: str, wording: Wording) -> Iterator[str]:
 
 def _pairs(run: str, wording: Wording) -> list[str]:
     if len(run) == 1:
-        return [wording.lone.get(run, run)]
+        return [token for token in [wording.lone.get(run, run)] if token]
     return [run[at : at + 2] for at in range(len(run) - 1)]
