@@ -49,6 +49,8 @@ has 0.882 and not 0.889: there fused is half dense, and a page with all the word
 PENALTY = 1e-3  # of squared coefficients, per standard deviation of a feature; at 3e-3 a tenth of a point less
 _PARTS = 5
 _MOST_LINKS = 800
+_NO_PAGES = frozenset({"ai", "faq", "releases"})  # of the manual: lines of release notes ask nothing
+_MOST_BYTES = 60_000  # of a page: longer ones list every setting, and anything can point to them
 _LINK = re.compile(r"\[[^\]]*\]\(/([^)#\s]+\.md)[^)]*\)")
 _POINTING = re.compile(r"(详情|更多信息|详细信息)?[，,]?(请|可以|可)?(参[考见阅照]|查看|了解)(文档|章节)?")
 
@@ -102,14 +104,24 @@ def opened(name: str, homes: Path, seconds: float) -> tuple[Searcher, Wanted]:
 
 def _task(name: str, texts: Path) -> tuple[list[Source], Wanted]:
     if name in LINKS.values():
-        return [Source(name, str(DATA / "corpora" / name))], []
+        return [Source(name, str(_manual(name, texts)))], []
     return paragraph_task(name, texts) if name in PARAGRAPHS else page_task(name)
 
 
-def links(corpus: str) -> list[tuple[str, str, str]]:
+def _manual(corpus: str, texts: Path) -> Path:
+    """A copy of the manual's pages that explain something."""
+    whole = DATA / "corpora" / corpus
+    for path in whole.rglob("*.md"):
+        own = path.relative_to(whole)
+        if own.parts[0] not in _NO_PAGES and path.stat().st_size <= _MOST_BYTES:
+            (texts / own).parent.mkdir(parents=True, exist_ok=True)
+            (texts / own).write_bytes(path.read_bytes())
+    return texts
+
+
+def links(corpus: str, folder: Path) -> list[tuple[str, str, str]]:
     """Sentences of a Chinese manual with one link to another page of it: the sentence without the link's words and
     without "see also", the page it points to, and the page it stands on. The same ones at every call."""
-    folder = DATA / "corpora" / corpus
     found = []
     for path in sorted(folder.rglob("*.md")):
         own = path.relative_to(folder).as_posix()
@@ -126,7 +138,7 @@ def links(corpus: str) -> list[tuple[str, str, str]]:
 def judged_links(corpus: str, homes: Path, seconds: float) -> list[Judged]:
     """The candidates of each link, without those of the page that it stands on."""
     searcher, _ = opened(corpus, homes, seconds)
-    told = links(corpus)
+    told = links(corpus, homes / corpus / "texts")
     every = judged(searcher, [(question, {target}) for question, target, _ in told])
     searcher.close()
     return [_without(one, own) for one, (_, _, own) in zip(every, told, strict=True)]
