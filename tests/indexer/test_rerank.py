@@ -15,6 +15,7 @@ from indexer.analysis import analyse, analyse_question, term_id
 from indexer.rerank import FEATURES, GROUPS, Asked, Model, Reranker, between
 from indexer.version import Arrays
 from router.types import Passage
+from tests.bench.rerank import Judged, links, with_last
 
 
 def reranker(
@@ -123,6 +124,33 @@ def test_a_page_counts_by_how_many_of_its_passages_are_among_the_best() -> None:
     even = np.ones(3, np.float32)
     new = own.rank(question, np.arange(3), {"bm25": even, "unit": even}, np.array([0.9, 0.8, 0.2], np.float32))
     assert np.argsort(-new, kind="stable").tolist() == [1, 2, 0]
+
+
+def told(fused: tuple[float, float], page: tuple[float, float]) -> Judged:
+    """A question with two candidates, the first of them right."""
+    values = np.zeros((2, len(FEATURES)))
+    values[:, FEATURES.index("fused")], values[:, FEATURES.index("page")] = fused, page
+    return Judged(values, np.array([True, False]), ("a", "b"))
+
+
+def test_the_page_is_fitted_beside_the_others_which_stay() -> None:
+    by_score, with_it, against_it = (
+        told((1.0, 0.5), (0.0, 0.0)),
+        told((0.8, 0.8), (0.7, 0.0)),
+        told((0.9, 0.8), (0.0, 0.7)),
+    )
+    often = with_last([[by_score] * 4 + [with_it] * 3 + [against_it]], {"fused": 4.0})
+    seldom = with_last([[by_score] * 4 + [with_it] + [against_it] * 3], {"fused": 4.0})
+    assert often["fused"] == seldom["fused"] == 4.0
+    assert often["page"] > seldom["page"] > -1.0
+
+
+def test_a_link_asks_for_its_page_without_its_words(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text(
+        "# 备份\n\n把备份数据恢复到一个全新集群的步骤，请参考[恢复指南](/b.md)。见[自己](/a.md)。", "utf-8"
+    )
+    (tmp_path / "b.md").write_text("# 恢复指南\n", "utf-8")
+    assert links("m", tmp_path) == [("把备份数据恢复到一个全新集群的步骤", "m/b.md", "m/a.md")]
 
 
 def test_without_a_model_for_the_language_nothing_changes() -> None:
