@@ -59,12 +59,14 @@ def test_help_and_the_api_load_nothing_heavy() -> None:
 
 
 def test_help_comes_at_once_and_shows_how() -> None:
-    best = 9.9
+    ours = theirs = 99.9
     for _ in range(4):
         began = time.perf_counter()
         shown = run("--help")
-        best = min(best, time.perf_counter() - began)
-    assert best < 0.5
+        between = time.perf_counter()
+        subprocess.run([sys.executable, "-c", "import typer.rich_utils"], check=True)
+        ours, theirs = min(ours, between - began), min(theirs, time.perf_counter() - between)
+    assert ours < 4 * theirs, "something heavy is loaded to print a page of help"  # torch alone is 10 times that
     assert 'answerloop ask "How do I add a read-only node?"' in shown.stdout
     commands = "serve index ask search evaluate calibrate rollback jobs doctor keys releases".split()
     for command in commands:
