@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import numpy.typing as npt
@@ -53,9 +54,11 @@ FEATURES = (
     *("fused", "bm25", "unit"),
     *(f"{level}_{group}" for level in ("passage", "unit") for group in GROUPS),
     *(f"{span}_{group}" for span in ("two", "under") for group in ("all", "words")),
+    "page",
 )
 """fused, bm25, unit: the scores, scaled. passage: in the passage or its headings. unit: in its best unit alone. two:
-in two neighbouring units. under: in one unit or the headings."""
+in two neighbouring units. under: in one unit or the headings. The words of a document's path count as headings.
+page: natural logarithm of how many of the candidates stand in the passage's document; all others are 0..1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +112,7 @@ class Reranker:
         self._terms = arrays.unit_terms
         self._passages = passages
         self.models = models
-        self._headings: dict[int, Ids] = {}
+        self._headings: dict[int, tuple[str, Ids]] = {}  # row → document, terms above the text
 
     def warm(self, languages: Iterable[str]) -> None:
         """Loads the segmenter's words (0.4 s, 32 MB) now and not at the first question, where Chinese is asked."""
@@ -128,11 +131,11 @@ class Reranker:
         return out
 
     def features(self, asked: Asked, rows: Rows, scaled: Mapping[str, Floats], fused: Floats) -> Floats:
-        """[rows, FEATURES], each 0..1."""
+        """[rows, FEATURES]."""
         begin, end = self._unit_offsets[rows], self._unit_offsets[rows + 1]
         starts = np.concatenate(([0], np.cumsum(end - begin)))
         units = self._presence(asked.ids, ranges(begin, end))
-        headings = self._heading_presence(asked.ids, rows)
+        documents, headings = self._places(asked.ids, rows)
         weights = _group_weights(asked)
         owner = np.repeat(np.arange(len(rows)), end - begin)
         passage = _joined(headings, units, starts)
@@ -143,23 +146,35 @@ class Reranker:
         unit = _best(units, units @ weights[0], starts) @ weights.T
         spans = [best_of_runs(values[:, at], starts) for values in (two, under) for at in (0, 1)]
         scores = [fused, scaled["bm25"], scaled["unit"]]
-        return np.asarray(np.column_stack([*scores, passage @ weights.T, unit, *spans]), np.float32)
+        count = Counter(documents)
+        page = np.log([count[document] for document in documents])
+        return np.asarray(np.column_stack([*scores, passage @ weights.T, unit, *spans, page]), np.float32)
 
     def _presence(self, ids: Ids, units: Rows) -> Floats:
         """[units, ids]: 1 where the unit has the term."""
         begin, end = self._term_offsets[units], self._term_offsets[units + 1]
         return _presence(ids, self._terms[ranges(begin, end)], end - begin)
 
-    def _heading_presence(self, ids: Ids, rows: Rows) -> Floats:
+    def _places(self, ids: Ids, rows: Rows) -> tuple[list[str], Floats]:
+        """Each passage's document; [passages, ids]: 1 where its headings or its path have the term."""
         known = self._headings
         missing = [row for row in rows.tolist() if row not in known]
         if len(known) + len(missing) > _KEPT:
             known.clear()
             missing = rows.tolist()
         for row, passage in zip(missing, self._passages(missing) if missing else (), strict=True):
-            known[row] = np.fromiter(set(map(term_id, analyse("\n".join(passage.heading)))), np.uint32)
-        headings = [known[row] for row in rows.tolist()]
-        return _presence(ids, np.concatenate(headings), np.array([len(one) for one in headings], np.int64))
+            terms = set(map(term_id, analyse(_above(passage))))
+            known[row] = passage.document, np.fromiter(terms, np.uint32)
+        documents, headings = zip(*(known[row] for row in rows.tolist()), strict=True)
+        lengths = np.array([len(one) for one in headings], np.int64)
+        return list(documents), _presence(ids, np.concatenate(headings), lengths)
+
+
+def _above(passage: Passage) -> str:
+    """What stands over a passage: its headings, and the path of its document inside the source, which often names the
+    product or the topic that the page itself takes for granted."""
+    path = PurePosixPath(passage.document).with_suffix("")
+    return "\n".join((*passage.heading, "/".join(path.parts[1:])))
 
 
 def _presence(ids: Ids, terms: Ids, lengths: Rows) -> Floats:

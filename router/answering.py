@@ -88,8 +88,7 @@ async def answer(question: Question, parts: Parts) -> tuple[Trace, ReviewItem | 
 async def propose(question: Question, parts: Parts, watch: _Watch | None = None) -> tuple[Trace, ReviewItem | None]:
     """Decide, and record nothing: for explaining an answer."""
     watch = watch or _Watch()
-    understood = understand(question)
-    match = await parts.curated.match(understood.standalone)
+    understood, match = await _understood(question, parts)
     watch.lap("curated")
     outcome = (
         _curated(understood, match, parts)
@@ -98,6 +97,17 @@ async def propose(question: Question, parts: Parts, watch: _Watch | None = None)
     )
     trace = _trace(question, understood, match, outcome, parts, watch.done())
     return trace, policy.review(trace, parts.policy)
+
+
+async def _understood(question: Question, parts: Parts) -> tuple[Understood, CuratedMatch]:
+    """Where the message stands for itself and its very words are approved, nothing else is to be understood."""
+    if question.history:
+        understood = understand(question)
+        return understood, await parts.curated.match(understood.standalone)
+    match = await parts.curated.match(question.text)
+    if match.how is How.EXACT:
+        return Understood(MessageKind.QUESTION, question.text, wording.language_of(question.text)), match
+    return understand(question), match
 
 
 def _curated(understood: Understood, match: CuratedMatch, parts: Parts) -> _Outcome | None:

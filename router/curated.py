@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain
 
-from router.curated_near import Idf, Judged, Wording, Wordings, idf_of, judge, mass
+from router.curated_evidence import Idf, answer_of
+from router.curated_near import Judged, Wording, Wordings, idf_of, judge, mass
 from router.curated_text import normal_form
 from router.guards import Facts, Guards, facts_of_key, words_of
 from router.types import CuratedCandidate, CuratedEntry, CuratedMatch, EntryStatus, How
@@ -39,7 +40,9 @@ class Form:
 @dataclass(frozen=True, slots=True, eq=False)
 class Entries:
     """entries: by id, retired ones left out. forms: by number. keys, postings: normal form, word → numbers of forms.
-    owned: entry id → its forms. idf: of each word. revision: of the curated store."""
+    owned: entry id → its forms. named: a word that an answer names → the first form of its entry. idf: of each word.
+    revision: of the curated store. written: each form as people wrote it → its normal form, which costs far more to
+    make than to look up."""
 
     guards: Guards
     revision: str
@@ -48,11 +51,15 @@ class Entries:
     keys: Mapping[str, Sequence[int]]
     postings: Mapping[str, Sequence[int]]
     owned: Mapping[str, Sequence[int]]
+    named: Mapping[str, Sequence[int]]
     idf: Idf
+    written: Mapping[str, str]
+    said: dict[str, CuratedMatch | None] = field(default_factory=dict)
+    """What was found in the very words of a normal form, kept: nothing here changes, so neither can that."""
 
     @classmethod
     def build(cls, entries: Iterable[CuratedEntry], guards: Guards, revision: str) -> Entries:
-        return cls(guards, "", {}, {}, {}, {}, {}, {}).replaced(entries, (), revision)
+        return cls(guards, "", {}, {}, {}, {}, {}, {}, {}, {}).replaced(entries, (), revision)
 
     def replaced(self, changed: Iterable[CuratedEntry], removed: Iterable[str], revision: str) -> Entries:
         """With some entries new or edited and some gone; ids that are not there are passed over."""
@@ -67,18 +74,27 @@ class Entries:
 
     def match(self, question: str, cosines: Mapping[str, float] | None = None) -> CuratedMatch:
         """cosines: normal form of a wording → its cosine to the question, for the nearest ones."""
-        key = normal_form(question, self.guards.wording)
+        key = self.key_of(question)
         exact = self.exact(key)
         if exact:
             return exact
         return self.near(key, cosines or {})
 
+    def key_of(self, question: str) -> str:
+        """The normal form of a question."""
+        known = self.written.get(question)
+        return normal_form(question, self.guards.wording) if known is None else known
+
     def exact(self, key: str) -> CuratedMatch | None:
         """None when nobody asks it in these words. A stale entry or a negative in the same words is no answer, and
         then nothing near is one either."""
-        forms = [self.forms[number] for number in self.keys.get(key, ())] if key else []
-        if not forms:
+        if not key or key not in self.keys:
             return None
+        if key not in self.said:
+            self.said[key] = self._exact([self.forms[number] for number in self.keys[key]])
+        return self.said[key]
+
+    def _exact(self, forms: Sequence[Form]) -> CuratedMatch | None:
         denied = {form.entry_id for form in forms if form.negative}
         asking = sorted((form for form in forms if not form.negative), key=lambda form: (form.rank, form.entry_id))
         candidates = tuple(self._same(form, denied) for form in asking)
@@ -114,7 +130,7 @@ class Entries:
     def judged(self, key: str, cosines: Mapping[str, float]) -> list[Judged]:
         """The nearest entries, guards and probabilities included, best first."""
         asked = facts_of_key(key, self.guards)
-        return judge(asked, self._nearest(asked, cosines), self.idf, self.guards.near)
+        return judge(asked, self._nearest(asked, cosines), self.idf, self.guards)
 
     def _nearest(self, asked: Facts, cosines: Mapping[str, float]) -> list[Wordings]:
         """The entries whose wordings are nearest, by words and by cosine."""
@@ -123,12 +139,18 @@ class Entries:
         ranked = chain(
             sorted(by_cosine, key=lambda number: -by_cosine[number])[:_RANKED],
             sorted(by_words, key=lambda number: -by_words[number])[:_RANKED],
+            self._by_names(asked.words),
         )
         found: dict[str, dict[int, None]] = {}
         for number in ranked:
             found.setdefault(self.forms[number].entry_id, {})[number] = None
         order = sorted(found, key=lambda name: -max(by_cosine.get(n, 0.0) + by_words.get(n, 0.0) for n in found[name]))
         return [self._wordings(name, list(found[name]), cosines) for name in order[:SHOWN]]
+
+    def _by_names(self, words: frozenset[str]) -> list[int]:
+        """First forms of the entries whose answers name what the question names, where few do."""
+        found = [self.named.get(word, ()) for word in words]
+        return sorted({number for numbers in found if len(numbers) <= POOLED for number in numbers})
 
     def _by_words(self, words: frozenset[str]) -> dict[int, float]:
         """Form number → score, for the forms that share the rarest words."""
@@ -160,6 +182,7 @@ class Entries:
         return Wordings(
             entry_id,
             entry.status,
+            answer_of(entry.answer, self.guards),
             [self._wording(form, cosines) for form in near] or [self._wording(form, cosines) for form in owned[:1]],
             [self._wording(form, cosines) for form in negatives],
             len(owned) - len(negatives),
@@ -196,14 +219,21 @@ class _Draft:
         self._keys: dict[str, Sequence[int]] = dict(base.keys)
         self._postings: dict[str, Sequence[int]] = dict(base.postings)
         self._owned = dict(base.owned)
+        self._written = dict(base.written)
+        self._named: dict[str, Sequence[int]] = dict(base.named)
         self._own: set[int] = set()  # ids of the lists made here, which may be changed in place
         self._next = max(base.forms, default=-1) + 1
 
     def remove(self, entry_id: str) -> None:
-        if self._entries.pop(entry_id, None) is None:
+        entry = self._entries.pop(entry_id, None)
+        if entry is None:
             return
-        for number in self._owned.pop(entry_id):
+        numbers = self._owned.pop(entry_id)
+        for name in answer_of(entry.answer, self._guards).names:
+            self._drop(self._named, name, numbers[0])
+        for number in numbers:
             form = self._forms.pop(number)
+            self._written.pop(form.text, None)  # another form in these words is found all the same, only slower
             self._drop(self._keys, form.key, number)
             for word in form.words:
                 self._drop(self._postings, word, number)
@@ -213,12 +243,15 @@ class _Draft:
         asked = ((text, False, min(rank, 1)) for rank, text in enumerate((entry.question, *entry.variants)))
         numbers = [self._form(entry.id, *one) for one in chain(asked, ((text, True, 1) for text in entry.negatives))]
         self._owned[entry.id] = tuple(numbers)
+        for name in answer_of(entry.answer, self._guards).names:
+            self._append(self._named, name, numbers[0])
 
     def _form(self, entry_id: str, text: str, negative: bool, rank: int) -> int:
         key = normal_form(text, self._guards.wording)
         form = Form(entry_id, text, key, negative, rank, words_of(key, self._guards))
         number, self._next = self._next, self._next + 1
         self._forms[number] = form
+        self._written[text] = key
         self._append(self._keys, key, number)
         for word in form.words:
             self._append(self._postings, word, number)
@@ -251,5 +284,7 @@ class _Draft:
             self._keys,
             self._postings,
             self._owned,
+            self._named,
             idf_of(self._postings, len(self._forms)),
+            self._written,
         )

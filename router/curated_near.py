@@ -9,28 +9,32 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from router.curated_model import NearModel
-from router.guards import Facts, contradictions, doubts, kinds_differ
+from router.curated_evidence import SILENT, Answer, Evidence, Idf, evidence, standing_for, without_vague
+from router.guards import CONCEPT, Facts, Guards, contradictions, kinds_differ, shown, unexplained
+from router.kinds import Kind
 from router.types import CuratedCandidate, EntryStatus
 
 VOTERS = 5  # an entry with fewer wordings has no vote: each of them must stand alone
 NEIGHBOURS = 10  # nearest wordings of all entries that share the vote
 _PRIOR = 50
 _SHARP = 20.0  # how much more a wording weighs than one that is 0.1 further away: e² times
+_DEFINES = frozenset({Kind.WHAT_IS})
 WORDINGS = 6  # of one entry that are compared in full
 
 
 @dataclass(frozen=True, slots=True)
 class Wordings:
     """One entry beside one question. near: its nearest wordings, best first, with the cosines where known. negatives:
-    the questions it must not answer, likewise. voters: how many wordings it has."""
+    the questions it must not answer, likewise. voters: how many wordings it has. answer: as
+    `router.curated_evidence.answer_of` gives it."""
 
     entry_id: str
     status: EntryStatus
+    answer: Answer
     near: Sequence[Wording]
     negatives: Sequence[Wording]
     voters: int
@@ -54,10 +58,6 @@ class Judged:
     case: str
 
 
-Idf = Mapping[str, float]
-"""Word → inverse document frequency over the wordings of a store, as a share of the largest: 0..1; 1 when missing."""
-
-
 def idf_of(counts: Mapping[str, Sequence[int]], total: int) -> Idf:
     """Lucene's. counts: word → the wordings that hold it. `_PRIOR` wordings that hold none of the words are added, or
     in a store of one entry no word would say anything."""
@@ -71,19 +71,21 @@ def mass(words: Iterable[str], idf: Idf) -> float:
     return sum([idf.get(word, 1.0) for word in words])
 
 
-def judge(asked: Facts, entries: Sequence[Wordings], idf: Idf, model: NearModel) -> list[Judged]:
+def judge(asked: Facts, entries: Sequence[Wordings], idf: Idf, guards: Guards) -> list[Judged]:
     """Every entry beside the question, the most probable first; those without a guard before the others."""
     votes = _Votes.of(entries)
-    judged = [_judge(asked, entry, idf, model, votes) for entry in entries if entry.near]
+    judged = [_judge(asked, entry, idf, guards, votes) for entry in entries if entry.near]
     return sorted(
         judged, key=lambda one: (bool(one.candidate.guards), -one.candidate.probability, one.candidate.entry_id)
     )
 
 
-def _judge(asked: Facts, entry: Wordings, idf: Idf, model: NearModel, votes: _Votes) -> Judged:
+def _judge(asked: Facts, entry: Wordings, idf: Idf, guards: Guards, votes: _Votes) -> Judged:
     voting = votes.of_entry(entry, asked, idf)
-    pairs = [_pair(asked, wording, entry, idf, model, voting) for wording in entry.near[:WORDINGS]]
+    pairs = [_pair(asked, wording, entry, idf, guards, voting) for wording in entry.near[:WORDINGS]]
     best = min(pairs, key=lambda one: (bool(one.candidate.guards), one.contradicted, -one.candidate.probability))
+    if voting is None and votes.means and entry.voters >= VOTERS:
+        best = _doubted(best, "votes: too few of its wordings are near")
     reasons = _standing(entry, asked, best, idf)
     if not reasons:
         return best
@@ -92,19 +94,45 @@ def _judge(asked: Facts, entry: Wordings, idf: Idf, model: NearModel, votes: _Vo
     )
 
 
+def _doubted(judged: Judged, doubt: str) -> Judged:
+    candidate = judged.candidate
+    return replace(judged, candidate=replace(candidate, guards=(*candidate.guards, doubt)))
+
+
 def _pair(
-    asked: Facts, wording: Wording, entry: Wordings, idf: Idf, model: NearModel, voting: Mapping[str, float] | None
+    asked: Facts, wording: Wording, entry: Wordings, idf: Idf, guards: Guards, voting: Mapping[str, float] | None
 ) -> Judged:
-    features = pair_features(asked, wording.facts, idf, wording.cosine)
-    case = "votes" if voting else "words" if wording.cosine is None else "pair"
-    fitted = {"words": model.words, "pair": model.pair, "votes": model.votes}[case]
-    weighed = {**features, **voting} if voting else features
-    against = contradictions(asked, wording.facts)
-    guards = against or (() if voting else doubts(asked, wording.facts))
+    theirs = wording.facts
+    features = pair_features(asked, theirs, idf, wording.cosine)
+    if voting:
+        case, weighed, against = "votes", {**features, **voting}, contradictions(asked, theirs)
+        doubted: tuple[str, ...] = ()
+    else:
+        case = "words" if wording.cosine is None else "pair"
+        more, against, doubted = _beside(asked, wording, entry.answer, idf, guards)
+        weighed = {**features, **more}
+    fitted = {"words": guards.near.words, "pair": guards.near.pair, "votes": guards.near.votes}[case]
+    probability = fitted.probability(weighed)
     candidate = CuratedCandidate(
-        entry.entry_id, wording.text, score(features), fitted.probability(weighed), wording.cosine, guards
+        entry.entry_id, wording.text, score(features), probability, wording.cosine, against or doubted
     )
     return Judged(candidate, fitted.line, bool(against), weighed, case)
+
+
+def _beside(
+    asked: Facts, wording: Wording, answer: Answer, idf: Idf, guards: Guards
+) -> tuple[dict[str, float], tuple[str, ...], tuple[str, ...]]:
+    """Features, contradictions and doubts of a wording that stands alone. A word of the question that the entry nowhere
+    says is a doubt; and a word that only its answer says, where it asks what a thing is: what that
+    answer says of the thing, people ask by itself."""
+    stood = standing_for(asked, wording.facts, answer, guards)
+    theirs = without_vague(wording.facts, stood, answer, guards)
+    ours, others = evidence(stood, theirs, answer, idf, guards), evidence(theirs, stood, SILENT, idf, guards)
+    doubted = unexplained(stood, theirs, guards)
+    strange = ours.unknown | (ours.only_told if _DEFINES & theirs.kinds else frozenset())
+    if strange:
+        doubted += (f"word: {', '.join(sorted(map(shown, strange)))} / none",)
+    return slot_features(stood, theirs, ours, others), contradictions(stood, theirs), doubted
 
 
 def _standing(entry: Wordings, asked: Facts, best: Judged, idf: Idf) -> tuple[str, ...]:
@@ -140,6 +168,36 @@ def pair_features(asked: Facts, theirs: Facts, idf: Idf, cosine: float | None) -
     if cosine is not None:
         features["cosine"] = cosine
     return features
+
+
+def slot_features(asked: Facts, theirs: Facts, ours: Evidence, others: Evidence) -> dict[str, float]:
+    """What is accounted for on either side, as shares of its idf (see `router.curated_evidence`). swapped: idf of the
+    rarest word of one side where the other has one of its own. turned: 1 where what both name comes in another order.
+    deed_lost: 1 where the entry names an action and the question none. All 0..1."""
+    return {
+        "left_asked": ours.lost / ours.total,
+        "left_theirs": others.lost / others.total,
+        "lost_theirs": others.rarest,
+        "named": ours.named / ours.total,
+        "told": ours.told / ours.total,
+        "swapped": min(ours.rarest, others.rarest),
+        "turned": float(_turned(asked, theirs)),
+        "deed_lost": float(bool(theirs.actions) and not asked.actions),
+    }
+
+
+def _turned(asked: Facts, theirs: Facts) -> bool:
+    """Who overrides whom, one that reads two or two that read one: names, plain words and numbers that both sides
+    share, in another order. Known words change places in paraphrases too (重启集群, 集群怎么重启)."""
+    orders = ([word for word in one.order if word in both] for one, both in _plain_words(asked, theirs))
+    return next(orders) != next(orders)
+
+
+def _plain_words(asked: Facts, theirs: Facts) -> Iterator[tuple[Facts, frozenset[str]]]:
+    both = asked.words & theirs.words
+    digits = any(word.isdigit() for word in both)
+    kept = frozenset(word for word in both if digits or word[0] != CONCEPT) - asked.actions
+    yield from ((asked, kept), (theirs, kept))
 
 
 def _cover(words: frozenset[str], new: frozenset[str], idf: Idf) -> float:

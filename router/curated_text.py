@@ -61,12 +61,12 @@ class Wording:
 
 def normal_form(text: str, wording: Wording) -> str:
     """Equal for questions in the same words; "" when nothing but punctuation is there. Idempotent."""
-    current = _folded(text, wording)
+    current, before = _folded(text, wording), None
     for _ in range(_PASSES):
-        after = _unwrapped(_spaced(_folded(current, wording)), wording)
-        if after == current:
+        spaced = _spaced(_folded(current, wording))
+        if spaced == before:  # the same words give the same again
             break
-        current = after
+        current, before = _unwrapped(spaced, wording), spaced
     return current
 
 
@@ -151,5 +151,5 @@ def _han(run: str, wording: Wording) -> Iterator[str]:
 
 def _pairs(run: str, wording: Wording) -> list[str]:
     if len(run) == 1:
-        return [wording.lone.get(run, run)]
+        return [token for token in [wording.lone.get(run, run)] if token]
     return [run[at : at + 2] for at in range(len(run) - 1)]

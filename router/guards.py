@@ -7,13 +7,16 @@ score alone may decide. Each guard compares what both questions state and names 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
+from router.curated_kinds import PLAIN, asked_kinds, measure_of
 from router.curated_model import NearModel
 from router.curated_text import HAN, Wording, normal_form, tokens
 from router.kinds import Kind, kinds_of
 
+_NOT_LATIN = re.compile(f"[\\s]+|{HAN.pattern}+")
 _NUMBER = re.compile(
     r"(?<![a-z0-9_.@/:-])(?P<sign>-)?v?(?P<value>\d+(?:[.:/]\d+)*)(?P<unit>[a-z%]+|[\u3400-\u9fff]{0,3})(?![a-z0-9_])"
 )
@@ -23,18 +26,23 @@ _NAME = re.compile(
 _AMOUNT = re.compile(r"v?\d+(?:[.:/]\d+)*([a-z%]*)")
 _ORDINALS = frozenset({"", "st", "nd", "rd", "th"})
 _LOOSE = frozenset({Kind.COMMAND, Kind.LIST, Kind.DEFAULT})  # beside another kind they ask for the same answer
-_PLAIN = frozenset({Kind.HOW_TO})  # "restart the cluster" and "how do I restart the cluster" ask the same
+_OPENING = 12  # characters: long enough for the first word
 CONCEPT = "="
 """Begins the token that all words of one concept count as, so that it is never also a word of a question."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Guards:
-    """What matching knows about words. units: surface → unit. numerals: word → digits. negation: the words that turn
-    a statement round, per script, and Han words that merely contain one. actions, objects: tokens. states: token →
-    the group of states that exclude one another. light: objects that say little beside
-    the name of a thing (the pgvector *extension*). general: actions that a heading names whatever its section is about
-    (*using* X, *viewing* X). near: the fitted probabilities."""
+    """What matching knows about words; Han text in simplified characters, the rest in lower case.
+
+    units: surface → unit. numerals: word → digits. negation: the words that turn a statement round, per script, and Han
+    words that merely contain one. faults: those of them that say that something went wrong. actions, objects: tokens.
+    states: token → the group of states that exclude one another. light: objects that say little beside the name of a
+    thing (the pgvector *extension*). general: actions that a heading names whatever its section is about (*using* X,
+    *viewing* X). aspects: what is asked about a thing, which is the kind of question (what it *costs*). vague: actions
+    and states that one side may name alone. mild: words that an entry may say and a question leave out (the
+    *database's* connections). finding: actions whose object is often asked for (*see* which sessions wait). kin: token
+    → those of an entry that it may stand for. surfaces: token → all its words. near: the fitted probabilities."""
 
     wording: Wording
     units: Mapping[str, str]
@@ -42,20 +50,29 @@ class Guards:
     numeral: re.Pattern[str]
     negation_han: re.Pattern[str]
     negation_latin: frozenset[str]
+    faults: re.Pattern[str]
     actions: frozenset[str]
     objects: frozenset[str]
     states: Mapping[str, int]
     light: frozenset[str]
     general: frozenset[str]
+    aspects: frozenset[str]
+    vague: frozenset[str]
+    mild: frozenset[str]
+    finding: frozenset[str]
+    kin: Mapping[str, frozenset[str]]
+    surfaces: Mapping[str, tuple[str, ...]]
     near: NearModel
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What one question states. `words` are the tokens of `router.curated_text.tokens`."""
+    """What one question states. `words` are the tokens of `router.curated_text.tokens`, `order` the same in reading
+    order."""
 
     key: str
     language: str
+    order: tuple[str, ...]
     words: frozenset[str]
     numbers: frozenset[str]
     versions: frozenset[str]
@@ -67,6 +84,7 @@ class Facts:
     objects: frozenset[str]
     kinds: frozenset[Kind]
     goals: frozenset[str]
+    origins: frozenset[str]
 
 
 def facts_of(text: str, guards: Guards) -> Facts:
@@ -74,30 +92,39 @@ def facts_of(text: str, guards: Guards) -> Facts:
 
 
 def facts_of_key(key: str, guards: Guards) -> Facts:
-    words = words_of(key, guards)
-    latin = [part for part in re.split(f"[\\s]+|{HAN.pattern}+", key) if part]
+    order = _in_order(key, guards)
+    words = frozenset(order)
+    latin = _latin_parts(key)
     numbers, versions, units = _quantities(_with_digits(key, guards), guards)
     return Facts(
         key,
         "zh" if HAN.search(key) else "en",
+        order,
         words,
         frozenset(numbers),
         frozenset(versions),
         frozenset(units),
         frozenset(name for name in latin if _NAME.fullmatch(name) and not _is_quantity(name, guards)),
-        _negations(key, latin, guards),
+        negations(key, guards),
         words & guards.actions,
         frozenset(word for word in words if word in guards.states),
         frozenset(tokens(key, guards.wording)) & guards.objects,
-        _kinds(key),
-        _goals(key, guards),
+        asked_kinds(key, bool(words & guards.actions), _first(key, guards) in guards.finding),
+        _firsts(_GOAL, key, guards),
+        _firsts(_ORIGIN, key, guards),
     )
 
 
 def words_of(key: str, guards: Guards) -> frozenset[str]:
     """What a normal form says, number words as digits; without light words where something else is named."""
-    words = frozenset(tokens(_with_digits(key, guards), guards.wording))
-    return words - guards.light if words - guards.light - guards.actions else words
+    return frozenset(_in_order(key, guards))
+
+
+def _in_order(key: str, guards: Guards) -> tuple[str, ...]:
+    found = tokens(_with_digits(key, guards), guards.wording)
+    words = set(found)
+    light = guards.light if words - guards.light - guards.actions else frozenset()
+    return tuple(word for word in dict.fromkeys(found) if word not in light)
 
 
 def _with_digits(key: str, guards: Guards) -> str:
@@ -141,9 +168,15 @@ def _is_quantity(name: str, guards: Guards) -> bool:
     return found is not None and (found[1] in _ORDINALS or found[1] in guards.units)
 
 
-def _negations(key: str, latin: Iterable[str], guards: Guards) -> frozenset[str]:
-    han = {found.group("no") for found in guards.negation_han.finditer(key)} - {None}
-    return frozenset({"not"} if han or not guards.negation_latin.isdisjoint(latin) else ())
+def negations(key: str, guards: Guards) -> frozenset[str]:
+    """ "not" for one, "not twice" for more: what is not unable is able."""
+    count = sum(1 for found in guards.negation_han.finditer(key) if found.group("no"))
+    count += sum(word in guards.negation_latin for word in _latin_parts(key))
+    return frozenset({"not" if count == 1 else "not twice"} if count else ())
+
+
+def _latin_parts(key: str) -> list[str]:
+    return [part for part in _NOT_LATIN.split(key) if part]
 
 
 _GOAL = re.compile(
@@ -151,15 +184,18 @@ _GOAL = re.compile(
 )
 
 
-def _goals(key: str, guards: Guards) -> frozenset[str]:
-    """What something goes to, turns into, or is measured by: the first word after "to", 到, 成, 为, 比."""
-    after = (tokens(latin or han, guards.wording)[:1] for latin, han in _GOAL.findall(key))
+_ORIGIN = re.compile(r"\bfrom\b(?: (?:a|an|the|my|our))? ?(\S+)|从(\S{1,8})")
+
+
+def _firsts(pattern: re.Pattern[str], key: str, guards: Guards) -> frozenset[str]:
+    """The first word after each place that the pattern finds: what something goes to, turns into or is measured by
+    (to, 到, 成, 为, 比), or comes from."""
+    after = (tokens(latin or han, guards.wording)[:1] for latin, han in pattern.findall(key))
     return frozenset(word for words in after for word in words)
 
 
-def _kinds(key: str) -> frozenset[Kind]:
-    kinds = frozenset(kinds_of(key))
-    return kinds - _PLAIN if kinds <= _PLAIN else kinds
+def _first(key: str, guards: Guards) -> str:
+    return next(iter(tokens(key[:_OPENING], guards.wording)), "")
 
 
 def contradictions(asked: Facts, theirs: Facts) -> tuple[str, ...]:
@@ -192,6 +228,41 @@ def doubts(asked: Facts, theirs: Facts) -> tuple[str, ...]:
     return tuple(filter(None, found))
 
 
+def unexplained(asked: Facts, theirs: Facts, guards: Guards) -> tuple[str, ...]:
+    """What must be the same as well before a fitted probability counts: the kind of question, the aspect that it asks
+    about, every state, every action that the question names, and, where it names objects, the one that the entry is
+    about."""
+    aspects = asked.words & guards.aspects, theirs.words & guards.aspects
+    actions = asked.actions - theirs.actions
+    head = _head(theirs, guards) - asked.words if asked.objects - guards.aspects else frozenset()
+    found = [
+        _one_sided("aspect", *aspects),
+        "" if aspects[0] else _another_kind(asked, theirs),
+        _one_sided("opposite", asked.states, theirs.states),
+        f"action: {_shown(actions)} / none" if actions else "",
+        f"object: none / {_shown(head)}" if head else "",
+    ]
+    return tuple(filter(None, found))
+
+
+def _head(facts: Facts, guards: Guards) -> frozenset[str]:
+    """The object that the others describe, not counting where something goes: the last one in Chinese (实例集群 is a
+    cluster), the first in English."""
+    named = guards.objects - guards.aspects - guards.light - facts.goals
+    found = [word for word in facts.order if word in named]
+    return frozenset(found[-1:] if facts.language == "zh" else found[:1])
+
+
+def _another_kind(asked: Facts, theirs: Facts) -> str:
+    ours, others = asked.kinds - {Kind.COMMAND} - PLAIN, theirs.kinds - {Kind.COMMAND} - PLAIN
+    if ours - {Kind.DEFAULT} != others - {Kind.DEFAULT} or (ours != others and Kind.COUNT not in ours):
+        return f"kind: {_shown(asked.kinds)} / {_shown(theirs.kinds)}"
+    wanted, given = measure_of(asked.key), measure_of(theirs.key)
+    if Kind.COUNT in ours and wanted and given and wanted != given:
+        return f"kind: {wanted} / {given}"
+    return ""
+
+
 def _differ(name: str, asked: Collection[str], theirs: Collection[str]) -> str:
     return f"{name}: {_shown(asked)} / {_shown(theirs)}" if set(asked) != set(theirs) else ""
 
@@ -214,7 +285,8 @@ def _opposed(name: str, asked: frozenset[str], theirs: frozenset[str]) -> str:
 def _turned(asked: Facts, theirs: Facts) -> str:
     """The same two things the other way round: from A to B, from B to A."""
     ours, others = asked.goals - theirs.goals, theirs.goals - asked.goals
-    fires = not ours.isdisjoint(theirs.words) and not others.isdisjoint(asked.words)
+    swapped = not ours.isdisjoint(theirs.words) and not others.isdisjoint(asked.words)
+    fires = swapped or asked.goals & theirs.origins or theirs.goals & asked.origins
     return f"direction: {_shown(ours)} / {_shown(others)}" if fires else ""
 
 
@@ -226,8 +298,13 @@ def kinds_differ(asked: frozenset[Kind], theirs: frozenset[Kind]) -> bool:
     """How is not why, whether, how long, when or where; a bare "restart the cluster" asks how."""
     ours, others = asked - _LOOSE, theirs - _LOOSE
     if ours or others:
-        return ours - _PLAIN != others - _PLAIN
+        return ours - PLAIN != others - PLAIN
     return bool(asked and theirs and asked.isdisjoint(theirs))
+
+
+@lru_cache(maxsize=20_000)  # headings come up again and again, and most name no action
+def _deeds(heading: str, guards: Guards) -> frozenset[str]:
+    return (words_of(normal_form(heading, guards.wording), guards) & guards.actions) - guards.general
 
 
 def another_deed(question: str, heading: str, text: str, guards: Guards) -> str:
@@ -237,15 +314,17 @@ def another_deed(question: str, heading: str, text: str, guards: Guards) -> str:
     restarting for "how do I do it without restarting?", where it negates nothing.
 
     heading: the passage's own, without those above it."""
+    about = _deeds(heading, guards)
+    if not about:
+        return ""
     asked = facts_of(question, guards)
     wanted = asked.actions - guards.general
-    about = (words_of(normal_form(heading, guards.wording), guards) & guards.actions) - guards.general
-    if not wanted or not about:
+    if not wanted:
         return ""
     said = normal_form(f"{heading}\n{text}", guards.wording)
     if asked.actions.isdisjoint(words_of(said, guards)):
         return f"{_shown(wanted)} / {_shown(about)}"
     without = wanted & about if asked.negated and Kind.HOW_TO in kinds_of(question) else frozenset()
-    if without and not _negations(said, said.split(), guards):
+    if without and not negations(said, guards):
         return f"not {_shown(without)} / {_shown(about)}"
     return ""

@@ -101,6 +101,8 @@ def normalise(question: str) -> str:
 
 def language_of(text: str) -> str:
     """zh if there is any Han character and no kana (that is Japanese), else en: the languages the wording exists in."""
+    if text.isascii():
+        return "en"
     han = any("\u3400" <= char <= "\u9fff" for char in text)
     return "zh" if han and not any("\u3040" <= char <= "\u30ff" for char in text) else "en"
 

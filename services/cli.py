@@ -99,6 +99,9 @@ def index(
         typer.Option("--source", "-s", metavar="NAME=PATH_OR_GIT_URL", help="A folder or a git URL. May be repeated."),
     ] = None,
     full: Annotated[bool, typer.Option("--full", help="Read and embed everything again.")] = False,
+    hold: Annotated[
+        bool, typer.Option("--hold", help="Make the release and do not serve it yet: look at it with `replay` first.")
+    ] = False,
     job: Annotated[str | None, typer.Option("--job", hidden=True)] = None,
     json: Json = False,
 ) -> None:
@@ -118,7 +121,7 @@ def index(
     settings = Settings.from_env()
     settings.make_home()
     with cli_output.progress_bar(shown=job is None) as show:
-        report = build_index(settings, source or None, full, "command line", show, job)
+        report = build_index(settings, source or None, full, "command line", show, job, hold)
     if json:
         cli_output.print_json(report)
     else:

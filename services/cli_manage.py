@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from router.errors import NotFound
+from router.errors import Conflict, NotFound
 from router.types import Release
 from services import cli_output
 from services.cli_output import when
@@ -25,6 +26,10 @@ WHO = "command line"
 Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout and nothing else.")]
 KeepCurated = Annotated[
     bool, typer.Option("--keep-curated", help="Leave the curated answers as they are; else they move with the release.")
+]
+
+Force = Annotated[
+    bool, typer.Option("--force", help="Serve it at once, without asking past questions of it first: for emergencies.")
 ]
 
 keys = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys.")
@@ -95,15 +100,23 @@ def list_releases(limit: Annotated[int, typer.Option(min=1, max=500)] = 20, json
 
 
 @releases.command("activate")
-def activate(release_id: Annotated[str, typer.Argument(metavar="ID")], keep_curated: KeepCurated = False) -> None:
-    """Serve this release from now on. A running server follows within seconds."""
-    _serve_release(release_id, keep_curated)
+def activate(
+    release_id: Annotated[str, typer.Argument(metavar="ID")], keep_curated: KeepCurated = False, force: Force = False
+) -> None:
+    """Serve this release from now on. A running server follows within seconds.
+
+    Unless a fresh replay is there, past questions are asked again of it first, and what would change is shown.
+    """
+    _serve_release(release_id, keep_curated, force)
 
 
-def rollback(keep_curated: KeepCurated = False) -> None:
+def rollback(keep_curated: KeepCurated = False, force: Force = False) -> None:
     """Go back to the release made before the active one. Again goes back one more.
 
-    Index, calibration, curated answers and model go back together.
+    Index, calibration, curated answers and model go back together. Past questions are asked again first, as for
+    `releases activate`; in an emergency:
+
+        answerloop rollback --force
     """
 
     async def before(store: SqlStore) -> Release:
@@ -114,10 +127,33 @@ def rollback(keep_curated: KeepCurated = False) -> None:
             raise NotFound("There is no release before the active one (answerloop releases list).")
         return older[0]
 
-    _serve_release(with_store(before).id, keep_curated)
+    _serve_release(with_store(before).id, keep_curated, force)
 
 
-def _serve_release(release_id: str, keep_curated: bool) -> None:
+def _look_first(release_id: str) -> None:
+    """Shows what would change. Raises `Conflict` where that is for the worse and nobody is there to be asked."""
+    from services.cli_review import print_replay
+    from services.review import rehearsal
+
+    if with_store(lambda store: rehearsal.unseen(store, release_id)):
+        cli_output.say("Past questions are asked again first; --force goes without.")
+        with cli_output.progress_bar() as show:
+            rehearsal.run(Settings.from_env(), release_id, rehearsal.SINCE, rehearsal.MOST, WHO, show)
+    found = with_store(lambda store: rehearsal.rehearsed(store, release_id))
+    if found is None or not found.fresh:  # nothing was ever asked
+        return
+    print_replay(found.result)
+    if not found.worse:
+        return
+    said = f"{found.worse} questions would be answered wrongly again, or not any more."
+    if not sys.stdin.isatty():
+        raise Conflict(f"{said} Serve it all the same with --force.")
+    typer.confirm(f"{said} Serve it all the same?", abort=True, err=True)
+
+
+def _serve_release(release_id: str, keep_curated: bool, force: bool) -> None:
+    if not force:
+        _look_first(release_id)
     from services.compose import System  # opens the release first: one that cannot be served is not activated
     from services.store.sql import SqlStore
 
@@ -141,7 +177,7 @@ def jobs(
     limit: Annotated[int, typer.Option(min=1, max=500)] = 20,
     json: Json = False,
 ) -> None:
-    """Index jobs, newest first, or one of them with its result."""
+    """Jobs (reindexing, replays, refits), newest first, or one of them with its result."""
 
     async def look(store: SqlStore) -> list[dict[str, Any]]:
         await store.interrupt_dead_jobs()
@@ -153,12 +189,14 @@ def jobs(
         return cli_output.print_json(found[0] if job_id else found)
     if job_id:
         return cli_output.print_report(found[0], "job")
-    return cli_output.table("", ("id", "state", "progress", "created", "finished", "message"), map(_job_row, found))
+    return cli_output.table(
+        "", ("id", "kind", "state", "progress", "created", "finished", "message"), map(_job_row, found)
+    )
 
 
 def _job_row(job: dict[str, Any]) -> tuple[object, ...]:
     state = cli_output.state(job["state"])
-    return job["id"], state, _how_far(job), when(job["created"]), when(job["finished"]), job["message"]
+    return job["id"], job["kind"], state, _how_far(job), when(job["created"]), when(job["finished"]), job["message"]
 
 
 def _how_far(job: dict[str, Any]) -> str:

@@ -1,16 +1,20 @@
-"""answerloop models evaluate | register | list | curve | sheet | scores, answerloop promote"""
+"""answerloop models evaluate | register | list | curve | sheet | scores | shadow, answerloop promote"""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from router.errors import InvalidInput, Misconfigured
+from router.errors import InvalidInput, Misconfigured, NotFound
 from services import cli_output
+from services.cli_manage import with_store
 from services.settings import Settings
+
+if TYPE_CHECKING:
+    from services.store.sql import SqlStore
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout and nothing else.")]
 Data = Annotated[Path, typer.Option(help="The dataset: a folder that `dataset build` wrote.")]
@@ -165,26 +169,86 @@ def scores(
 def promote(
     name: Annotated[str, typer.Argument(help="A registered model (answerloop models list).")],
     data: Data,
+    shadow: Annotated[
+        bool, typer.Option("--shadow", help="Only after it has answered real questions beside the live model, unseen.")
+    ] = False,
+    share: Annotated[float, typer.Option(min=0.001, max=1.0, help="Of the questions, for the shadow.")] = 0.1,
     json: Json = False,
 ) -> None:
     """Serve a registered model from now on, if it has earned it; else say which gate failed, with exit code 1.
 
+    With `--shadow` a first call, if every gate holds, begins to send a share of the real questions to it, after the
+    replies have left and never shown to anybody; call again when enough are there (answerloop models shadow).
     `answerloop rollback` takes it back: index, approved answers, model, prompts and calibration move together.
 
         answerloop promote first --data var/datasets/1
+        answerloop promote first --data var/datasets/1 --shadow --share 0.2
     """
     promotion = _training("promotion")
     with cli_output.progress_bar() as show:
-        found = promotion.promote(Settings.from_env(), name, data, WHO, show)
+        found = promotion.promote(Settings.from_env(), name, data, WHO, show, share if shadow else 0.0)
     if json:
         cli_output.print_json(asdict(found))
     else:
         rows = [(cli_output.state("ok" if one.held else "failed"), one.name, one.said) for one in found.gates]
         cli_output.table(f"{name} against {found.live}, {found.rows} rows", ("", "gate", "found"), rows)
+        again = [(one.question, one.again, one.sent) for one in found.wrong_again]
+        if again:
+            cli_output.table("wrong again", ("question", "what it", "would send"), again)
+        if found.shadow:
+            _print_shadow(found.shadow)
     if not found.release:
         cli_output.complain(f"{name} is not promoted. {'; '.join(found.refused_by)}")
         raise typer.Exit(1)
     cli_output.say(f"Release {found.release} serves {name}.")
+
+
+@models.command("shadow")
+def shadow(
+    name: Annotated[str, typer.Argument(metavar="[NAME]", help="A model that is or was tried.")] = "",
+    stop: Annotated[bool, typer.Option("--stop", help="End the one that goes on.")] = False,
+    json: Json = False,
+) -> None:
+    """What a model said to real questions beside the live one (promote --shadow), compared with what was sent.
+
+    answerloop models shadow
+    """
+    shadow_report = _training("shadow_report")
+    from services.store import shadows
+
+    async def look(store: SqlStore) -> dict[str, Any]:
+        found = await store.read(lambda c: shadows.newest(c, name))
+        if stop and found and not found.ended:
+            found = await store.write(lambda c: shadows.stop(c, WHO))
+        if found is None:
+            raise NotFound("no model was tried in shadow; answerloop promote NAME --data DATA --shadow begins that")
+        report: dict[str, Any] = shadow_report.report(found, await shadow_report.compared(store, found))
+        return report
+
+    found = with_store(look)
+    return cli_output.print_json(found) if json else _print_shadow(found)
+
+
+def _print_shadow(found: dict[str, Any]) -> None:
+    about = found["shadow"]
+    state = f"ended {about['ended']}" if about["ended"] else "goes on"
+    cli_output.say(f"{about['model']} beside {about['release_id']} on {about['share']:.0%} of the questions; {state}.")
+    rows = [(name, _figure(found[name])) for name in ("agreement", "sent_live", "sent_candidate", "failures")]
+    counts = ", ".join(f"{name} {count}" for name, count in found["counts"].items() if count)
+    times = {side: one and f"{one['p50']:.0f} ms, 95 %: {one['p95']:.0f} ms" for side, one in found["ms"].items()}
+    supported = f"{found['supported']:.3f}" if found["supported"] is not None else ""
+    more = [("supported by its passages", supported), ("what changes", counts or "nothing")]
+    timed = [(f"time to write, {side}", said or "") for side, said in times.items()]
+    title = f"{found['answers']} answers, {found['questions']} different questions, {found['needed']} more needed"
+    cli_output.table(title, ("what", "figure"), [*rows, *more, *timed])
+    for problem in found["problems"]:
+        cli_output.say(f"Failed: {problem}")
+    if found["changed"]:
+        changed = [
+            (one["change"], one["question"], one["before"]["answer"], one["after"]["answer"])
+            for one in found["changed"]
+        ]
+        cli_output.table("changed", ("change", "question", "live", "candidate"), changed)
 
 
 def _training(module: str) -> Any:

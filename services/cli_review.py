@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+import os
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
@@ -166,47 +166,37 @@ def replay(
     release: Annotated[str, typer.Option(metavar="RELEASE", help="The release to try.")],
     since: Annotated[str, typer.Option(help="A date (2026-01-31), a time, or days back (7d).")] = "7d",
     most: Annotated[int, typer.Option("--most", min=1, help="Different questions at most, the newest.")] = 1_000,
+    job: Annotated[str | None, typer.Option("--job", hidden=True)] = None,
     json: Json = False,
 ) -> None:
     """Ask past questions again of another release, and list the answers that change, the worst first.
 
+    What was found is kept for a day, so that the release may be activated.
+
     answerloop replay --since 30d --release r-0123456789ab
     """
-    from services.compose import System
-    from services.review.replay import Replayed, replay
-    from services.store.sql import SqlStore
+    from services.review import rehearsal
 
     settings = Settings.from_env()
+    settings.make_home()
+    if job:
+        os.nice(5)  # a background job leaves the processor to those who ask
+    with cli_output.progress_bar(shown=not json and job is None) as shown:
+        found = rehearsal.run(settings, release, since, most, WHO, shown, job)
+    if job:
+        return None  # who waits for it reads it in the store
+    return cli_output.print_json(found) if json else print_replay(found)
 
-    async def run() -> Replayed:
-        system = System(settings, SqlStore.open(settings.store_url))
-        try:
-            async with system.trying(release) as parts:
-                with cli_output.progress_bar(shown=not json) as shown:
-                    return await replay(system.store, parts, start_of(since), most, shown)
-        finally:
-            await system.close()
 
-    found = asyncio.run(run()).to_json()
-    if json:
-        return cli_output.print_json(found)
-    cli_output.say(f"{found['questions']} different questions ({found['asked']} asked); {found['counts']}")
+def print_replay(found: Mapping[str, Any]) -> None:
+    counts = ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in found["counts"].items() if count)
+    cli_output.say(f"{found['questions']} different questions ({found['asked']} asked): {counts or 'nothing changes'}.")
     rows = [
         (one["change"], one["asks"], one["question"], one["before"]["answer"], one["after"]["answer"])
         for one in found["changed"]
     ]
-    return cli_output.table("changed", ("change", "asks", "question", "before", "after"), rows)
-
-
-def start_of(since: str) -> str:
-    """ISO 8601. Raises `InvalidInput` for what is neither a date nor days."""
-    if since.endswith("d") and since[:-1].isdecimal() and len(since) < 7:
-        return (datetime.now(UTC) - timedelta(days=int(since[:-1]))).isoformat()
-    try:
-        moment = datetime.fromisoformat(since)
-    except ValueError:
-        raise InvalidInput(f"{since!r} is neither a date such as 2026-01-31 nor days such as 7d") from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
+    if rows:
+        cli_output.table("changed", ("change", "asks", "question", "before", "after"), rows)
 
 
 def budget(

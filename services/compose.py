@@ -9,20 +9,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import secrets
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from indexer.build import version_folder
-from router import answering, units
+from indexer.build import prune, version_folder
+from router import answering
 from router.answering import Parts
 from router.confidence import Calibration
 from router.errors import IndexUnavailable, Mismatch, NotFound
-from router.guards import another_deed
-from router.types import Citation, Hit, Passage, Question, Release, ReviewItem, SearchResult, Trace
+from router.types import Citation, Hit, Question, Release, ReviewItem, SearchResult, Trace
+from services.citing import citations, passage_deed
 from services.curated.embedding import TogetherEmbedder
 from services.curated.live import LiveCurated
 from services.curated.vocabulary import packaged_guards
@@ -32,9 +31,11 @@ from services.generation.extractive import ExtractiveGenerator
 from services.generation.readings import Readings
 from services.review.budgeting import Budgeting
 from services.review.loop import ReviewLoop
+from services.review.shadowing import Shadowing
 from services.settings import Settings
 from services.store.records import now
 from services.store.sql import SqlStore
+from services.trace_ids import TraceIds
 
 if TYPE_CHECKING:
     from indexer.content import Facts
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from services.generation.service import ModelService
 
 _NO_RELEASE = Release("none", "", "none", "none", "none", "none", "none")
+KEPT = 5  # releases whose index versions are kept for rolling back, the active one included
 _DEFAULT_CALIBRATION = Path(__file__).parent / "calibration_default.json"
 
 
@@ -106,6 +108,13 @@ def index_home(settings: Settings) -> Path:
     return settings.home / "index"
 
 
+async def pinned_versions(store: SqlStore) -> set[str]:
+    """The index versions of the newest releases and of the active one: those that a rollback may want."""
+    active = await store.active_release()
+    newest = await store.list_releases(KEPT)
+    return {release.index_version for release in newest} | ({active.index_version} if active else set())
+
+
 def packaged_calibration() -> Calibration:
     """The one to begin with, fitted on the question files that its `data` names."""
     return replace(Calibration.from_json(json.loads(_DEFAULT_CALIBRATION.read_text("utf-8"))), origin="packaged")
@@ -118,58 +127,18 @@ async def calibration_of(store: SqlStore, identity: str) -> Calibration:
 
 def open_retriever(settings: Settings, version: str) -> BatchingRetriever:
     """Raises IndexUnavailable when the version is not there, Mismatch when it was made by other rules."""
+    from indexer.replica import copy_version
     from indexer.search import BatchingRetriever, Searcher
     from indexer.version import check, read_manifest
 
+    if settings.index_from:
+        copy_version(Path(settings.index_from), index_home(settings), version)
     folder = version_folder(index_home(settings), version)
     manifest = read_manifest(folder)
     embedder = embedder_of(settings)
     check(manifest, embedder().fingerprint)
     engine = engines_of(settings).open(folder / "engine", manifest.dimensions)
     return BatchingRetriever(Searcher(folder, engine, embedder))
-
-
-def citations(facts: Facts, hits: Sequence[Hit]) -> tuple[Citation, ...]:
-    """Whole passages as citations, for "maybe useful". A curated entry among them has no file behind it."""
-    return tuple(_citation(hit, *facts.get(hit.passage.document, ("", None, ()))) for hit in hits)
-
-
-def _another_deed(question: str, passage: Passage) -> str:
-    own = passage.heading[-1] if passage.heading else ""
-    said = f"{' '.join(passage.heading)}\n{passage.preamble}\n{passage.text}"
-    return another_deed(question, own, said, packaged_guards())
-
-
-def _citation(hit: Hit, revision: str, _modified: str | None, aliases: tuple[str, ...]) -> Citation:
-    passage = hit.passage
-    first = next(iter(units.split(passage.text)), None)  # front matter and container marks are not worth showing
-    skipped = first.start if first else 0
-    return Citation(
-        passage.id,
-        passage.document,
-        " > ".join(passage.heading),
-        passage.text[skipped:],
-        passage.start + skipped,
-        passage.end,
-        revision,
-        aliases,
-    )
-
-
-class _Ids:
-    """Random trace ids, 128 bits. The system is asked for many at once: each call lets other threads take the
-    interpreter, which costs more than the randomness."""
-
-    _TAKEN = 256
-
-    def __init__(self) -> None:
-        self._left: list[str] = []
-
-    def new(self) -> str:
-        if not self._left:
-            drawn = secrets.token_hex(16 * self._TAKEN)
-            self._left = [drawn[at : at + 32] for at in range(0, len(drawn), 32)]
-        return self._left.pop()
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,16 +170,21 @@ class System:
         self.curated = LiveCurated(store.curated, TogetherEmbedder(near_embedder_of(settings)))
         self.review = ReviewLoop(settings, store, self.curated)
         self.budget = Budgeting(settings, store, index_home(settings))
+        self.shadow: Shadowing | None = None  # only where questions come all the time
         self._serving: _Serving | None = None
         self._problem = "no index yet; make one with `answerloop index --source NAME=FOLDER_OR_GIT_URL`"
         self._refused: str | None = None
         self._switching = asyncio.Lock()
-        self._ids = _Ids()
+        self._ids = TraceIds()
 
     async def ask(self, question: Question) -> Outcome:
         """Returns once the trace is durable. Raises IndexUnavailable when there is neither a release nor a curated
         answer to answer with."""
-        return Outcome(*await answering.answer(question, self._parts()))
+        parts = self._parts()
+        outcome = Outcome(*await answering.answer(question, parts))
+        if self.shadow:
+            self.shadow.offer(question, outcome.trace, parts)
+        return outcome
 
     async def explain(self, question: Question) -> dict[str, Any]:
         """What would be answered now and why; nothing is recorded."""
@@ -236,7 +210,8 @@ class System:
         return self._parts().cite(tuple(hits))
 
     def readiness(self) -> Readiness:
-        parts = {"database": "ok", "curated": self.curated.status(), **self.budget.ready()}
+        tried = self.shadow.status() if self.shadow else {}
+        parts = {"database": "ok", "curated": self.curated.status(), **self.budget.ready(), **tried}
         if self._serving is None:
             return Readiness(False, {**parts, "index": self._problem})
         release = self._serving.release
@@ -272,6 +247,8 @@ class System:
         the newest curated answers; and what the model's servers say of themselves."""
         if self.model:
             await self.model.look()
+        if self.shadow and self._serving:
+            await self.shadow.refresh()
         await self.curated.refresh()
         await self.review.refresh()
         await self._keep_budget()
@@ -283,9 +260,16 @@ class System:
                 serving = await self._open(active)
                 await self._follow_sources(active)
                 await self._switch(serving)
+                await self._drop_old_copies()
             except (IndexUnavailable, Mismatch, NotFound) as error:
                 self._refused = active.id  # not tried again every second
                 self._problem = f"release {active.id} cannot be served: {error}"
+
+    async def _drop_old_copies(self) -> None:
+        """Where this is a replica: who indexes prunes his own."""
+        if self.settings.index_from:
+            keep, home = await pinned_versions(self.store), index_home(self.settings)
+            await asyncio.to_thread(prune, home, keep, engines_of(self.settings))
 
     async def _keep_budget(self) -> None:
         """The lines of the newest certificate, whoever made it."""
@@ -299,6 +283,8 @@ class System:
         await self.review.follow_index(version_folder(index_home(self.settings), release.index_version))
 
     async def close(self) -> None:
+        if self.shadow:
+            await self.shadow.close()
         await self._switch(None)
         if self.model:
             await self.model.close()
@@ -345,7 +331,7 @@ class System:
             new_id=self._ids.new,
             now=now,
             policy=self.review.policy(),
-            another_deed=_another_deed,
+            another_deed=passage_deed,
         )
 
     async def _switch(self, serving: _Serving | None) -> None:
@@ -364,22 +350,27 @@ def _close_readings(old: _Serving, new: _Serving | None) -> None:
         old.readings.close()
 
 
-def model_of(settings: Settings, own: bool) -> ModelService | None:
+def model_of(settings: Settings, own: bool, folder: str = "generator") -> ModelService | None:
     """own: the model of the settings or of the release is served by a vLLM of its own where no server of models is
-    named: for who serves, not for who asks once."""
+    named: for who serves, not for who asks once. folder: where, in the home, that vLLM has its log: one for each that
+    may run beside another."""
     if not settings.generator_url and not own:
         return None
     from services.generation.service import ModelService
 
-    return ModelService(settings)
+    return ModelService(settings, folder)
 
 
 def open_system(settings: Settings, own_model: bool = False) -> System:
     """Opens the store and the active release. A system without an index runs, and says that it is not ready. own_model:
-    see `model_of`; it begins to load when all else is there."""
+    see `model_of`; it begins to load when all else is there, and a model in shadow is tried."""
     settings.make_home()
-    system = System(settings, SqlStore.open(settings.store_url), model_of(settings, own_model))
+    store = SqlStore.open(settings.store_url, flush_s=settings.trace_flush_s)
+    system = System(settings, store, model_of(settings, own_model))
     asyncio.run(system.refresh())
     if system.model:
         system.model.start()
+    if own_model:
+        bring_up = partial(model_of, replace(settings, model=""), own=True, folder="generator-shadow")
+        system.shadow = Shadowing(system.store, bring_up, settings.ask_timeout_s)
     return system

@@ -14,7 +14,7 @@ from indexer.version import read_manifest
 from router.errors import InvalidInput
 from router.ports import Progress
 from router.types import Release
-from services.compose import embedder_of, engines_of, index_home, packaged_calibration
+from services.compose import embedder_of, engines_of, index_home, packaged_calibration, pinned_versions
 from services.generation import readings
 from services.review.following import follow
 from services.settings import Settings
@@ -22,7 +22,6 @@ from services.store.records import now
 from services.store.sql import SqlStore
 
 UPLOADS = "uploads"
-KEPT = 5  # versions kept for rolling back, the active one included
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +35,19 @@ class IndexReport:
 
 
 def run_index(
-    settings: Settings, sources: Sequence[str] | None, who: str, progress: Progress, full: bool = False
+    settings: Settings,
+    sources: Sequence[str] | None,
+    who: str,
+    progress: Progress,
+    full: bool = False,
+    hold: bool = False,
 ) -> IndexReport:
-    """Index `sources` ("NAME=PATH_OR_GIT_URL"; None: those of the active version) and what was uploaded.
+    """Index `sources` ("NAME=PATH_OR_GIT_URL"; None: those of the active version) and what was uploaded. hold: the
+    release is made and not activated, unless it is the first.
 
-    Raises InvalidInput, Conflict and Misconfigured as `indexer.build.build` does.
+    Raises InvalidInput, Conflict and Misconfigured as `indexer.build.build` does, Conflict on a replica.
     """
+    settings.refuse_on_replica()
     settings.make_home()
     store = SqlStore.open(settings.store_url)
     try:
@@ -54,9 +60,12 @@ def run_index(
         readings.write(version_folder(home, report.version), version_folder(home, parent) if parent else None, progress)
         if active and not report.documents:
             raise InvalidInput("the sources hold no document that can be read; what was served before still is")
-        asyncio.run(follow(store, version_folder(home, report.version)))  # before anything is answered from it
-        release = asyncio.run(_release(store, report.version, active, who))
-        return IndexReport(report, release.id, tuple(_prune(settings, store)))
+        hold = hold and active is not None
+        if not hold:
+            asyncio.run(follow(store, version_folder(home, report.version)))  # before anything is answered from it
+        release = asyncio.run(_release(store, report.version, active, who, hold))
+        removed = prune(home, asyncio.run(pinned_versions(store)), engines_of(settings))
+        return IndexReport(report, release.id, tuple(removed))
     finally:
         store.close()
 
@@ -82,13 +91,14 @@ def _known(settings: Settings, parent: str | None) -> list[Source]:
     return [Source(source["name"], source["location"], source["branch"]) for source in manifest.sources]
 
 
-async def _release(store: SqlStore, version: str, active: Release | None, who: str) -> Release:
-    """The release of a version: the active one when it serves that already, else a new one, activated."""
+async def _release(store: SqlStore, version: str, active: Release | None, who: str, hold: bool) -> Release:
+    """The release of a version: the active one when it serves that already, else a new one."""
     calibration = await _calibration(store)
     if active and (active.index_version, active.calibration) == (version, calibration):
         return active
     first = Release("", "", version, "none", "extractive", "none", calibration)
-    return await release_with(store, active or first, who, index_version=version, calibration=calibration)
+    changes = {"index_version": version, "calibration": calibration}
+    return await release_with(store, active or first, who, hold=hold, **changes)
 
 
 async def _calibration(store: SqlStore) -> str:
@@ -99,18 +109,10 @@ async def _calibration(store: SqlStore) -> str:
     return await store.put_calibration(packaged_calibration().to_json())
 
 
-async def release_with(store: SqlStore, base: Release, who: str, **changes: str) -> Release:
-    """A new release that differs from `base` in these fields, added and activated."""
+async def release_with(store: SqlStore, base: Release, who: str, hold: bool = False, **changes: str) -> Release:
+    """A new release that differs from `base` in these fields, added, and activated unless it is to be held."""
     release = replace(
         base, id=f"r-{uuid.uuid4().hex[:12]}", created=now(), note=f"{', '.join(changes)} by {who}", **changes
     )
     await store.add_release(release)
-    return await store.activate_release(release.id, who)
-
-
-def _prune(settings: Settings, store: SqlStore) -> list[str]:
-    """Old versions go, those of the newest releases and of the active one stay."""
-    active = asyncio.run(store.active_release())
-    newest = asyncio.run(store.list_releases(KEPT))
-    keep = {release.index_version for release in newest} | ({active.index_version} if active else set())
-    return prune(index_home(settings), keep, engines_of(settings))
+    return release if hold else await store.activate_release(release.id, who)

@@ -1,8 +1,8 @@
-"""Reindexing in the background.
+"""Reindexing, and replays of past questions, in the background.
 
 The engine that builds an index holds Python's one lock for seconds, so the work is done by a child process and the
 server only watches it. The child tells its progress to the store; whoever asks, reads it there. A job whose process
-is gone is shown as interrupted; the served version is untouched, and the next reindex starts anew.
+is gone is shown as interrupted; the served version is untouched, and the next one starts anew.
 """
 
 from __future__ import annotations
@@ -14,17 +14,20 @@ import os
 import signal
 import sys
 from asyncio.subprocess import Process
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
 from typing import Any
 
 from router.errors import AnswerloopError, Conflict
 from router.ports import Progress
+from services.review import rehearsal
 from services.settings import Settings
 from services.store.records import Job, JobState
 from services.store.sql import SqlStore
 
-KIND = "reindex"
+REINDEX, REPLAY = "reindex", rehearsal.KIND
+_DOING = {REINDEX: "building an index", REPLAY: "asking past questions again"}
 GRACE_S = 5.0
 REPORT_S = 0.5
 WORKER = (sys.executable, "-m", "services.cli")
@@ -33,30 +36,33 @@ log = logging.getLogger("answerloop.jobs")
 
 
 class Jobs:
-    """The server's side: starts children, one at a time, and settles their jobs when they end."""
+    """The server's side: starts children, one of a kind at a time, and settles their jobs when they end."""
 
     def __init__(self, settings: Settings, store: SqlStore, worker: Sequence[str] = WORKER) -> None:
         self._settings, self._store, self._worker = settings, store, worker
         self._starting = asyncio.Lock()
-        self._child: Process | None = None
-        self._watch: asyncio.Task[None] | None = None
+        self._children: dict[str, tuple[Process, asyncio.Task[None]]] = {}
 
-    async def start(self, full: bool, who: str) -> Job:
-        """The new job. Raises `Conflict` while another one is under way, in this process or elsewhere."""
-        async with self._starting:
-            await refuse_second(self._store)
-            job = await self._store.create_job(KIND, {"full": full, "who": who})
-            self._child = await self._spawn(job.id, full)
-            self._watch = asyncio.create_task(self._settle(self._child, job.id))
-            return await self._store.update_job(job.id, pid=self._child.pid)
+    async def start(self, full: bool, who: str, hold: bool = False) -> Job:
+        """The new job. hold: its release is not activated. Raises `Conflict` while another one is under way, in this
+        process or elsewhere, and on a replica."""
+        self._settings.refuse_on_replica()
+        options = [*(["--full"] if full else []), *(["--hold"] if hold else [])]
+        return await self._begin(REINDEX, {"full": full, "hold": hold, "who": who}, ["index", *options])
+
+    async def replay(self, release: str, since: str, who: str) -> Job:
+        """Past questions asked again of a release; see `services.review.rehearsal`. Raises as `start`, and `NotFound`
+        for a release that is not there."""
+        params = await rehearsal.params(self._store, release, since, who)
+        return await self._begin(REPLAY, params, ["replay", "--release", release, "--since", since])
 
     async def list(self, limit: int) -> list[Job]:
         """Newest first."""
-        found = await self._store.list_jobs(limit, kind=KIND)
+        found = await self._store.list_jobs(limit)
         if all(job.state.final for job in found):
             return found
         await self._store.interrupt_dead_jobs()
-        return await self._store.list_jobs(limit, kind=KIND)
+        return await self._store.list_jobs(limit)
 
     async def get(self, job_id: str) -> Job:
         """Raises `NotFound`."""
@@ -67,25 +73,34 @@ class Jobs:
         return await self._store.get_job(job_id)
 
     async def close(self) -> None:
-        """Ends a running child: its version is not visible yet, and nothing that is served depends on it."""
-        if self._child is None or self._watch is None:
+        """Ends the children that run: a version is not visible yet, and nothing that is served depends on them."""
+        watches = [watch for _, watch in self._children.values()]
+        if not watches:
             return
         self._signal(signal.SIGTERM)
-        done, _ = await asyncio.wait({self._watch}, timeout=GRACE_S)
-        if not done:
+        if (await asyncio.wait(watches, timeout=GRACE_S))[1]:
             self._signal(signal.SIGKILL)
-        await self._watch
+        await asyncio.gather(*watches)
 
     def _signal(self, number: signal.Signals) -> None:
-        """To the child and to whatever it started: it leads a process group of its own."""
-        if self._child is not None and self._child.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._child.pid, number)
+        """To the children and to whatever they started: each leads a process group of its own."""
+        for child, _ in self._children.values():
+            if child.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(child.pid, number)
 
-    async def _spawn(self, job_id: str, full: bool) -> Process:
-        command = [*self._worker, "index", "--job", job_id, *(["--full"] if full else [])]
+    async def _begin(self, kind: str, params: dict[str, Any], arguments: Sequence[str]) -> Job:
+        async with self._starting:
+            await refuse_second(self._store, kind)
+            job = await self._store.create_job(kind, params)
+            child = await self._spawn([*arguments, "--job", job.id])
+            self._children[kind] = child, asyncio.create_task(self._settle(child, job.id))
+            return await self._store.update_job(job.id, pid=child.pid)
+
+    async def _spawn(self, arguments: Sequence[str]) -> Process:
         return await asyncio.create_subprocess_exec(
-            *command,
+            *self._worker,
+            *arguments,
             env=self._settings.child_env(),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
@@ -97,57 +112,82 @@ class Jobs:
         job = await self._store.get_job(job_id)
         if not job.state.final:
             how = f"was stopped by signal {-code}" if code < 0 else f"ended with exit code {code}"
-            await self._store.update_job(job_id, state=JobState.INTERRUPTED, message=f"The indexing process {how}.")
+            await self._store.update_job(job_id, state=JobState.INTERRUPTED, message=f"Its process {how}.")
         log.info("job %s: exit code %s", job_id, code)
 
 
-async def refuse_second(store: SqlStore) -> None:
-    """Raises `Conflict` while a job is under way."""
+async def refuse_second(store: SqlStore, kind: str) -> None:
+    """Raises `Conflict` while a job of this kind is under way."""
     await store.interrupt_dead_jobs()
-    for job in await store.list_jobs(20, kind=KIND):
+    for job in await store.list_jobs(20, kind=kind):
         if not job.state.final:
-            raise Conflict(f"Job {job.id} is already building an index; wait for it (answerloop jobs).")
+            raise Conflict(f"Job {job.id} is already {_DOING[kind]}; wait for it (answerloop jobs).")
 
 
-def build_index(
-    settings: Settings, sources: Sequence[str] | None, full: bool, who: str, show: Progress, job_id: str | None = None
+Work = Callable[[Progress], dict[str, Any]]
+"""What a job does: reports its progress, returns its result, JSON-ready."""
+
+
+def run_job(
+    settings: Settings, kind: str, params: dict[str, Any], work: Work, show: Progress, job_id: str | None = None
 ) -> dict[str, Any]:
-    """Builds and activates a new index version in this process, as a job that everybody can follow; its report.
+    """Works in this process, as a job that everybody can follow; its result.
 
-    sources: "NAME=PATH_OR_GIT_URL" each; None: those of the current version. job_id: a job that waits for its worker;
-    None makes one. Raises `Conflict` while another job is under way, and what the build raises.
+    job_id: a job that waits for its worker; None makes one. Raises `Conflict` while another job of the kind is under
+    way, and what the work raises.
     """
-    from services.indexing import run_index  # loads the engine and the embedder
-
     with SqlStore.open(settings.store_url) as store:
-        job = job_id or asyncio.run(_own_job(store, full, who))
+        job = job_id or asyncio.run(_own_job(store, kind, params))
         asyncio.run(store.update_job(job, state=JobState.RUNNING, pid=os.getpid()))
         try:
-            report: dict[str, Any] = run_index(settings, sources, who, _reported(store, job, show), full=full).to_json()
+            result = work(_reported(store, job, show))
         except AnswerloopError as exc:
             asyncio.run(store.update_job(job, state=JobState.FAILED, message=str(exc)))
             raise
         except KeyboardInterrupt:
             asyncio.run(store.update_job(job, state=JobState.INTERRUPTED, message="Stopped from the keyboard."))
             raise
-        asyncio.run(store.update_job(job, state=JobState.DONE, result=report))
+        asyncio.run(store.update_job(job, state=JobState.DONE, result=result))
+        return result
+
+
+def build_index(
+    settings: Settings,
+    sources: Sequence[str] | None,
+    full: bool,
+    who: str,
+    show: Progress,
+    job_id: str | None = None,
+    hold: bool = False,
+) -> dict[str, Any]:
+    """Builds a new index version, and activates it unless it is to be held; its report.
+
+    sources: "NAME=PATH_OR_GIT_URL" each; None: those of the current version. Raises as `run_job`.
+    """
+    from services.indexing import run_index  # loads the engine and the embedder
+
+    def work(progress: Progress) -> dict[str, Any]:
+        report: dict[str, Any] = run_index(settings, sources, who, progress, full=full, hold=hold).to_json()
         return report
 
+    return run_job(settings, REINDEX, {"full": full, "hold": hold, "who": who}, work, show, job_id)
 
-async def _own_job(store: SqlStore, full: bool, who: str) -> str:
-    await refuse_second(store)
-    return (await store.create_job(KIND, {"full": full, "who": who})).id
+
+async def _own_job(store: SqlStore, kind: str, params: dict[str, Any]) -> str:
+    await refuse_second(store, kind)
+    return (await store.create_job(kind, params)).id
 
 
 def _reported(store: SqlStore, job: str, show: Progress) -> Progress:
     """Shows progress here and, twice a second at most, tells the store."""
     told_stage, told_at = "", 0.0
+    telling = ThreadPoolExecutor(1, "job-progress")  # the work may have an event loop of its own under way
 
     def report(stage: str, done: int, total: int) -> None:
         nonlocal told_stage, told_at
         show(stage, done, total)
         if stage != told_stage or monotonic() - told_at > REPORT_S or done == total:
             told_stage, told_at = stage, monotonic()
-            asyncio.run(store.update_job(job, stage=stage, done=done, total=total))
+            telling.submit(asyncio.run, store.update_job(job, stage=stage, done=done, total=total)).result()
 
     return report

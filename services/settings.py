@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, cast
 
-from router.errors import Misconfigured
+from router.errors import Conflict, Misconfigured
 
 PREFIX = "ANSWERLOOP_"
 
@@ -141,6 +141,11 @@ class Settings:
         "OpenAI-compatible embeddings endpoint, up to /v1; `embedder` is then its model's name.",
     )
     embedder_key: str = _setting("", _text, "API key of the embeddings endpoint.", secret=True)
+    index_from: str = _setting(
+        "",
+        _text,
+        "Index folder of the server that indexes, where this one is a replica: versions are copied from there.",
+    )
     qdrant_url: str = _setting("", _url("http", "https"), "Qdrant server or cluster; empty: embedded, in the home.")
     qdrant_key: str = _setting("", _text, "API key of the Qdrant server.", secret=True)
     model: str = _setting(
@@ -169,7 +174,7 @@ class Settings:
     uncertified_line: str = _setting(
         "calibrated",
         _one_of("calibrated", "careful"),
-        "Line while the rate is not certified: the calibration's, or a careful one (1 - the rate, or higher).",
+        "Line while nothing is certified: the calibration's until the audit refutes it, or the careful one (1 - rate).",
     )
     claim_s: float = _setting(900.0, _seconds(1, 86_400), "How long a reviewer's claim of an item holds.")
     second_review_risk: float = _setting(
@@ -198,6 +203,11 @@ class Settings:
     max_in_flight: int = _setting(256, _whole(1, 100_000), "Questions worked on at the same time.")
     max_queued: int = _setting(256, _whole(0, 100_000), "Questions that may wait for a place; more get 429.")
     ask_timeout_s: float = _setting(30.0, _seconds(0.01, 3_600), "A question not answered by then gets 503.")
+    trace_flush_s: float = _setting(
+        0.1,
+        _seconds(0, 60),
+        "How long after its reply a trace may reach the disk; 0: before it. Only a power cut can tell; SQLite only.",
+    )
     stop_timeout_s: float = _setting(30.0, _seconds(0, 3_600), "How long a stopping server waits for open questions.")
     access_log: bool = _setting(False, _flag, "Write one log line per request.")
     log_level: str = _setting("info", _one_of("debug", "info", "warning", "error"), "How much is logged, to stderr.")
@@ -241,6 +251,14 @@ class Settings:
             self.home.mkdir(parents=True, exist_ok=True)
         except OSError as exc:
             raise Misconfigured(f"ANSWERLOOP_HOME is {self.home}, which cannot be made: {exc.strerror}.") from exc
+
+    def refuse_on_replica(self) -> None:
+        """Before documents are taken or indexed. Raises `Conflict` where another server does that."""
+        if self.index_from:
+            raise Conflict(
+                f"This server is a replica: it copies its index from {self.index_from}. Send documents, and ask for a "
+                "reindex, where that is made; to index here, unset ANSWERLOOP_INDEX_FROM."
+            )
 
     def describe(self) -> Iterator[Setting]:
         """Every setting with its current value, in the order of the table above."""

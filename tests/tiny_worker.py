@@ -25,12 +25,17 @@ class Report:
 
 
 def run_index(
-    settings: Settings, sources: Sequence[str] | None, who: str, progress: Progress, full: bool = False
+    settings: Settings,
+    sources: Sequence[str] | None,
+    who: str,
+    progress: Progress,
+    full: bool = False,
+    hold: bool = False,
 ) -> Report:
     try:
         steps = int((settings.home / "steps").read_text())
     except ValueError as exc:
-        raise InvalidInput(f"The source cannot be read ({sources}, {who}, {full}).") from exc
+        raise InvalidInput(f"The source cannot be read ({sources}, {who}, {full}, {hold}).") from exc
     for step in range(steps):
         progress("embed", step + 1, steps)
         time.sleep(0.1)

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Body, Depends, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from router.errors import Conflict
+from router.errors import Conflict, NotFound
 from services.api.auth import AdminCaller, Requires
 from services.api.render import job_link, job_out, key_out, release_out
 from services.api.state import json_response, shared
@@ -23,9 +23,12 @@ from services.api.wire import (
     ReindexRequest,
     ReleaseOut,
     ReleasesReply,
+    ReplayReply,
+    ReplayRequest,
     ShortText,
 )
-from services.store.records import Role
+from services.review import rehearsal
+from services.store.records import Job, Role
 
 router = APIRouter(prefix="/admin", tags=["admin"], dependencies=[Depends(Requires(Role.ADMIN))])
 
@@ -37,7 +40,11 @@ async def reindex(
     request: Request, caller: AdminCaller, body: Annotated[ReindexRequest | None, Body()] = None
 ) -> Response:
     """Builds a new index version beside the served one, in another process. 409 while one is being built."""
-    job = await shared(request).jobs.start(full=body.full if body else False, who=caller.name)
+    wanted = body or ReindexRequest()
+    return _started(await shared(request).jobs.start(wanted.full, caller.name, wanted.hold))
+
+
+def _started(job: Job) -> Response:
     reply = json_response(job_link(job), 202)
     reply.headers["Location"] = f"/admin/jobs/{job.id}"
     return reply
@@ -69,9 +76,31 @@ async def activate(
     request: Request, caller: AdminCaller, id: ShortText, body: Annotated[ActivateRequest | None, Body()] = None
 ) -> Response:
     """Serves that release from now on: rolls back, or forward again. The curated answers become again what they were
-    when it was left."""
-    release = await shared(request).system.activate(id, caller.name, body.keep_curated if body else False)
+    when it was left. 409 while no fresh replay says what would change, unless it is forced."""
+    wanted, system = body or ActivateRequest(), shared(request).system
+    if not wanted.force:
+        await rehearsal.refuse_unseen(system.store, id)
+    release = await system.activate(id, caller.name, wanted.keep_curated)
     return json_response(release_out(release, release.id))
+
+
+@router.post("/releases/{id}/replay", status_code=202, responses={202: {"model": JobStarted}}, response_class=Response)
+async def start_replay(
+    request: Request, caller: AdminCaller, id: ShortText, body: Annotated[ReplayRequest | None, Body()] = None
+) -> Response:
+    """Asks past questions again of that release, in another process. 409 while another replay is under way."""
+    return _started(await shared(request).jobs.replay(id, (body or ReplayRequest()).since, caller.name))
+
+
+@router.get("/releases/{id}/replay", responses={200: {"model": ReplayReply}}, response_class=Response)
+async def replay(request: Request, id: ShortText) -> Response:
+    """The newest replay against that release: the questions whose answers change, the worst first. 404 before one."""
+    store = shared(request).system.store
+    await store.interrupt_dead_jobs()
+    found = await rehearsal.rehearsed(store, id)
+    if found is None:
+        raise NotFound(f"There was no replay against release {id}; POST to the same address starts one.")
+    return json_response({"job": job_out(found.job), "fresh": found.fresh, "worse": found.worse})
 
 
 @router.get("/keys", responses={200: {"model": KeysReply}}, response_class=Response)

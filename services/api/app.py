@@ -105,7 +105,8 @@ def create_app(settings: Settings, open_system: Callable[[], System], worker: Se
     uploads = dict.fromkeys(("/admin/documents", "/admin/curated/import"), settings.max_upload_bytes + FORM_OVERHEAD)
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes, larger=uploads)
     errors.install(app)
-    app.add_middleware(WidgetOrigins, origins=[one for one in settings.widget_origins.split(",") if one])
+    if settings.widget_origins:
+        app.add_middleware(WidgetOrigins, origins=settings.widget_origins.split(","))
     app.add_middleware(Observe, metrics=metrics)
     return app
 

@@ -14,6 +14,7 @@ from starlette.responses import Response, StreamingResponse
 from router.types import Question
 from services.api.auth import Requires
 from services.api.checks import check_question, filters_from, question_from
+from services.api.direct import Direct
 from services.api.errors import describe_in_stream, dumps
 from services.api.leaving import GONE, while_there
 from services.api.render import ask_reply, search_reply
@@ -28,7 +29,7 @@ KEEP_ALIVE_S = 10.0
 SSE_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 _SENTENCES = re.compile(r".*?(?:[。！？!?…]+|[.;；](?=\s)|\n+|$)\s*", re.DOTALL)
 
-router = APIRouter(tags=["ask"], dependencies=[Depends(Requires(Role.ASKER))])
+router = APIRouter(tags=["ask"], dependencies=[Depends(Requires(Role.ASKER))], route_class=Direct)
 
 _EVENT = {"event": {"enum": ["delta", "done", "error"]}, "data": {"type": "string", "description": "JSON"}}
 _STREAM = {"text/event-stream": {"schema": {"type": "object", "properties": _EVENT, "required": ["event", "data"]}}}

@@ -81,15 +81,22 @@ async def identify(connection: HTTPConnection, keyring: Keyring, bound_to: str) 
 
 
 def presented_key(connection: HTTPConnection) -> str | None:
-    scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+    headers = _headers(connection)
+    scheme, _, token = headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and token.strip():
         return token.strip()
-    return connection.headers.get("x-api-key") or None
+    return headers.get("x-api-key") or None
+
+
+def _headers(connection: HTTPConnection) -> dict[str, str]:
+    """By lower-case name, the first of each. Starlette's own go through all of them for every one that is asked for."""
+    raw = connection.scope["headers"]
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(raw)}
 
 
 def refuse_strangers(connection: HTTPConnection) -> None:
     """Raises `Refused` (403) unless the request was made on this machine, to this machine, by no foreign web page."""
-    headers = connection.headers
+    headers = _headers(connection)
     if connection.client is None or not is_loopback(connection.client.host):
         raise _closed("it came from another machine")
     if "forwarded" in headers or "x-forwarded-for" in headers:

@@ -17,7 +17,7 @@ def question_from(body: AskRequest, settings: Settings) -> Question:
 
 
 def filters_from(filters: Filters) -> dict[str, str]:
-    return filters.model_dump(exclude_none=True)
+    return filters.model_dump(exclude_none=True) if filters.model_fields_set else {}
 
 
 def check_question(text: str, settings: Settings) -> None:

@@ -54,6 +54,7 @@ async def upload(
     201 for a new document, 200 for a new version of one; either way it is on disk for good.
     """
     here = shared(request)
+    here.settings.refuse_on_replica()
     name, content = await _received(request, path)
     _check(content, here.settings.max_upload_bytes)
     saved, new = await asyncio.to_thread(_uploads(request).save, name, content)
@@ -63,8 +64,9 @@ async def upload(
 
 @router.delete("/{path:path}", responses={200: {"model": DocumentReply}}, response_class=Response)
 async def delete(request: Request, caller: AdminCaller, path: str, reindex: Reindex = False) -> Response:
-    await asyncio.to_thread(_uploads(request).delete, path)
     here = shared(request)
+    here.settings.refuse_on_replica()
+    await asyncio.to_thread(_uploads(request).delete, path)
     await here.system.store.audit(caller.name, "document.delete", {"path": path}, None)
     return json_response({"path": path} | await _reindexed(here, caller.name, reindex))
 

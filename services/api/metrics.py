@@ -38,6 +38,7 @@ class Observe:
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self.app, self.metrics = app, metrics
+        self._of: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -53,9 +54,17 @@ class Observe:
         try:
             await self.app(scope, receive, noted)
         finally:
-            path = getattr(scope.get("route"), "path", "unmatched")
-            self.metrics.requests.labels(_method(scope), path, status).inc()
-            self.metrics.seconds.labels(path).observe(perf_counter() - began)
+            requests, seconds = self._metrics(_method(scope), getattr(scope.get("route"), "path", "unmatched"), status)
+            requests.inc()
+            seconds.observe(perf_counter() - began)
+
+    def _metrics(self, method: str, path: str, status: int) -> tuple[Counter, Histogram]:
+        """Kept, because finding them by their labels costs more than counting."""
+        found = self._of.get((method, path, status))
+        if found is None:
+            found = self.metrics.requests.labels(method, path, status), self.metrics.seconds.labels(path)
+            self._of[method, path, status] = found
+        return found
 
 
 def _method(scope: Scope) -> str:

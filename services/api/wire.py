@@ -210,7 +210,12 @@ class ReleasesReply(BaseModel):
 
 
 class ActivateRequest(Strict):
-    keep_curated: bool = Field(False, description="Leave the curated answers as they are.")
+    keep_curated: bool = Field(default=False, description="Leave the curated answers as they are.")
+    force: bool = Field(default=False, description="Do not ask for a fresh replay: for what cannot wait.")
+
+
+class ReplayRequest(Strict):
+    since: ShortText = Field(default="7d", description="A date, a time, or days back.")
 
 
 class ReadyReply(BaseModel):
@@ -224,7 +229,8 @@ class VersionReply(BaseModel):
 
 
 class ReindexRequest(Strict):
-    full: bool = Field(False, description="Read and embed everything again, not only what changed.")
+    full: bool = Field(default=False, description="Read and embed everything again, not only what changed.")
+    hold: bool = Field(default=False, description="Make the release and do not serve it yet.")
 
 
 class JobStarted(BaseModel):
@@ -245,6 +251,12 @@ class JobOut(BaseModel):
     created: str
     started: str | None
     finished: str | None
+
+
+class ReplayReply(BaseModel):
+    job: JobOut
+    fresh: bool = Field(description="Done, against what is served now, and less than a day old.")
+    worse: int = Field(description="Questions that would be answered wrongly again, or not any more.")
 
 
 class JobsReply(BaseModel):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Query
 from starlette.requests import Request
@@ -15,6 +16,8 @@ from services.api.wire import ShortText
 from services.console.guard import OwnForm, Page, SignedIn, go, text_of
 from services.console.quality import quality_of
 from services.console.view import language_of, render
+from services.review import rehearsal
+from services.review.replay import Change
 from services.store.records import Role
 
 reading = APIRouter(
@@ -57,10 +60,46 @@ def differences(left: Release, right: Release) -> list[tuple[str, Any, Any]]:
     return [(name, one[name], other[name]) for name in one if name != "id" and one[name] != other[name]]
 
 
+@router.get("/releases/{id}", include_in_schema=False)
+async def release(request: Request, id: ShortText) -> Response:
+    """What would change if it were served, and the way to serve it."""
+    return render(request, "release.html", await _rehearsed(request, id))
+
+
+@router.get("/releases/{id}/replay", include_in_schema=False)
+async def replay(request: Request, id: ShortText) -> Response:
+    """For the page's script, which looks again while it runs."""
+    return render(request, "_replay.html", await _rehearsed(request, id))
+
+
+async def _rehearsed(request: Request, id: str) -> dict[str, Any]:
+    store = shared(request).system.store
+    await store.interrupt_dead_jobs()
+    release, active = await store.get_release(id), await store.active_release()
+    found = await rehearsal.rehearsed(store, id)
+    return {
+        "release": release,
+        "active": active,
+        "found": found,
+        "compared": differences(active, release) if active else [],
+        "unseen": bool(await rehearsal.unseen(store, id)),
+        "changes": list(Change),
+    }
+
+
+@router.post("/releases/{id}/replay", include_in_schema=False)
+async def start_replay(request: Request, id: ShortText, form: OwnForm) -> Response:
+    since = text_of(form, "since") or rehearsal.SINCE
+    await shared(request).jobs.replay(id, since, request.state.caller.name)
+    return go(f"/console/releases/{quote(id, safe='')}", "asking")
+
+
 @router.post("/releases/{id}/activate", include_in_schema=False)
 async def activate(request: Request, id: ShortText, form: OwnForm) -> Response:
-    keep = text_of(form, "keep_curated") == "yes"
-    await shared(request).system.activate(id, request.state.caller.name, keep)
+    system = shared(request).system
+    if text_of(form, "force") != "yes":
+        await rehearsal.refuse_unseen(system.store, id)
+    await system.activate(id, request.state.caller.name, text_of(form, "keep_curated") == "yes")
     return go("/console/releases", "activated")
 
 
@@ -83,5 +122,6 @@ async def _jobs(request: Request) -> Any:
 
 @router.post("/jobs/reindex", include_in_schema=False)
 async def reindex(request: Request, form: OwnForm) -> Response:
-    await shared(request).jobs.start(full=text_of(form, "full") == "yes", who=request.state.caller.name)
+    full, hold = text_of(form, "full") == "yes", text_of(form, "hold") == "yes"
+    await shared(request).jobs.start(full, request.state.caller.name, hold)
     return go("/console/jobs", "started")

@@ -41,6 +41,7 @@ SAID = {
     "activated": "This release is served now.",
     "certified": "The audit was looked at; what holds now stands below.",
     "started": "The reindex has started.",
+    "asking": "Past questions are being asked again.",
     "recalled": "Called back. Everybody who got it is told.",
 }
 """What a page says after a form; a code in the address, so that nobody can put words into our mouth."""

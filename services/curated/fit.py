@@ -3,12 +3,15 @@
     python -m services.curated.fit --data FOLDER [--vectors FILE.npz] [--out services/curated/near_model.json]
 
 FOLDER holds `qa/` and `paraphrase/`. What is fitted on is named in the model file:
-- words and pair (one wording beside another): Stack Exchange pairs that people judged; FAQ questions in Chinese and
-  English, and rows of BANKING77's even intents, beside what rules make of them (the same words in another order: the
-  same question; a word put in or left out: another one).
+- words (one wording beside another, no embedder): `near_pairs.jsonl`, FAQs of made-up products in both languages with
+  paraphrases and near misses written for them; and, as near misses that nobody made up, what people asked about the
+  same paragraphs of CMRC, DRCD and SQuAD: every second question is an entry with its sentence as the answer, the
+  others are asked, and none has an answer there.
+- pair (the same with a cosine): the English ones of these, and Stack Exchange pairs that people judged.
 - votes (entries with many wordings): the even intents of BANKING77 and CLINC150, a quarter of them left out of the
   store, and CLINC's out-of-scope training queries.
-Odd intents and out-of-scope validation queries are never read: `tests/bench/curated.py` reports on them.
+Odd intents, out-of-scope validation queries and `tests/curated/near_held_out.jsonl` are never read:
+`tests/bench/curated.py` reports on them.
 """
 
 from __future__ import annotations
@@ -29,19 +32,21 @@ import numpy.typing as npt
 from sklearn.linear_model import LogisticRegression
 
 from router.curated import Entries
+from router.curated_model import Logistic
 from router.curated_near import Judged
-from router.curated_text import HAN, normal_form, tokens
-from router.guards import Guards, facts_of
+from router.curated_text import normal_form
+from router.guards import Guards
 from router.types import CuratedEntry
 from services.compose import embedder_of
 from services.curated.matcher import WordingVectors
 from services.curated.vocabulary import packaged_guards
+from services.curated.written import Faq, stores_of, written
 from services.settings import Settings
 
 Row = Mapping[str, Any]
 CosinesOf = Callable[[str], Mapping[str, float]]
 
-WORDS = ("new_asked", "new_theirs")
+WORDS = ("left_theirs", "lost_theirs", "named", "told", "swapped", "turned", "deed_lost")
 PAIR = (*WORDS, "cosine")
 VOTES = (
     "nearest",
@@ -54,18 +59,20 @@ VOTES = (
     "grams",
     "cover_asked",
     "cover_theirs",
-    *PAIR,
+    "new_asked",
+    "new_theirs",
+    "cosine",
 )
 PER_INTENT = 20
 _ASKED = 4_000  # questions of a set that are asked, at most
-_RULED = 400  # of BANKING77's rows that rules vary
 _MOST = {  # most questions answered wrong in a store of intents, by group
     "known": 0.01,  # their intent is there
     "strange": 0.10,  # of intents that were left out, whose neighbours are there
     "outside": 0.01,  # about other things altogether
 }
-_WRONG_PAIRS = 0.02  # most wrong among the pairs sent: 1.4 % of BANKING77's rows in the same words are of two intents
-_ALIKE = 0.6  # score above which two rows of intents are compared as wordings: below, one intent says little
+_WRONG = 0.005  # most other people's questions answered wrong: they are nearer to the entries than what customers ask
+_FOLDS = 5
+_OTHERS_WEIGHT = 0.3  # of one of their pairs against a written one: they are many, and not about products
 _LEAST_LINE = 0.5
 _LEAST_MARGIN = 0.2  # two entries this close in probability are one question to the model, whatever it was fitted on
 _EMBEDDED_AT_ONCE = 32
@@ -73,10 +80,13 @@ _EMBEDDED_AT_ONCE = 32
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One pair that no guard forbids. same: whether both ask the same."""
+    """One pair that no guard forbids. same: whether both ask the same. fold: those of one entry share it. written:
+    whether it was written for this; other people's pairs are nearer to each other, and their labels are not certain."""
 
     features: Mapping[str, float]
     same: bool
+    fold: int
+    written: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,36 +130,27 @@ def main() -> None:
 def fit(data: Data, vectors: Path | None, guards: Guards) -> dict[str, Any]:
     banking, clinc = half(data.banking(), 0), half(data.clinc(), 0)
     validation = half(data.clinc("val"), 0)
-    pairs = data.rows("paraphrase/stackexchange_qq_sts2016_en")
+    judged = data.rows("paraphrase/stackexchange_qq_sts2016_en")
     outside = [row["question"] for row in data.clinc("oos_train")]
-    words_zh = [row["question"] for row in data.rows("qa/tidb_faq_entries_zh")]
-    words_en = [row["question"] for row in data.rows("qa/covid_faq_entries")]
-    words_en += [row["question"] for row in random.Random(1).sample(banking, _RULED)]
-    varied_zh, varied_en = varied(words_zh, guards), varied(words_en, guards)
-    texts = (
-        [row["question"] for row in (*banking, *clinc, *validation)]
-        + outside
-        + [row[side] for row in pairs for side in "ab"]
-    )
-    texts += words_en + [one.text for one in varied_en]
+    faqs = written()
+    english = [faq for faq in faqs if faq.store.startswith("en")]
+    reading = {name: data.rows(f"qa/{name}") for name in _READING}
+    texts = [row["question"] for row in (*banking, *clinc, *validation, *reading["squad_v2_dev_half"])]
+    texts += outside + [row[side] for row in judged for side in "ab"] + [text for faq in english for text in faq.texts]
     table, fingerprint = embedded([normal_form(text, guards.wording) for text in texts], vectors)
-    chinese = ruled(words_zh, varied_zh, guards, None)
-    english = [*ruled(words_en, varied_en, guards, None), *labelled(pairs, guards, None), *alike(banking, guards, None)]
-    paired = [
-        *ruled(words_en, varied_en, guards, table),
-        *labelled(pairs, guards, table),
-        *alike(banking, guards, table),
-    ]
+    words = [*pairs(faqs, guards, None), *(one for rows in reading.values() for one in foreign(rows, guards, None))]
+    paired = [*pairs(english, guards, table), *labelled(judged, guards, table)]
+    paired += foreign(reading["squad_v2_dev_half"], guards, table)
     stores = [
         voting(banking, (), guards, table),
         voting(clinc, outside, guards, table),
         voting([*clinc, *validation], outside, guards, table, len(clinc) // len({row["intent"] for row in clinc})),
     ]
-    votes = voted([list(asked) for asked in stores])
+    asked = sum(len(rows) // 2 for rows in reading.values())
     return {
-        "words": fitted([*english, *chinese], WORDS),
-        "pair": fitted(paired, PAIR),
-        "votes": votes,
+        "words": fitted(words, WORDS, asked),
+        "pair": fitted(paired, PAIR, len(reading["squad_v2_dev_half"]) // 2 + len(judged)),
+        "votes": voted([list(asked) for asked in stores]),
         "margin": _LEAST_MARGIN,
         "data": _SOURCES,
         "embedder": fingerprint,
@@ -157,12 +158,50 @@ def fit(data: Data, vectors: Path | None, guards: Guards) -> dict[str, Any]:
     }
 
 
+_READING = ("cmrc2018_dev", "drcd_dev", "squad_v2_dev_half")
 _SOURCES = [
+    "near_pairs.jsonl",
+    "cmrc2018_dev, drcd_dev, squad_v2_dev_half: other questions about the same paragraphs",
     "stackexchange_qq_sts2016_en",
     "banking77_train_en, even intents",
     "clinc150_train_val_en, train and val, even intents and oos_train",
-    "tidb_faq_entries_zh, covid_faq_entries: beside rule-made variants and near misses",
 ]
+
+
+def pairs(faqs: Iterable[Faq], guards: Guards, table: WordingVectors | None) -> Iterator[Example]:
+    """Each paraphrase and near miss beside the entries of its FAQ."""
+    for store in stores_of(faqs).values():
+        entries = Entries.build((CuratedEntry(faq.id, faq.question, faq.answer) for faq in store), guards, "")
+        near = cosines_of(entries, table)
+        for fold, faq in enumerate(store):
+            for text in (*faq.same, *faq.other):
+                for one in _free(entries, text, near):
+                    yield Example(
+                        one.features, text in faq.same and one.candidate.entry_id == faq.id, fold % _FOLDS, written=True
+                    )
+
+
+def foreign(rows: Sequence[Row], guards: Guards, table: WordingVectors | None) -> Iterator[Example]:
+    """Every second question beside the others as entries. Where both have the same answer they may ask the same."""
+    stored = [CuratedEntry(str(at), row["question"], _sentence(row)) for at, row in enumerate(rows) if at % 2 == 0]
+    entries = Entries.build(stored, guards, "")
+    near = cosines_of(entries, table)
+    for at, row in enumerate(rows[1::2]):
+        for one in _free(entries, row["question"], near):
+            if _answer(rows[int(one.candidate.entry_id)]) != _answer(row):
+                yield Example(one.features, False, at % _FOLDS, written=False)
+
+
+def _answer(row: Row) -> str:
+    return next(iter(row["answers"]), "")
+
+
+def _sentence(row: Row) -> str:
+    """What an entry for this question would say: the sentence of the paragraph that holds the answer."""
+    return next((part for part in _SENTENCES.split(row["context"]) if _answer(row) and _answer(row) in part), "")
+
+
+_SENTENCES = re.compile(r"(?<=[。！？\n])|(?<=[.!?]) ")
 
 
 def half(rows: Sequence[Row], which: int) -> list[Row]:
@@ -216,29 +255,7 @@ def labelled(rows: Sequence[Row], guards: Guards, table: WordingVectors | None) 
     for number, row in enumerate(rows):
         for one in free(row["a"]):
             if row["same"] is not None and one.candidate.entry_id == str(number):
-                yield Example(one.features, bool(row["same"]))
-
-
-def ruled(
-    questions: Sequence[str], variations: Iterable[Varied], guards: Guards, table: WordingVectors | None
-) -> Iterator[Example]:
-    """Whoever stands nearest to a variation is right only if it is what was varied, and harmlessly."""
-    free = _store(questions, guards, table)
-    for varied in variations:
-        for one in free(varied.text)[:2]:
-            itself = _same_words(one.candidate.asked, questions[varied.number], guards)
-            yield Example(one.features, varied.same and itself)
-
-
-def alike(rows: Sequence[Row], guards: Guards, table: WordingVectors | None) -> Iterator[Example]:
-    """Rows of intents that share most words: of one intent or of two."""
-    shuffled = random.Random(0).sample(list(rows), len(rows))
-    stored, asked = shuffled[::2], shuffled[1::2]
-    free = _store([row["question"] for row in stored], guards, table)
-    for row in asked:
-        for one in free(row["question"])[:2]:
-            if one.candidate.score >= _ALIKE:
-                yield Example(one.features, stored[int(one.candidate.entry_id)]["intent"] == row["intent"])
+                yield Example(one.features, bool(row["same"]), number % _FOLDS, written=False)
 
 
 def _store(questions: Sequence[str], guards: Guards, table: WordingVectors | None) -> Callable[[str], Sequence[Judged]]:
@@ -253,52 +270,6 @@ def _free(entries: Entries, question: str, near: Callable[[str], Mapping[str, fl
     if key in entries.keys:
         return ()  # the same words need no probability
     return [one for one in entries.judged(key, near(key)) if not one.candidate.guards]
-
-
-@dataclass(frozen=True, slots=True)
-class Varied:
-    """What a rule made of the question with this number. same: whether it still asks the same."""
-
-    number: int
-    text: str
-    same: bool
-
-
-def varied(questions: Sequence[str], guards: Guards) -> list[Varied]:
-    """The same words in another order are the same question; one with a word more or less is another one."""
-    chance = random.Random(0)
-    words = [word for text in questions for word in tokens(normal_form(text, guards.wording), guards.wording)]
-    plain = sorted({word for word in words if not word.startswith("=") and not word.isdigit()})
-    return [
-        Varied(number, text, same)
-        for number, question in enumerate(questions)
-        for text, same in _variations(question, chance, plain)
-        if same or not _same_words(question, text, guards)
-    ]
-
-
-def _same_words(first: str, second: str, guards: Guards) -> bool:
-    """What was left out, or put in, said nothing."""
-    return facts_of(first, guards).words == facts_of(second, guards).words
-
-
-_CUT = re.compile(
-    r"[，,。；;：:？?]+|(?<=[\u3400-\u9fff])(?:的|在|和|是|把|对)|(?<=[a-z]) (?=for|in|with|from|if|when|on|at)"
-)
-
-
-def _variations(question: str, chance: random.Random, words: Sequence[str]) -> Iterator[tuple[str, bool]]:
-    han = bool(HAN.search(question))
-    parts = [part.strip() for part in _CUT.split(question) if part.strip()]
-    if len(parts) > 1:
-        yield ("的" if han else " ").join([*parts[1:], parts[0]]), True
-        yield " ".join(parts[1:]), False
-        yield " ".join(parts[:-1]), False
-    if han:
-        yield f"我现在想了解一下{question}应该怎么做", True
-    gaps = [0, len(question)] if han else [at for at, char in enumerate(question) if char == " "] or [0]
-    at = chance.choice(gaps)
-    yield f"{question[:at]} {chance.choice(words)} {question[at:]}", False
 
 
 def voting(
@@ -318,20 +289,38 @@ def voting(
         yield Asked([one for one in _free(entries, text, near) if one.case == "votes"], "", "outside")
 
 
-def fitted(examples: Sequence[Example], names: Sequence[str]) -> dict[str, Any]:
-    """The least line at which few of the pairs that would be sent are not the same question."""
-    model, probabilities = _logistic([(one.features, one.same) for one in examples], names)
-    order = np.argsort(-probabilities)
-    wrong = np.cumsum([not examples[at].same for at in order])
-    good = np.flatnonzero(wrong <= _WRONG_PAIRS * np.arange(1, len(order) + 1))
-    line = float(probabilities[order[good[-1]]]) if len(good) else 1.0
-    sent = int(good[-1]) + 1 if len(good) else 0
+def fitted(examples: Sequence[Example], names: Sequence[str], asked: int) -> dict[str, Any]:
+    """The least line at which, fitted without their fold, no written near miss and few of the `asked` other questions
+    are answered wrong."""
+    weights = [1.0 if one.written else _OTHERS_WEIGHT for one in examples]
+    model, _ = _logistic([(one.features, one.same) for one in examples], names, weights)
+    held_out = list(zip(_held_out(examples, names, weights), examples, strict=True))
+    missed = [p for p, one in held_out if not one.same and one.written]
+    others = sorted((p for p, one in held_out if not one.same and not one.written), reverse=True)
+    allowed = int(_WRONG * asked)
+    line = round(max([0.0, *missed, *others[allowed : allowed + 1]]) + 1e-4, 4)
+    sent = [one for p, one in held_out if p >= line and one.written]
+    wrong = sum(p >= line for p in others)
     return {
         **model,
-        "line": round(max(line, _LEAST_LINE), 4),
-        "sent_in_fit": sent,
-        "same_in_fit": int(sum(e.same for e in examples)),
+        "line": line,
+        "written": {"same": sum(one.same and one.written for one in examples), "sent": len(sent)},
+        "others": {"asked": asked, "sent_wrong": wrong},
     }
+
+
+def _held_out(examples: Sequence[Example], names: Sequence[str], weights: Sequence[float]) -> list[float]:
+    """The probability of each example by a model that was fitted on the other folds."""
+    found = [0.0] * len(examples)
+    for fold in range(_FOLDS):
+        rest = [at for at, one in enumerate(examples) if one.fold != fold]
+        fit = [(examples[at].features, examples[at].same) for at in rest]
+        model, _ = _logistic(fit, names, [weights[at] for at in rest])
+        logistic = Logistic(model["intercept"], model["weights"], 0.0)
+        for at, one in enumerate(examples):
+            if one.fold == fold:
+                found[at] = logistic.probability(one.features)
+    return found
 
 
 def voted(stores: Sequence[Sequence[Asked]]) -> dict[str, Any]:
@@ -377,13 +366,15 @@ def _tops(asked: Iterable[Asked], probabilities: Iterator[float]) -> Iterator[To
 
 
 def _logistic(
-    examples: Sequence[tuple[Mapping[str, float], bool]], names: Sequence[str]
+    examples: Sequence[tuple[Mapping[str, float], bool]],
+    names: Sequence[str],
+    weights: Sequence[float] | None = None,
 ) -> tuple[dict[str, Any], npt.NDArray[np.float64]]:
-    """Coefficients, and the probabilities of the examples themselves: a handful of weights on thousands of rows."""
+    """Coefficients, and the probabilities of the examples themselves."""
     rows = np.array([[features.get(name, 0.0) for name in names] for features, _ in examples])
-    model = LogisticRegression(C=100.0, max_iter=2_000).fit(rows, [same for _, same in examples])
-    weights = {name: round(float(weight), 4) for name, weight in zip(names, model.coef_[0], strict=True)}
-    payload = {"intercept": round(float(model.intercept_[0]), 4), "weights": weights, "pairs": len(examples)}
+    model = LogisticRegression(C=10.0, max_iter=3_000).fit(rows, [same for _, same in examples], weights)
+    found = {name: round(float(weight), 4) for name, weight in zip(names, model.coef_[0], strict=True)}
+    payload = {"intercept": round(float(model.intercept_[0]), 4), "weights": found, "pairs": len(examples)}
     return payload, model.predict_proba(rows)[:, 1]
 
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from router.curated import Entries
-from router.curated_text import HAN, normal_form
+from router.curated_text import HAN
 from router.errors import AnswerloopError
-from router.types import CuratedMatch
+from router.types import CuratedMatch, How
 
 if TYPE_CHECKING:
     from router.ports import Vectors
@@ -72,7 +72,9 @@ class Matcher:
     async def match(self, question: str) -> CuratedMatch:
         """Never raises for what the embedder cannot do: then words alone decide."""
         entries = self._entries_of()
-        key = normal_form(question, entries.guards.wording)
+        if not entries.keys:
+            return CuratedMatch(How.NONE, revision=entries.revision)
+        key = entries.key_of(question)
         exact = entries.exact(key)
         if exact or self._embed is None or not self._knows(key):
             return exact or entries.near(key, {})

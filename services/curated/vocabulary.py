@@ -37,14 +37,34 @@ def guards_from(data: Mapping[str, Any], near: NearModel) -> Guards:
         numerals=numerals,
         numeral=_numeral(numerals),
         negation_han=_negation(data["negation"]["zh"], data["negation"]["zh_not"]),
+        faults=re.compile(_either(data["negation"]["faults"])),
         negation_latin=frozenset(data["negation"]["en"]),
         actions=frozenset(_token(words) for words in data["actions"]),
         objects=frozenset(_token(words) for words in data["objects"]),
         states={_token(side): number for number, group in enumerate(states) for side in group},
         light=frozenset(wording.words[word] for word in data["light"]),
         general=frozenset(wording.words[word] for word in data["general"]),
+        aspects=frozenset(wording.words[word] for word in data["aspects"]),
+        vague=frozenset(wording.words[word] for word in data["vague"]),
+        mild=frozenset(wording.words.get(word, word) for word in data["mild"]),
+        finding=frozenset(wording.words[word] for word in data["finding"]),
+        kin=_kin(data["kin"], wording),
+        surfaces=_by_token(data),
         near=near,
     )
+
+
+def _kin(groups: Iterable[Sequence[str]], wording: Wording) -> dict[str, frozenset[str]]:
+    """Each group: a word of an entry, and the words of a question that may stand for it."""
+    found: dict[str, set[str]] = {}
+    for theirs, *ours in groups:
+        for word in ours:
+            found.setdefault(wording.words[_surface(word)], set()).add(wording.words[_surface(theirs)])
+    return {word: frozenset(tokens) for word, tokens in found.items()}
+
+
+def _by_token(data: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    return {_token(words): tuple(words) for words in _concepts(data)}
 
 
 def _token(words: Sequence[str]) -> str:
@@ -66,7 +86,7 @@ def _wording(data: Mapping[str, Any], units: Iterable[str]) -> Wording:
         unit=re.compile(rf"(?<=\d) (?=(?:{_either(units)})(?![a-z0-9_]))"),
         words=words,
         longest=max(len(word) for word in words if HAN.match(word)),
-        lone={char: words[word] for char, word in data["lone"].items()},
+        lone={char: words.get(word, word) for char, word in data["lone"].items()},
     )
 
 
@@ -80,12 +100,16 @@ def _fold(text: str) -> str:
 
 def _surfaces(data: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     """Fillers last: a word that is both says nothing."""
-    concepts = [*data["objects"], *(side for group in data["states"] for side in group if side), *data["actions"]]
-    for words in concepts:
+    for words in _concepts(data):
         yield from ((_surface(word), _token(words)) for word in words)
     yield from ((word, word) for word in data["plain"])
     for word in (*data["fillers"]["zh"], *data["fillers"]["en"]):
         yield _surface(word), ""
+
+
+def _concepts(data: Mapping[str, Any]) -> list[Sequence[str]]:
+    states = (side for group in data["states"] for side in group if side)
+    return [*data["synonyms"], *data["objects"], *states, *data["actions"]]
 
 
 def _surface(word: str) -> str:

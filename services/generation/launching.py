@@ -96,8 +96,10 @@ def environment(launch: Launch, here: Machine) -> dict[str, tuple[str, str]]:
     if not here.gpu:
         gib = min(max(int(here.free * _CACHE_SHARE / 2**30), 1), _MOST_CACHE_GIB)
         found["VLLM_CPU_KVCACHE_SPACE"] = (str(gib), "GiB of key-value cache, from the memory that is free")
-        bound = ",".join(map(str, here.cores))
-        found["VLLM_CPU_OMP_THREADS_BIND"] = (bound, "all cores of this process; without it vLLM takes one")
+        # Bound threads wait for their own core while another is free: two models side by side would both compute on the
+        # first one, and a new model would never come up beside a busy one.
+        found["VLLM_CPU_OMP_THREADS_BIND"] = ("nobind", "threads may move: a new model comes up beside a busy one")
+        found["OMP_NUM_THREADS"] = (str(len(here.cores)), "all cores of this process; without it vLLM takes one")
     return found
 
 

@@ -25,6 +25,8 @@ from services.settings import Settings
 
 _LOOK_EVERY_S = 5.0  # at servers that run elsewhere
 _FIRST_LOOK_S = 5.0
+_UP_S = 900.0  # for a model that is only tried out; see `supervisor` for one that serves
+_UP_EVERY_S = 0.2
 _NONE = ("", "none", "extractive")  # what a release names where its answers are quoted
 _STATE = "no model has been reached yet"
 
@@ -34,9 +36,10 @@ log = logging.getLogger("answerloop.generator")
 class ModelService:
     """Use from one event loop; close it there."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, folder: str = "generator") -> None:
+        """folder: see `services.compose.model_of`."""
         self.fleet = Fleet(_STATE)
-        self._settings = settings
+        self._settings, self._folder = settings, settings.home / folder
         self._client = Vllm(settings.generator_timeout_s)
         self._swapper = Swapper(self.fleet, settings.generator_timeout_s)
         self._remote = _Remote(settings, self.fleet) if settings.generator_url else None
@@ -78,6 +81,21 @@ class ModelService:
             self._remote.wanted = wanted
         if self._started or self._remote:
             self._changes.submit(self._reach, wanted)
+
+    async def up(self, release: str) -> None:
+        """For who only tries a release out: its model is brought up and waited for.
+
+        Raises `GeneratorUnavailable` with the reason when it is not there in time, `Misconfigured` without a vLLM.
+        """
+        self.follow(release)
+        if not self._started:
+            self.start()
+        until = time.monotonic() + _UP_S
+        while self.fleet.current is None:
+            if self._problem or time.monotonic() > until:
+                raise GeneratorUnavailable(f"{self.fleet.state}{self._problem}")
+            await self.look()
+            await asyncio.sleep(_UP_EVERY_S)
 
     def generator(self, quoting: Generator, facts: FactsOf) -> Generator:
         return ModelGenerator(self._client, self.fleet, quoting, facts)
@@ -148,8 +166,7 @@ class ModelService:
     def _begun(self, model: str) -> Supervisor:
         settings = self._settings
         launch = Launch(model, settings.model_window, settings.model_adapters)
-        folder = settings.home / "generator"
-        own = Supervisor(launch, settings.vllm_python, folder, settings.model_answer_tokens, self.fleet)
+        own = Supervisor(launch, settings.vllm_python, self._folder, settings.model_answer_tokens, self.fleet)
         own.start()
         return own
 

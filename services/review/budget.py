@@ -285,22 +285,21 @@ _STATED = {
         State.CERTIFIED: "Certified: at most {rate} of the answers sent automatically are wrong, with an assurance of "
         "{assurance} ({errors} of {n} audited questions were wrong).",
         State.NOT_CERTIFIABLE: "Not certifiable yet: {needed} more audited answers needed ({errors} of {n} audited "
-        "questions were wrong). Until then nothing uncertified below {careful} is sent.",
-        State.INVALIDATED: "No longer certified, because of: {by}. Until it is certified again, nothing below "
-        "{careful} is sent.",
+        "questions were wrong).",
+        State.INVALIDATED: "No longer certified, because of: {by}.",
     },
     "zh": {
         State.CERTIFIED: "已认证：自动发送的回答中错误不超过 {rate}，置信度 {assurance}"
         "（抽查 {n} 个问题，{errors} 个有错）。",
-        State.NOT_CERTIFIABLE: "暂时无法认证：还需抽查 {needed} 个回答（已抽查 {n} 个问题，{errors} 个有错）。"
-        "在此之前，未认证且低于 {careful} 的回答不会发送。",
-        State.INVALIDATED: "认证已失效，原因：{by}。重新认证之前，低于 {careful} 的回答不会发送。",
+        State.NOT_CERTIFIABLE: "暂时无法认证：还需抽查 {needed} 个回答（已抽查 {n} 个问题，{errors} 个有错）。",
+        State.INVALIDATED: "认证已失效，原因：{by}。",
     },
 }
 
 
 def stated(certificate: Certificate, language: str = "en") -> str:
-    """The state in one sentence, for the console, `doctor` and the log; in English where the language is not known."""
+    """The state in one sentence; in English where the language is not known. Which line is in force meanwhile is the
+    running system's to say: `budgeting.BudgetState.stated`."""
     budget = certificate.budget
     return _STATED.get(language, _STATED["en"])[certificate.state].format(
         rate=f"{budget.max_wrong_rate:.1%}",
@@ -308,6 +307,5 @@ def stated(certificate: Certificate, language: str = "en") -> str:
         errors=certificate.errors,
         n=certificate.n,
         needed=certificate.needed,
-        careful=f"{certificate.conservative_line:.2f}",
         by=", ".join(certificate.invalidated_by),
     )

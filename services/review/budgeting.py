@@ -43,20 +43,50 @@ class BudgetState:
     undecided: int
     needed: int
     line: float
+    careful: float
 
     @property
     def state(self) -> str:
         return self.certificate.state.value if self.certificate else State.NOT_CERTIFIABLE.value
 
     def stated(self, language: str = "en") -> str:
-        if self.certificate is not None:
-            return budget.stated(self.certificate, language)
-        return _NONE_YET.get(language, _NONE_YET["en"]).format(needed=self.needed, audited=self.audited)
+        """What is promised and, where nothing is, the line that is in force meanwhile."""
+        said = language if language in _NONE_YET else "en"
+        found = self.certificate
+        whole = (
+            budget.stated(found, said) if found else _NONE_YET[said].format(needed=self.needed, audited=self.audited)
+        )
+        if found is not None and found.state is State.CERTIFIED:
+            return whole
+        gap = "" if said == "zh" else " "
+        return (
+            whole
+            + gap
+            + _MEANWHILE[said][self._meanwhile()].format(line=f"{self.line:.2f}", careful=f"{self.careful:.2f}")
+        )
+
+    def _meanwhile(self) -> str:
+        if self.line >= self.careful:
+            return "careful"
+        return "refuted" if self.certificate and any(one.refuted for one in self.certificate.lines) else "calibrated"
 
 
 _NONE_YET = {
     "en": "Not certifiable yet: {needed} more audited answers needed at least ({audited} so far).",
     "zh": "暂时无法认证：至少还需抽查 {needed} 个回答（目前 {audited} 个）。",
+}
+_MEANWHILE = {
+    "en": {
+        "careful": "Until then nothing uncertified below {line} is sent.",
+        "refuted": "Until then the calibration's line of {line} is in force, which promises no rate, and {careful} "
+        "where the audit speaks against it.",
+        "calibrated": "Until then the calibration's line of {line} is in force, which promises no rate.",
+    },
+    "zh": {
+        "careful": "在此之前，未认证且低于 {line} 的回答不会发送。",
+        "refuted": "在此之前使用校准得出的界线 {line}，它不承诺错误比例；抽查结果与之相悖之处，界线为 {careful}。",
+        "calibrated": "在此之前使用校准得出的界线 {line}，它不承诺错误比例。",
+    },
 }
 
 
@@ -136,7 +166,8 @@ class Budgeting:
         rows, undecided = await self._audited(release, fitted)
         needed = certificate.needed if certificate else self._missing(len(rows))
         lines = lines_of(certificate, self._budget, self._settings.uncertified_line == "careful")
-        return BudgetState(certificate, len(rows), undecided, needed, lines.get("/", fitted.line))
+        careful = certificate.conservative_line if certificate else 1 - self._budget.max_wrong_rate
+        return BudgetState(certificate, len(rows), undecided, needed, lines.get("/", fitted.line), careful)
 
     async def _fitted(self, release: Release) -> Calibration:
         return _read(await self._store.get_calibration(release.calibration))
@@ -203,15 +234,16 @@ def audited_of(row: DrawnAnswer, verdict: Verdict) -> Audited:
 
 
 def lines_of(certificate: Certificate | None, wanted: Budget, careful: bool) -> dict[str, float]:
-    """As `Calibration.lines`. careful: what is not certified is sent from the careful line on; else from the
-    calibration's own, which promises nothing."""
+    """As `Calibration.lines`. careful: what is not certified is sent from the careful line on. Else it is sent from the
+    calibration's own line on, which promises nothing, until the audit speaks against it: then from the careful one."""
     if certificate is None:
         return {"/": 1 - wanted.max_wrong_rate} if careful else {}
+    careful = careful or "audit" in certificate.invalidated_by
     lines: dict[str, float] = {"/": certificate.conservative_line} if careful else {}
     if certificate.state is State.INVALIDATED:
         return lines
     for one in certificate.lines:
-        if one.state is State.CERTIFIED or careful:
+        if one.state is State.CERTIFIED or one.refuted or careful:
             lines[f"{one.language}/{one.route}"] = one.line
     return lines
 

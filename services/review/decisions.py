@@ -31,13 +31,16 @@ class Decided:
 
 @dataclass(frozen=True, slots=True)
 class Regression:
-    """A question that was answered wrongly once. right: what people said instead, "" where they only called it back."""
+    """A question that was answered wrongly once. right: what people said instead, "" where they only called it back.
+    wordings: the other ways in which it was asked. out_of_scope: people said that it is not to be answered at all."""
 
     question: str
     language: str
     wrong: tuple[str, ...]
     right: str
     evidence: tuple[str, ...] = ()
+    wordings: tuple[str, ...] = ()
+    out_of_scope: bool = False
 
 
 async def decisions(store: SqlStore) -> list[Decided]:
@@ -72,8 +75,12 @@ def _decided(verdict: Verdict) -> Decided:
         verdict.who,
         _evidence(verdict),
         _wrong(verdict),
-        tuple(text for text in verdict.questions if text != verdict.question),
+        _wordings(verdict),
     )
+
+
+def _wordings(verdict: Verdict) -> tuple[str, ...]:
+    return tuple(text for text in verdict.questions if text != verdict.question)
 
 
 def _wrong(verdict: Verdict) -> tuple[str, ...]:
@@ -88,4 +95,7 @@ def _evidence(verdict: Verdict) -> tuple[str, ...]:
 def _corrected(verdicts: Iterable[Verdict]) -> Iterable[Regression]:
     for verdict in verdicts:
         if wrong := _wrong(verdict):
-            yield Regression(verdict.question, verdict.language, wrong, verdict.answer, _evidence(verdict))
+            foreign = verdict.judgement.kind is VerdictKind.OUT_OF_SCOPE
+            right = "" if foreign else verdict.answer
+            where = verdict.question, verdict.language
+            yield Regression(*where, wrong, right, _evidence(verdict), _wordings(verdict), foreign)

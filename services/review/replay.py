@@ -66,7 +66,7 @@ async def replay(store: SqlStore, parts: Parts, since: str, most: int, progress:
     """since: ISO 8601, UTC; questions from then on, each wording (with its history) once, by its newest answer.
     most: questions at most, the newest."""
     past = await _past(store, since, most)
-    good, bad = await _judged(store)
+    good, bad = await judged(store)
     blocked = (await store.reviews.blocked())[1]
     found = []
     for number, (trace, asks) in enumerate(past, 1):
@@ -115,7 +115,8 @@ async def _past(store: SqlStore, since: str, most: int) -> list[tuple[Trace, int
         before = lines[-1].seq
 
 
-async def _judged(store: SqlStore) -> tuple[dict[str, frozenset[str]], frozenset[str]]:
+async def judged(store: SqlStore) -> tuple[dict[str, frozenset[str]], frozenset[str]]:
+    """Keys of the answers that people called right, by the question as it is normalised; of those they called wrong."""
     good: dict[str, frozenset[str]] = {}
     bad: set[str] = set()
     for verdict in await store.reviews.final_verdicts():

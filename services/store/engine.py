@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import time
@@ -57,6 +58,34 @@ def translate(error: Exception) -> Exception:
     return ours
 
 
+def engine_for_rows(engine: Engine, *, flushed: bool, waits: bool = True) -> Engine:
+    """For plain inserts by the driver alone, without a BEGIN of ours, over one connection.
+
+    flushed: whether a commit of SQLite's waits for the disk. waits: whether it waits for other writers, and copies the
+    log into the file when its time has come. PostgreSQL settles all that itself, so it keeps its engine.
+    """
+    if engine.dialect.name != "sqlite":
+        return engine
+    rows = create_engine(engine.url, pool_size=1, max_overflow=0)
+    prepare = [_prepare, _begin_by_itself, *([] if flushed else [_trust_the_system]), *([] if waits else [_never_wait])]
+    for step in prepare:
+        event.listen(rows, "connect", step)
+    return rows
+
+
+def _begin_by_itself(connection: sqlite3.Connection, _record: Any) -> None:
+    connection.isolation_level = "IMMEDIATE"
+
+
+def _trust_the_system(connection: sqlite3.Connection, _record: Any) -> None:
+    connection.execute("PRAGMA synchronous = NORMAL")  # a commit returns after the system has it
+
+
+def _never_wait(connection: sqlite3.Connection, _record: Any) -> None:
+    connection.execute("PRAGMA busy_timeout = 0")
+    connection.execute("PRAGMA wal_autocheckpoint = 0")
+
+
 def _postgres(url: URL) -> Engine:
     try:
         # pre_ping: the server may have restarted since the connection was last used.
@@ -96,10 +125,19 @@ def _sqlite(url: URL) -> Engine:
 
 
 def _create_private(path: Path) -> None:
-    """Questions and key hashes are nobody else's business; SQLite gives its log files the same mode."""
+    """Questions and key hashes are nobody else's business; SQLite gives its log files the same mode.
+
+    A file that is there is not opened here: closing it again would take SQLite's locks on it from this whole process
+    (POSIX), and another process would then remove the log that this one still writes to."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        if path.exists():
+            if not (path.is_file() and os.access(path, os.R_OK | os.W_OK)):
+                raise PermissionError(errno.EACCES, "it is no file that can be written")
+            return
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:  # another process was quicker
+        return
     except OSError as exc:
         raise Misconfigured(f"the store file {path} cannot be opened for writing: {exc.strerror}") from exc
 

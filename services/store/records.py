@@ -16,7 +16,7 @@ def now() -> str:
 
 def stamp(moment: datetime) -> str:
     """Microseconds and "Z", always the same width: text order is time order. moment: in UTC."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 class Role(StrEnum):
@@ -27,8 +27,10 @@ class Role(StrEnum):
     ADMIN = "admin"
 
     def allows(self, needed: Role) -> bool:
-        ranks = list(Role)
-        return ranks.index(self) >= ranks.index(needed)
+        return self is needed or _RANKS[self] >= _RANKS[needed]
+
+
+_RANKS = {role: rank for rank, role in enumerate(Role)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,8 @@ from router.errors import InvalidInput, NotFound
 from router.types import ReviewItem, Route, Trace
 from services.store.codec import dumps
 from services.store.records import QueuedItem, now
-from services.store.review_records import RISK, ItemFilter, ItemPage
-from services.store.tables import UNDECIDED, review_items, review_traces, traces
+from services.store.review_records import RISK, ItemFilter, ItemPage, VerdictKind
+from services.store.tables import UNDECIDED, review_items, review_traces, review_verdicts, traces
 from services.store.traces import storable
 from services.store.upsert import per_dialect
 
@@ -55,11 +55,13 @@ _ESCALATE = (
 def attach(connection: Connection, item: ReviewItem, normalised: str, detail: Mapping[str, Any] | None = None) -> str:
     """Opens `item`, or joins the open one that asks the same; the id of the one that holds the trace now.
 
-    A trace counts once, however often it comes back (abstained, then thumbed down).
+    A trace counts once, however often it comes back (abstained, then thumbed down). What people decided not to answer
+    is not brought back to them by not being answered: it joins the decided item.
     """
     values = _as_row(item, normalised, detail)
     dialect = connection.dialect.name
-    row_id, root = connection.execute(_OPEN[dialect], values).one()
+    foreign = _out_of_scope(connection, values["question_key"]) if item.cause in GAPS else None
+    row_id, root = foreign or connection.execute(_OPEN[dialect], values).one()
     if item.trace_id:
         link = {"cause": item.cause, "probability": item.probability, "added": now()}
         added = connection.execute(_LINK[dialect], {"item_id": row_id, "trace_id": item.trace_id, **link})
@@ -69,6 +71,19 @@ def attach(connection: Connection, item: ReviewItem, normalised: str, detail: Ma
         raised = {"wanted": root, "new_risk": values["risk"], "new_cause": item.cause}
         connection.execute(_ESCALATE, raised)
     return str(root)
+
+
+def _out_of_scope(connection: Connection, key: str) -> tuple[str, str] | None:
+    """The row of this question and its item, where the last thing that people said of it is that it is none to answer,
+    and it is not open again."""
+    newest = select(_item.id, _item.root, _item.state).where(_item.question_key == key)
+    row = connection.execute(newest.order_by(_item.seq.desc()).limit(1)).one_or_none()
+    if row is None or row.state != "decided":
+        return None
+    said = review_verdicts.c
+    last = select(said.kind).where(said.item_id == row.root, said.state == "final").order_by(said.seq.desc()).limit(1)
+    kind = connection.execute(last).scalar_one_or_none()
+    return (row.id, row.root) if kind == VerdictKind.OUT_OF_SCOPE else None
 
 
 def _as_row(item: ReviewItem, normalised: str, detail: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """The relational store: everything that must survive `kill -9`. SQLite or PostgreSQL, the same contract.
 
-Every write goes through one group-commit thread and is durable when its call returns; every read runs on a small pool
-of threads. The event loop never waits for the disk. The statements are in the modules named like the tables.
+Every write goes through one group-commit thread. When its call returns it survives `kill -9` and a power cut; only a
+trace that nobody is to look at may reach the disk a moment later, where `flush_s` says so. Every read runs on a small
+pool of threads. The event loop never waits for the disk. The statements are in the modules named like the tables.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from router.errors import InvalidInput
 from router.types import Release, ReviewItem, Trace
 from services.store import audit, jobs, keys, releases, reviews, traces
 from services.store.curated_store import CuratedStore
-from services.store.engine import FOREIGN_ERRORS, make_engine, translate
+from services.store.engine import FOREIGN_ERRORS, engine_for_rows, make_engine, translate
 from services.store.paging import check_page
 from services.store.records import (
     Activation,
@@ -31,6 +32,7 @@ from services.store.records import (
     TraceSummary,
 )
 from services.store.review_store import ReviewStore
+from services.store.rows import LogFlusher, Rows
 from services.store.schema import bring_to_head
 from services.store.writer import GroupWriter
 
@@ -48,20 +50,28 @@ class SqlStore:
     text that is not text (lone surrogates; on PostgreSQL NUL); any write `Overloaded` when too many wait.
     """
 
-    def __init__(self, engine: Engine, max_waiting: int) -> None:
+    def __init__(self, engine: Engine, max_waiting: int, flush_s: float) -> None:
         self._engine = engine
-        self._writer = GroupWriter(engine, traces.INSERT, max_waiting)
+        later = flush_s > 0 and engine.dialect.name == "sqlite"
+        self._flusher = LogFlusher(engine, flush_s) if later else None
+        self._rows = self._rows_by(engine_for_rows(engine, flushed=not later))
+        self._at_once = self._rows_by(engine_for_rows(engine, flushed=False, waits=False)) if later else None
+        self._writer = GroupWriter(engine, self._rows, self._at_once, max_waiting)
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="store-read")
         self._keys = keys.KeyCache(_KEY_SECONDS)
         self.curated = CuratedStore(self)
         self.reviews = ReviewStore(self)
 
+    def _rows_by(self, engine: Engine) -> Rows:
+        return Rows(engine, traces.INSERT, traces.COLUMNS, self._flusher.written if self._flusher else _nothing)
+
     @classmethod
-    def open(cls, url: str, *, max_waiting: int = 2_048) -> Self:
+    def open(cls, url: str, *, max_waiting: int = 2_048, flush_s: float = 0.0) -> Self:
         """Opens and brings the schema up to date; safe when several processes do so at once.
 
         url: "sqlite:////absolute/path" or "postgresql+psycopg://user:password@host/database".
         max_waiting: how many writes may wait for the disk.
+        flush_s: how long after its reply a trace may reach the disk, at most; 0: before it. SQLite only.
         Raises `Misconfigured` (URL, driver, a database of a newer program) or `Unavailable`.
         """
         engine = make_engine(url)
@@ -70,12 +80,16 @@ class SqlStore:
         except FOREIGN_ERRORS as exc:
             engine.dispose()
             raise translate(exc) from exc
-        return cls(engine, max_waiting)
+        return cls(engine, max_waiting, flush_s)
 
     def close(self) -> None:
         """Writes what is waiting, then lets go of the database. Closing twice does nothing."""
         self._writer.close()
         self._readers.shutdown()
+        if self._flusher:
+            self._flusher.close()
+        for rows in filter(None, (self._rows, self._at_once)):
+            rows.close()
         self._engine.dispose()
 
     def __enter__(self) -> Self:
@@ -289,6 +303,10 @@ class SqlStore:
         """Newest first."""
         check_page(limit)
         return await self.read(lambda c: audit.newest(c, limit))
+
+
+def _nothing() -> None:
+    """Nothing is to be flushed later."""
 
 
 def _check_state(state: str) -> None:

@@ -86,6 +86,7 @@ review_items = Table(
     Column("created", Text, nullable=False),
     Column("updated", Text, nullable=False),
     Index("ix_review_items_state_asks", "state", "asks"),
+    Index("ix_review_items_question_key", "question_key"),
     Index(
         "uq_review_items_open_question",
         "question_key",
@@ -169,6 +170,28 @@ certificates = Table(
     Column("created", Text, nullable=False),
     Column("who", Text, nullable=False),
     Column("release_id", Text, nullable=False),
+    Column("payload", Text, nullable=False),
+)
+
+shadows = Table(
+    "shadows",
+    metadata,
+    Column("seq", Sequence, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("created", Text, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("release_id", Text, nullable=False),
+    Column("share", Float, nullable=False),
+    Column("ended", Text),
+)
+
+shadow_answers = Table(
+    "shadow_answers",
+    metadata,
+    Column("shadow_id", Text, ForeignKey("shadows.id"), primary_key=True),
+    Column("trace_id", Text, ForeignKey("traces.id"), primary_key=True),
+    Column("created", Text, nullable=False),
     Column("payload", Text, nullable=False),
 )
 

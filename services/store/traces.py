@@ -15,6 +15,8 @@ from services.store.records import TraceSummary, now
 from services.store.tables import feedback, traces
 
 INSERT = insert(traces)
+COLUMNS = tuple(column.name for column in traces.columns if column is not traces.c.seq)
+"""What `as_row` gives; `seq` is the database's."""
 
 RATINGS = ("up", "down")
 SENT = frozenset({Route.CURATED, Route.GROUNDED})

@@ -78,9 +78,7 @@ def _row(example: Example, packed: Packed, answer: str, part: int, parts: int) -
         prompt_hash=packed.prompt.hash(),
         part=part,
         parts=parts,
-        seen=tuple(
-            f"{{' > '.join(one.passage.heading) or one.passage.document}}\n{one.text}" for one in packed.included
-        ),
+        seen=tuple(f"{_title(one.passage)}\n{one.text}" for one in packed.included),
     )
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from services.training.metrics import Interval, bootstrap
 
+CORRECTED = "corrected questions"
 FEWEST = 20
 """Clusters on either side of refusing; with fewer an interval says nothing, and the gate stays shut."""
 
@@ -29,6 +30,16 @@ class Judged:
     score: float
     right: bool
     guarded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reasked:
+    """A question that people corrected, asked again of the candidate. sent: what askers would get, "" where nothing is
+    sent. again: why that is wrong again, "" where it is not."""
+
+    question: str
+    sent: str
+    again: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,3 +109,15 @@ def _no_relapse(pairs: Sequence[tuple[Judged, Judged]]) -> Gate:
         f"{len(lost)} approved or corrected questions would be wrong again: {', '.join(lost[:5])}" if lost else "none"
     )
     return Gate("no relapse", not lost, said)
+
+
+def corrected(reasked: Sequence[Reasked]) -> Gate:
+    """Shut by a single question that was corrected and would be wrong again: people would have to do it twice."""
+    wrong = [one for one in reasked if one.again]
+    if not wrong:
+        said = (
+            f"none of {len(reasked)} wordings would be wrong again" if reasked else "nobody has corrected an answer yet"
+        )
+        return Gate(CORRECTED, True, said)
+    listed = "; ".join(f"{one.question!r} {one.again}" for one in wrong[:5])
+    return Gate(CORRECTED, False, f"{len(wrong)} of {len(reasked)} wordings would be wrong again: {listed}")

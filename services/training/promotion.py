@@ -1,5 +1,6 @@
 """Whether a registered model is served from now on: what it is, what it was judged on, and the gates; else a refusal
-that says which one failed and why. What it sends is compared with what the live release sends, on the same rows.
+that says which one failed and why. What it sends is compared with what the live release sends, on the same rows; and
+every question that people ever corrected is asked again.
 
 Promoting is one new release: index, approved answers, model, prompts and calibration move together, and `rollback`
 takes all of it back.
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,19 +18,25 @@ from typing import Any
 from router import prompt
 from router.confidence import Calibration
 from router.errors import InvalidInput, Mismatch
+from router.packing import Window
 from router.ports import Progress
 from router.types import Release
-from services.compose import calibration_of
+from services.compose import System, calibration_of
 from services.indexing import release_with
+from services.review.decisions import regressions
 from services.settings import Settings
+from services.store import shadows
 from services.store.records import now
+from services.store.shadows import Shadow
 from services.store.sql import SqlStore
-from services.training import dataset
+from services.training import dataset, shadow_report
+from services.training.corrected import InProcess, ask_again
 from services.training.digests import digest
-from services.training.evaluation import REPORT, judged_quotes, judged_replies, manifest_digest
-from services.training.gates import Gate, Judged, gates
+from services.training.evaluation import REPORT, judged_quotes, judged_replies, manifest_digest, read_data
+from services.training.gates import Gate, Judged, Reasked, corrected, gates
 from services.training.merging import MERGED
 from services.training.registry import Card, Registry
+from services.training.shadow_report import Compared
 from services.version import own_version
 
 QUOTING = "extractive"  # what a release calls its model where there is none
@@ -38,13 +45,16 @@ QUOTING = "extractive"  # what a release calls its model where there is none
 @dataclass(frozen=True, slots=True)
 class Promotion:
     """release: the new one's id, "" when the model was refused. live: the model it was compared with. rows: how many
-    were compared. gates: all of them, in order."""
+    were compared. gates: all of them, in order. wrong_again: corrected questions that would be wrong again.
+    shadow: what it said in shadow, as `shadow_report.report`; None where it never was."""
 
     model: str
     live: str
     release: str
     rows: int
     gates: tuple[Gate, ...]
+    wrong_again: tuple[Reasked, ...] = ()
+    shadow: Mapping[str, Any] | None = None
 
     @property
     def refused_by(self) -> tuple[str, ...]:
@@ -83,8 +93,11 @@ def register(settings: Settings, name: str, merged: Path, data: Path) -> Card:
     return card
 
 
-def promote(settings: Settings, name: str, data: Path, who: str, progress: Progress) -> Promotion:
-    """Raises `Mismatch` when model, dataset and program do not belong together, `InvalidInput` without an index."""
+def promote(settings: Settings, name: str, data: Path, who: str, progress: Progress, shadow: float = 0.0) -> Promotion:
+    """shadow: the share of real questions that it has to answer beside the live model first. Where it did not yet, and
+    every other gate holds, that begins, and nothing else changes; 0 for a promotion without.
+
+    Raises `Mismatch` when model, dataset and program do not belong together, `InvalidInput` without an index."""
     card = registry_of(settings).card(name)
     folder = registry_of(settings).path(name)
     check_identity(card, data)
@@ -92,9 +105,27 @@ def promote(settings: Settings, name: str, data: Path, who: str, progress: Progr
     ours = judged_replies(str(folder), data, calibration, progress)
     theirs = _judged_live(settings, live.model, data, calibration, str(folder), progress)
     ours, theirs = common(ours, theirs)
-    found = tuple(gates(ours, theirs, _test_rows(data, ours)))
+    reasked = asyncio.run(_reasked(settings, live, folder, read_data(data).window, progress))
+    found = [*gates(ours, theirs, _test_rows(data, ours)), corrected(reasked)]
+    seen = asyncio.run(_in_shadow(settings, live, name, who, shadow if all(gate.held for gate in found) else 0.0))
+    if seen is not None:
+        found.append(shadow_report.gate(seen[1]))
     release = asyncio.run(_promoted(settings, live, name, who)) if all(gate.held for gate in found) else ""
-    return Promotion(name, live.model, release, len(ours), found)
+    again = tuple(one for one in reasked if one.again)
+    return Promotion(name, live.model, release, len(ours), tuple(found), again, seen and shadow_report.report(*seen))
+
+
+async def _in_shadow(
+    settings: Settings, live: Release, name: str, who: str, share: float
+) -> tuple[Shadow, list[Compared]] | None:
+    """The newest shadow of this model beside this very release, begun where a share is wanted and there is none."""
+    with SqlStore.open(settings.store_url) as store:
+        found = await store.read(lambda c: shadows.newest(c, name))
+        if found is None or found.release_id != live.id:
+            if not share:
+                return None
+            found = await store.write(lambda c: shadows.start(c, name, live.id, share, who))
+        return found, await shadow_report.compared(store, found)
 
 
 def check_identity(card: Card, data: Path) -> None:
@@ -125,16 +156,45 @@ def _test_rows(data: Path, judged: Iterable[Judged]) -> Collection[str]:
 def _judged_live(
     settings: Settings, model: str, data: Path, calibration: Calibration, counted_by: str, progress: Progress
 ) -> list[Judged]:
-    if model in (QUOTING, "none"):
+    folder = _folder_of(settings, model)
+    if folder is None:
         return judged_quotes(data, calibration, counted_by)
+    return judged_replies(str(folder), data, calibration, progress)
+
+
+def _folder_of(settings: Settings, model: str) -> Path | None:
+    """None where the release quotes. Raises `InvalidInput`."""
+    if model in (QUOTING, "none"):
+        return None
     known = {card.name for card in registry_of(settings).list()}
     if model not in known and not Path(model).is_dir():
         raise InvalidInput(
             f"the live model {model} is in no folder here, so nothing can be compared with it; register it, or roll "
             "back to a release that quotes"
         )
-    folder = registry_of(settings).path(model) if model in known else Path(model)
-    return judged_replies(str(folder), data, calibration, progress)
+    return registry_of(settings).path(model) if model in known else Path(model)
+
+
+async def _reasked(
+    settings: Settings, live: Release, candidate: Path, window: Window, progress: Progress
+) -> list[Reasked]:
+    """Raises `IndexUnavailable` when there are corrected questions and no index to answer them from."""
+    system = System(settings, SqlStore.open(settings.store_url))
+    try:
+        known = await regressions(system.store)
+        if not known:
+            return []
+        served = _folder_of(settings, live.model)
+        async with system.trying(live.id) as parts:
+            return await ask_again(
+                known,
+                parts,
+                lambda bare: InProcess(candidate, window, bare.quoting),
+                lambda bare: InProcess(served, window, bare.quoting) if served else bare.quoting,
+                progress,
+            )
+    finally:
+        await system.close()
 
 
 async def _live(settings: Settings) -> tuple[Release, Calibration]:
@@ -147,6 +207,7 @@ async def _live(settings: Settings) -> tuple[Release, Calibration]:
 
 async def _promoted(settings: Settings, live: Release, name: str, who: str) -> str:
     with SqlStore.open(settings.store_url) as store:
+        await store.write(lambda c: shadows.stop(c, who))  # what was compared is not served any more
         release = await release_with(store, live, who, model=name, prompt_hash=prompt.prompt_hash())
         return release.id
 

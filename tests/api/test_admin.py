@@ -41,7 +41,7 @@ def test_a_reindex_runs_in_another_process_and_is_followed(here: Live) -> None:
     assert reply.status_code == 202
     assert reply.headers["location"] == reply.json()["url"] == f"/admin/jobs/{reply.json()['id']}"
     running = wait_for(here, reply.json()["id"], "running")
-    assert running.params == {"full": True, "who": "local"}
+    assert running.params == {"full": True, "hold": False, "who": "local"}
     assert start_job(here, 10).status_code == 409
     assert here.ask().status_code == 200
     done = wait_for(here, reply.json()["id"], "done")

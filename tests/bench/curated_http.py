@@ -3,14 +3,17 @@
     python -m tests.bench.curated_http [--entries 1000] [--rounds 8] [--seconds 1] [--home FOLDER]
 
 Prints one JSON object. Both are servers of their own process (uvicorn, uvloop, httptools) and are asked the same bytes
-by the same client, in turns. Each curated answer's trace is on disk before its reply leaves; the hello world keeps
-nothing. `flush_ms` is what the disk itself takes for that. Read the ratios: medians over the pairs of turns.
+by the same client, in turns. Every entry is asked for, one after the other, in its own words (`verbatim`) and as people
+type them (`typed`: without capitals and question mark, with a polite word). Each curated answer's trace is committed
+before its reply leaves; the hello world keeps nothing. `--flush 0` lets the disk have each trace before the reply, and
+`flush_ms` is what the disk alone takes for that. Read the ratios: medians over the pairs of turns.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import json
 import os
 import socket
@@ -19,7 +22,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +31,14 @@ import httpx
 import orjson
 import uvloop
 
+from services.settings import Settings
 from tests.bench.http import load
 from tests.processes import cpu_ms, report, serving
 
 MANUAL = Path(__file__).resolve().parents[2] / "docs"
 CONNECTIONS = (1, 32)
+
+Turn = dict[str, float]
 
 
 def main() -> None:
@@ -40,13 +47,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=1.0, help="of each turn")
     parser.add_argument("--home", type=Path, help="keep the index and the entries here")
+    parser.add_argument("--flush", type=float, default=Settings().trace_flush_s, help="ANSWERLOOP_TRACE_FLUSH_S")
     parser.add_argument("--hello", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.hello:
         return serve_hello(options.hello)
     with tempfile.TemporaryDirectory() as folder:
         home = (options.home or Path(folder) / "home").resolve()
-        return print(json.dumps(measure(home, options.entries, options.rounds, options.seconds), indent=1))
+        return print(json.dumps(measure(home, options), indent=1))
 
 
 def serve_hello(port: int) -> None:
@@ -62,18 +70,23 @@ def serve_hello(port: int) -> None:
     uvicorn.run(app, host="127.0.0.1", port=port, loop="uvloop", http="httptools", log_level="warning")
 
 
-def measure(home: Path, entries: int, rounds: int, seconds: float) -> dict[str, Any]:
-    prepare(home, entries)
-    turns: list[dict[str, Any]] = []
-    with serving(home, log_level="warning") as served, hello_world() as (hello, hello_pid):
+def measure(home: Path, options: argparse.Namespace) -> dict[str, Any]:
+    prepare(home, options.entries)
+    asked = [question(number) for number in range(options.entries)]
+    bodies = {
+        "verbatim": [orjson.dumps({"question": one}) for one in asked],
+        "typed": [orjson.dumps({"question": f"please, {one.lower().rstrip('?')}"}) for one in asked],
+    }
+    turns: dict[tuple[str, int], list[tuple[Turn, Turn]]] = defaultdict(list)
+    settings = {"log_level": "warning", "trace_flush_s": options.flush}
+    with serving(home, **settings) as served, hello_world() as (hello, hello_pid):
         check(served.url)
-        for number in range(rounds):
-            body = orjson.dumps({"question": question(number * entries // rounds)})
-            for connections in CONNECTIONS:
-                ours = turn(served.url, served.process.pid, connections, seconds, body)
-                theirs = turn(hello, hello_pid, connections, seconds, body)
-                turns.append({"connections": connections, "curated": ours, "hello": theirs})
-    return {"entries": entries, "flush_ms": flush_ms(home), "asked": [summary(turns, many) for many in CONNECTIONS]}
+        for _, (how, sent), connections in itertools.product(range(options.rounds), bodies.items(), CONNECTIONS):
+            ours = turn(served.url, served.process.pid, connections, options.seconds, sent)
+            theirs = turn(hello, hello_pid, connections, options.seconds, sent)
+            turns[how, connections].append((ours, theirs))
+    asked_for = [{"asked": how, "connections": many, **summary(pairs)} for (how, many), pairs in turns.items()]
+    return {"entries": options.entries, "flush_s": options.flush, "flush_ms": flush_ms(home), "asked": asked_for}
 
 
 def prepare(home: Path, entries: int) -> None:
@@ -126,22 +139,22 @@ def _wait(port: int) -> None:
     raise RuntimeError("the hello world did not start")
 
 
-def turn(url: str, pid: int, connections: int, seconds: float, body: bytes) -> dict[str, float]:
+def turn(url: str, pid: int, connections: int, seconds: float, bodies: Sequence[bytes]) -> Turn:
     """As `load` says, with `cpu_ms`: the server's processor time for each request."""
     before = cpu_ms(pid)
-    found = uvloop.run(load(url, connections, seconds, body))
+    found = uvloop.run(load(url, connections, seconds, bodies))
     return {**found, "cpu_ms": (cpu_ms(pid) - before) / found["requests"]}
 
 
-def summary(turns: list[dict[str, Any]], connections: int) -> dict[str, Any]:
-    pairs = [one for one in turns if one["connections"] == connections]
+def summary(pairs: Sequence[tuple[Turn, Turn]]) -> dict[str, Any]:
     names = ("p50_ms", "per_second", "cpu_ms")
+    ours, theirs = zip(*pairs, strict=True)
     figures = {
-        who: {name: round(statistics.median(one[who][name] for one in pairs), 3) for name in names}
-        for who in ("curated", "hello")
+        who: {name: round(statistics.median(one[name] for one in turns), 3) for name in names}
+        for who, turns in (("curated", ours), ("hello", theirs))
     }
-    ratios = {name: statistics.median(one["curated"][name] / one["hello"][name] for one in pairs) for name in names}
-    return {"connections": connections, **figures, **{f"ratio_{name}": round(ratios[name], 3) for name in names}}
+    ratios = {name: statistics.median(one[name] / other[name] for one, other in pairs) for name in names}
+    return {**figures, **{f"ratio_{name}": round(ratios[name], 3) for name in names}}
 
 
 def flush_ms(folder: Path) -> float:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import orjson
@@ -51,13 +52,17 @@ class _Instant:
         return getattr(self._system, name)
 
 
-async def ask_for(host: str, port: int, until: float, body: bytes, times: list[float]) -> None:
-    reader, writer = await asyncio.open_connection(host, port)
+def request_of(host: str, body: bytes) -> bytes:
     head = (
         f"POST /ask HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     )
-    request = head.encode() + body
+    return head.encode() + body
+
+
+async def ask_for(host: str, port: int, until: float, requests: Iterator[bytes], times: list[float]) -> None:
+    reader, writer = await asyncio.open_connection(host, port)
     while time.perf_counter() < until:
+        request = next(requests)
         began = time.perf_counter()
         writer.write(request)
         top = await reader.readuntil(b"\r\n\r\n")
@@ -69,12 +74,13 @@ async def ask_for(host: str, port: int, until: float, body: bytes, times: list[f
     writer.close()
 
 
-async def load(url: str, connections: int, seconds: float, body: bytes = BODY) -> dict[str, float]:
-    """Requests per second and milliseconds at the median and the 99th percentile."""
+async def load(url: str, connections: int, seconds: float, bodies: Sequence[bytes] = (BODY,)) -> dict[str, float]:
+    """Requests per second and milliseconds at the median and the 99th percentile. The bodies are sent in turn."""
     host, port = url.removeprefix("http://").split(":")
     times: list[float] = []
+    requests = itertools.cycle([request_of(host, body) for body in bodies])
     began = time.perf_counter()
-    askers: list[Awaitable[None]] = [ask_for(host, int(port), began + seconds, body, times) for _ in range(connections)]
+    askers = [ask_for(host, int(port), began + seconds, requests, times) for _ in range(connections)]
     await asyncio.gather(*askers)
     took = time.perf_counter() - began
     times.sort()

@@ -5,12 +5,17 @@
 
 The indexes stay in FOLDER and are used again. The model is a linear one over `indexer.rerank.FEATURES`; it is fitted
 to give the right document's passages the largest share of exp(score) among the candidates of each question.
+
+A page counts for more in a manual than in a file of paragraphs, so "page" is fitted last, with the others held, also on
+a manual's own links: a sentence that points to another page, without the words of the link, asks for that page.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import random
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
@@ -27,18 +32,27 @@ from indexer.backends.qdrant_edge import EdgeIndex
 from indexer.build import version_folder
 from indexer.rerank import FEATURES, MOST, Asked, Model
 from indexer.search import Request, Searcher
-from tests.bench.retrieval import MODEL, PARAGRAPHS, index, page_task, paragraph_task, ranks, summary
+from indexer.sources import Source
+from tests.bench.retrieval import DATA, MODEL, PARAGRAPHS, index, page_task, paragraph_task, ranks, summary
 
 OUT = Path(rerank.__file__).parent / "rerank.json"
 FITTED_ON = {"zh": ("cmrc", "drcd"), "en": ("squad",)}
 CROSSED = {
     "drcd": ("cmrc",), "cmrc": ("drcd",), "polardb": ("cmrc", "drcd"), "redis": ("squad",),
 }  # fmt: skip
-LEFT_OUT = {"zh": ("bm25", "unit"), "en": ()}
+LAST = "page"
+LINKS = {"zh": "tidb_docs_cn"}
+"""The manual whose links tell what "page" is worth; a language without one leaves it out."""
+LEFT_OUT = {"zh": ("bm25", "unit", LAST), "en": (LAST,)}
 """Features without a say. With them, DRCD by CMRC has R@1 0.9640 and not 0.9642. Without them, SQuAD by its other parts
 has 0.882 and not 0.889: there fused is half dense, and a page with all the words needs less of its BM25."""
 PENALTY = 1e-3  # of squared coefficients, per standard deviation of a feature; at 3e-3 a tenth of a point less
 _PARTS = 5
+_MOST_LINKS = 800
+_NO_PAGES = frozenset({"ai", "faq", "releases"})  # of the manual: lines of release notes ask nothing
+_MOST_BYTES = 60_000  # of a page: longer ones list every setting, and anything can point to them
+_LINK = re.compile(r"\[[^\]]*\]\(/([^)#\s]+\.md)[^)]*\)")
+_POINTING = re.compile(r"(详情|更多信息|详细信息)?[，,]?(请|可以|可)?(参[考见阅照]|查看|了解)(文档|章节)?")
 
 Matrix = npt.NDArray[np.float64]
 Wanted = Sequence[tuple[str, set[str]]]
@@ -76,7 +90,7 @@ def opened(name: str, homes: Path, seconds: float) -> tuple[Searcher, Wanted]:
     home = homes / name
     texts = home / "texts"
     texts.mkdir(parents=True, exist_ok=True)
-    sources, wanted = paragraph_task(name, texts) if name in PARAGRAPHS else page_task(name)
+    sources, wanted = _task(name, texts)
     mark = home / "folder"
     if not mark.exists():
         report, built = index(home / "home", sources, seconds)
@@ -86,6 +100,53 @@ def opened(name: str, homes: Path, seconds: float) -> tuple[Searcher, Wanted]:
     dimensions = json.loads((folder / "manifest.json").read_text("utf-8"))["dimensions"]
     embedder = cache(partial(sentence_transformer.load, MODEL, home / "home" / "models"))
     return Searcher(folder, EdgeIndex.open(folder / "engine", dimensions), embedder), wanted
+
+
+def _task(name: str, texts: Path) -> tuple[list[Source], Wanted]:
+    if name in LINKS.values():
+        return [Source(name, str(_manual(name, texts)))], []
+    return paragraph_task(name, texts) if name in PARAGRAPHS else page_task(name)
+
+
+def _manual(corpus: str, texts: Path) -> Path:
+    """A copy of the manual's pages that explain something."""
+    whole = DATA / "corpora" / corpus
+    for path in whole.rglob("*.md"):
+        own = path.relative_to(whole)
+        if own.parts[0] not in _NO_PAGES and path.stat().st_size <= _MOST_BYTES:
+            (texts / own).parent.mkdir(parents=True, exist_ok=True)
+            (texts / own).write_bytes(path.read_bytes())
+    return texts
+
+
+def links(corpus: str, folder: Path) -> list[tuple[str, str, str]]:
+    """Sentences of a Chinese manual with one link to another page of it: the sentence without the link's words and
+    without "see also", the page it points to, and the page it stands on. The same ones at every call."""
+    found = []
+    for path in sorted(folder.rglob("*.md")):
+        own = path.relative_to(folder).as_posix()
+        for sentence in re.split(r"[。\n]", path.read_text("utf-8")):
+            targets = _LINK.findall(sentence)
+            question = _POINTING.sub("", _LINK.sub("", sentence)).strip(" -*>|#")
+            told = len(re.findall(r"[\u3400-\u9fff]", question)) >= 12 and len(question) <= 90
+            if told and len(targets) == 1 and targets[0] != own and (folder / targets[0]).exists():
+                found.append((question, f"{corpus}/{targets[0]}", f"{corpus}/{own}"))
+    random.Random(1).shuffle(found)
+    return found[:_MOST_LINKS]
+
+
+def judged_links(corpus: str, homes: Path, seconds: float) -> list[Judged]:
+    """The candidates of each link, without those of the page that it stands on."""
+    searcher, _ = opened(corpus, homes, seconds)
+    told = links(corpus, homes / corpus / "texts")
+    every = judged(searcher, [(question, {target}) for question, target, _ in told])
+    searcher.close()
+    return [_without(one, own) for one, (_, _, own) in zip(every, told, strict=True)]
+
+
+def _without(one: Judged, document: str) -> Judged:
+    kept = np.array([path != document for path in one.documents], bool)
+    return Judged(one.features[kept], one.right[kept], tuple(path for path in one.documents if path != document))
 
 
 def judged(searcher: Searcher, wanted: Wanted) -> list[Judged]:
@@ -106,17 +167,34 @@ def _judged(searcher: Searcher, rows: npt.NDArray[np.int64], features: Matrix, g
 
 def fit(sets: Sequence[Sequence[Judged]], left_out: Sequence[str]) -> dict[str, float]:
     """Feature → coefficient. Every set counts the same. Maximises the share of the right passages' exp(score)."""
-    told = [[one for one in each if one.right.any() and not one.right.all()] for each in sets]
     columns = [at for at, name in enumerate(FEATURES) if name not in left_out]
+    found = _best([[(one.features[:, columns], one.right) for one in each] for each in sets])
+    return {FEATURES[at]: round(value, 4) for at, value in zip(columns, found.tolist(), strict=True) if value}
+
+
+def with_last(sets: Sequence[Sequence[Judged]], coefficients: Mapping[str, float]) -> dict[str, float]:
+    """The coefficients, and what `LAST` is worth beside them on all the sets."""
+    held = np.array([coefficients.get(name, 0.0) for name in FEATURES])
+    last = FEATURES.index(LAST)
+    two = [
+        [(np.stack([one.features @ held, one.features[:, last]], axis=1), one.right) for one in each] for each in sets
+    ]
+    others, own = _best(two)
+    return {**coefficients, LAST: round(float(own / others), 4)}
+
+
+def _best(sets: Sequence[Sequence[tuple[Matrix, npt.NDArray[np.bool_]]]]) -> Matrix:
+    """One coefficient per column. sets: of questions, each with its candidates' features and which are right."""
+    told = [[(features, right) for features, right in each if right.any() and not right.all()] for each in sets]
     every = [one for each in told for one in each]
-    features = np.concatenate([one.features[:, columns] for one in every])
+    features = np.concatenate([features for features, _ in every])
     scales = features.std(axis=0) + 1e-9
-    right = np.concatenate([one.right for one in every])
-    lengths = np.array([len(one.right) for one in every])
+    right = np.concatenate([right for _, right in every])
+    lengths = np.array([len(right) for _, right in every])
     weights = np.concatenate([np.full(len(each), 1 / len(each) / len(told)) for each in told])
     value = _Likelihood(features / scales, right, lengths, weights)
-    found = minimize(value, np.zeros(len(columns)), jac=True, method="L-BFGS-B", options={"maxiter": 400})
-    return {FEATURES[at]: round(float(w / s), 4) for at, w, s in zip(columns, found.x, scales, strict=True) if w}
+    found = minimize(value, np.zeros(features.shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": 400})
+    return np.asarray(found.x / scales, np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,13 +240,17 @@ def cross(homes: Path, seconds: float) -> None:
     """Prints a line per task: as fused, and re-ranked by a model that has not seen the task's questions."""
     searchers = {name: opened(name, homes, seconds) for name in (*PARAGRAPHS, "polardb", "redis")}
     data = {name: judged(*searchers[name]) for name in PARAGRAPHS}
+    pointing = {language: judged_links(corpus, homes, seconds) for language, corpus in LINKS.items()}
     for name, (searcher, wanted) in searchers.items():
         language = "zh" if name in ("cmrc", "drcd", "polardb") else "en"
         line: dict[str, Any] = {"task": name}
         searcher.reranker.models = {}
         line["fused"] = summary(ranks(searcher, wanted))
         if name in CROSSED:
-            fitted = fit([data[other] for other in CROSSED[name]], LEFT_OUT[language])
+            sets = [data[other] for other in CROSSED[name]]
+            fitted = fit(sets, LEFT_OUT[language])
+            if language in pointing:
+                fitted = with_last([pointing[language], *sets], fitted)
             searcher.reranker.models = {language: Model(fitted, {})}
             line |= {"reranked": summary(ranks(searcher, wanted)), "fitted_on": CROSSED[name]}
         if name in data:
@@ -179,9 +261,12 @@ def cross(homes: Path, seconds: float) -> None:
 def write(homes: Path, seconds: float) -> None:
     models = {}
     for language, names in FITTED_ON.items():
-        data = {name: judged(*opened(name, homes, seconds)) for name in names}
+        data = {PARAGRAPHS[name]: judged(*opened(name, homes, seconds)) for name in names}
         coefficients = fit(list(data.values()), LEFT_OUT[language])
-        models[language] = {"coefficients": coefficients, "data": {PARAGRAPHS[name]: len(data[name]) for name in names}}
+        if corpus := LINKS.get(language):
+            data[f"links of {corpus}"] = judged_links(corpus, homes, seconds)
+            coefficients = with_last(list(data.values()), coefficients)
+        models[language] = {"coefficients": coefficients, "data": {name: len(each) for name, each in data.items()}}
     OUT.write_text(json.dumps(models, indent=1) + "\n", "utf-8")
 
 

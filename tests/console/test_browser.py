@@ -6,13 +6,15 @@ themes, for people to look at.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 import http.server
 import shutil
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +22,11 @@ import httpx
 import pytest
 
 from services.api.app import create_app
-from services.compose import open_system
-from services.indexing import run_index
+from services.compose import open_system, packaged_calibration
+from services.indexing import release_with, run_index
 from services.server import make_server
 from services.settings import Settings
+from services.store.sql import SqlStore
 from tests.live import WORKER, _wait
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -53,6 +56,7 @@ class Site:
     admin: str
     asker: str
     origin: str
+    home: Path
 
 
 @contextlib.contextmanager
@@ -67,7 +71,7 @@ def served(home: Path, origin: str) -> Iterator[Site]:
         admin = httpx.post(f"{url}/admin/keys", json={"name": "anna", "role": "admin"}).json()["key"]
         body, headers = {"name": "site", "role": "asker"}, {"x-api-key": admin}
         asker = httpx.post(f"{url}/admin/keys", json=body, headers=headers).json()["key"]
-        yield Site(url, admin, asker, origin)
+        yield Site(url, admin, asker, origin, home)
     finally:
         server.should_exit = True
         thread.join(20)
@@ -187,6 +191,52 @@ def test_the_whole_loop_by_keyboard(browser: Any, site: Site) -> None:
     assert httpx.get(f"{site.url}/ask/{asked['id']}", headers=headers).json()["state"] == "resolved"
     cited = httpx.get(f"{site.url}/admin/curated", headers={"x-api-key": site.admin}).json()["entries"][0]["citations"]
     assert [one["source"] for one in cited] == ["docs/nodes.md"]
+
+
+CHANGED = "Which command adds a read-only node?"
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_release_is_seen_before_it_is_served(browser: Any, site: Site, tmp_path: Path, language: str) -> None:
+    """A real replay in a process of its own, followed in the page; then the release is served, and back at once."""
+    before = ask(site, CHANGED)
+    with ThreadPoolExecutor(1) as elsewhere:  # the browser's event loop is in this thread
+        candidate = elsewhere.submit(lambda: asyncio.run(strict_release(site.home))).result()
+    with opened(
+        browser, locale="zh-CN" if language == "zh" else "en-GB", viewport={"width": 390, "height": 800}
+    ) as page:
+        sign_in(page, site)
+        page.goto(f"{site.url}/console/releases")
+        page.click(f"a.what:has-text('{candidate}')")
+        page.wait_for_selector("input[name=force]")
+        page.keyboard.press("a")  # the browser itself asks for the tick: nothing is sent without it
+        assert page.url.endswith(candidate)
+        page.keyboard.press("p")
+        page.wait_for_selector("[data-replay=fresh]", timeout=180_000)
+        assert int(page.inner_text("[data-count=lost]")) >= 1
+        assert CHANGED in page.inner_text("[data-row]:has-text('read-only')")
+        page.screenshot(path=tmp_path / f"replay-{language}.png", full_page=True)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        assert page.evaluate(UNNAMED) == []
+        page.check("input[name=seen]")
+        page.click("[data-key=a]")
+        page.wait_for_url("**/console/releases?said=activated")
+        assert ask(site, CHANGED)["route"] == "abstained"
+        page.goto(f"{site.url}/console/releases/{before['release']}")
+        page.check("input[name=force]")  # in an emergency: one page, one tick
+        page.click("[data-key=a]")
+        page.wait_for_url("**/console/releases?said=activated")
+    assert ask(site, CHANGED)["answer"] == before["answer"]
+
+
+async def strict_release(home: Path) -> str:
+    """One under whose calibration next to nothing is sent, made and not served."""
+    with SqlStore.open(Settings(home=home).store_url) as store:
+        active = await store.active_release()
+        assert active is not None
+        strict = replace(packaged_calibration(), line=0.999, origin="fitted")
+        kept = await store.put_calibration(strict.to_json())
+        return (await release_with(store, active, "test", hold=True, calibration=kept)).id
 
 
 PAGES = ("queue", "item", "entry", "ask", "curated", "gaps", "quality", "releases", "jobs")

@@ -459,10 +459,32 @@ def test_releases_are_compared_and_activated(here: Live) -> None:
     person = Person(here.url)
     page = person.page("/console/releases?left=r-one&right=r-two")
     assert re.search(r"<td>v1</td>\s*<td>v2</td>", page)
-    assert "replay" in page
+    assert 'href="/console/releases/r-two"' in page
     assert person.send("/console/releases/r-two/activate").headers["location"].endswith("said=activated")
     assert here.system.release == "r-two"
     assert person.send("/console/releases/none/activate").status_code == 404
+
+
+def test_what_changes_is_shown_before_a_release_is_served(here: Live) -> None:
+    import asyncio
+
+    from tests.api.test_replay import RESULT, releases, replayed
+
+    asyncio.run(releases(here.system.store))
+    here.ask()
+    person = Person(here.url)
+    page = person.page("/console/releases/r2")
+    assert 'name="force"' in page and "data-replay" not in page
+    assert person.send("/console/releases/r2/activate").status_code == 409
+    asyncio.run(replayed(here.system.store))
+    page = person.page("/console/releases/r2")
+    assert 'data-replay="fresh"' in page and 'name="force"' not in page
+    assert re.search(r'data-count="wrong_again">\s*1<', page) and RESULT["counts"]["lost"] == 1  # type: ignore[index]
+    assert 'name="seen" value="yes" required' in page, "what is worse is read before it is served"
+    assert person.send("/console/releases/r2/activate").headers["location"].endswith("said=activated")
+    assert "served now" in person.page("/console/releases/r2")
+    forced = person.send("/console/releases/r1/activate", {"force": "yes"})
+    assert forced.headers["location"].endswith("said=activated") and here.system.release == "r1"
 
 
 def test_a_reindex_is_started_and_followed(here: Live) -> None:

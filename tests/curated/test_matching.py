@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import opencc
 import pytest
@@ -16,6 +17,7 @@ from router.guards import another_deed, contradictions, doubts, facts_of
 from router.types import CuratedEntry, EntryStatus, How
 from services.curated import vocabulary
 from services.curated.vocabulary import packaged_guards
+from services.curated.written import Faq, stores_of, written
 
 GUARDS = packaged_guards()
 QUESTIONS = {
@@ -118,6 +120,69 @@ def test_other_words_for_the_same_thing_are_near(asked: str, name: str) -> None:
     assert match.margin >= GUARDS.near.margin
 
 
+WRITTEN = [*written(), *written(Path(__file__).parent / "near_held_out.jsonl")]
+
+
+def _sent(faqs: list[Faq], texts: Callable[[Faq], tuple[str, ...]]) -> list[tuple[str, str, str]]:
+    """What is answered near, as (question, the entry it is about, the entry that answers)."""
+    found = []
+    for store in stores_of(faqs).values():
+        entries = Entries.build((CuratedEntry(one.id, one.question, one.answer) for one in store), GUARDS, "w")
+        matches = [(text, one.id, entries.match(text)) for one in store for text in texts(one)]
+        found += [(text, name, m.entry.id) for text, name, m in matches if m.how is How.NEAR and m.entry]
+    return found
+
+
+def test_no_written_near_miss_is_answered() -> None:
+    assert _sent(WRITTEN, lambda faq: faq.other) == []
+
+
+def test_a_quarter_of_the_written_paraphrases_is_answered_and_each_by_its_own_entry() -> None:
+    sent = _sent(WRITTEN, lambda faq: faq.same)
+    assert [one for one in sent if one[1] != one[2]] == []
+    assert len(sent) >= sum(len(faq.same) for faq in WRITTEN) / 4
+
+
+STATED = [
+    CuratedEntry("retry", "操作失败、状态变为 Interrupt 后如何重试？", "把 interrupt.recover 由 F 改为 T。"),
+    CuratedEntry("cod", "支持货到付款吗？", "不支持，可以用银行卡。"),
+    CuratedEntry("drop", "如何删除实例集群？", "执行 kubectl delete mpdcluster。"),
+    CuratedEntry("move", "如何把数据从 MySQL 迁移过来？", "使用 DTS 建一个迁移任务。"),
+]
+
+
+@pytest.mark.parametrize(
+    ("asked", "name", "guard"),
+    [
+        ("interrupt.recover 应该改成什么", "retry", ""),
+        ("货到付款要手续费吗", "cod", "word: 手续费"),
+        ("如何删除实例", "drop", "object: none / 集群"),
+        ("如何把数据迁移到 MySQL？", "move", "direction"),
+        ("货到付款怎么收费", "cod", "aspect"),
+    ],
+)
+def test_every_word_is_accounted_for(asked: str, name: str, guard: str) -> None:
+    match = Entries.build(STATED, GUARDS, "s").match(asked)
+    assert (match.entry.id if match.entry else "") == ("" if guard else name)
+    reasons = [one for candidate in match.candidates if candidate.entry_id == name for one in candidate.guards]
+    assert not guard or any(one.startswith(guard) for one in reasons)
+
+
+def test_one_wording_of_many_does_not_speak_for_its_entry_where_an_embedder_sees_the_others_far_away() -> None:
+    wordings = ("查询缓存怎么打开", "缓存如何启用", "怎样启用查询的缓存", "打开缓存的办法")
+    entries = Entries.build([CuratedEntry("many", "怎么开启查询缓存功能？", "A", wordings)], GUARDS, "v")
+    asked = "我想要开启查询缓存功能"
+    alone = entries.match(asked, {normal_form("怎么开启查询缓存功能？", GUARDS.wording): 0.95})
+    assert (alone.entry, entries.match(asked).how) == (None, How.NEAR)
+    assert any(one.startswith("votes") for one in alone.candidates[0].guards)
+
+
+def test_an_entry_is_found_by_what_its_answer_names_until_the_answer_changes() -> None:
+    entries = Entries.build(STATED, GUARDS, "s")
+    edited = entries.replaced([CuratedEntry("retry", STATED[0].question, "联系管理员。")], (), "t")
+    assert [edited.match("interrupt.recover 应该改成什么").entry, "interrupt.recover" in edited.named] == [None, False]
+
+
 SWAPS = [
     ("重启", "重建"), ("开启", "关闭"), ("启动", "停止"), ("安装", "卸载"), ("读写", "只读"), ("5", "7"),
     ("v2.1", "v2.2"),
@@ -208,6 +273,8 @@ def test_an_edit_gives_what_building_anew_gives(
     assert decided == [(match.how, match.entry) for match in map(anew.match, QUESTIONS.values())]
     assert [first.match(text) for text in QUESTIONS.values()] == untouched
     assert edited.idf == anew.idf
+    assert set(edited.written) <= {form.text for form in edited.forms.values()}
+    assert all(edited.key_of(form.text) == form.key for form in edited.forms.values())
 
 
 def test_a_negative_is_not_answered_in_the_same_or_in_near_words() -> None:

@@ -45,6 +45,7 @@ def test_the_self_test_lists_every_kind_of_problem() -> None:
         (Problem.SHADOW, "restart", "shadow"),
         (Problem.NEIGHBOUR, "restart", "again"),
         (Problem.NEIGHBOUR, "again", "restart"),
+        (Problem.NEIGHBOUR, "shadow", "again"),
         (Problem.NEGATIVE_ASKED, "silent", ""),
         (Problem.EMPTY, "empty", ""),
     }

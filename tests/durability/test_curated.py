@@ -54,11 +54,11 @@ def test_rolling_back_brings_the_answers_of_then(place: Place) -> None:
         assert client.put("/admin/curated/valve", json=body).status_code == 200
         assert asked(client) == ("curated", "New.")
         releases = client.get("/admin/releases").json()["releases"]
-        back = client.post(f"/admin/releases/{releases[1]['id']}/activate").json()
+        back = client.post(f"/admin/releases/{releases[1]['id']}/activate", json={"force": True}).json()
         assert back["active"] and asked(client) == ("curated", "Old.")
-        assert client.post(f"/admin/releases/{releases[0]['id']}/activate").status_code == 200
+        assert client.post(f"/admin/releases/{releases[0]['id']}/activate", json={"force": True}).status_code == 200
         assert asked(client) == ("curated", "New.")
-    kept = call(place.home, "rollback", "--keep-curated")
+    kept = call(place.home, "rollback", "--keep-curated", "--force")
     assert kept.returncode == 0, kept.stderr
     shown = json.loads(call(place.home, "curated", "show", "valve", "--json").stdout)
     assert shown["answer"] == "New."

@@ -15,10 +15,13 @@ from indexer.analysis import analyse, analyse_question, term_id
 from indexer.rerank import FEATURES, GROUPS, Asked, Model, Reranker, between
 from indexer.version import Arrays
 from router.types import Passage
+from tests.bench.rerank import Judged, links, with_last
 
 
-def reranker(texts: list[list[str]], headings: list[tuple[str, ...]], **coefficients: float) -> Reranker:
-    """texts: the units of each passage. The arrays are made as a build makes them."""
+def reranker(
+    texts: list[list[str]], headings: list[tuple[str, ...]], documents: list[str] | None = None, **coefficients: float
+) -> Reranker:
+    """texts: the units of each passage; documents: the path of each. The arrays are made as a build makes them."""
     units = [np.unique(ids(analyse(unit))) for text in texts for unit in text]
     empty = np.empty(0, np.float16)
     arrays = Arrays(
@@ -34,9 +37,10 @@ def reranker(texts: list[list[str]], headings: list[tuple[str, ...]], **coeffici
         dense=empty,
         dense_units=empty,
     )
+    places = documents or ["docs/a.md"] * len(texts)
     passages = [
-        Passage(f"{row:032x}", "docs/a.md", heading, 0, 1, "\n".join(text), "en")
-        for row, (text, heading) in enumerate(zip(texts, headings, strict=True))
+        Passage(f"{row:032x}", path, heading, 0, 1, "\n".join(text), "en")
+        for row, (text, heading, path) in enumerate(zip(texts, headings, places, strict=True))
     ]
     return Reranker(
         arrays, lambda rows: [passages[row] for row in rows], dict.fromkeys(("en", "zh"), Model(coefficients, {}))
@@ -104,6 +108,51 @@ def test_the_better_covered_candidate_comes_first_and_the_rest_stays_behind(monk
     assert new.tolist() == pytest.approx([0.8, 0.9, 0.7])
 
 
+def test_the_words_of_a_path_count_as_headings() -> None:
+    own = reranker([["restart it"]] * 2, [(), ()], ["manual/Stack-Operator/Reboot.md", "manual/Daemon/Reboot.md"])
+    inside, outside = features(own, asked("restart stack", "en"), 2)
+    assert (inside["passage_all"], outside["passage_all"]) == (1.0, 0.5)
+    assert inside["unit_all"] == outside["unit_all"] == 0.5
+    assert features(own, asked("restart manual", "en"), 2)[0]["passage_all"] == 0.5  # the source's name is no topic
+
+
+def test_a_page_counts_by_how_many_of_its_passages_are_among_the_best() -> None:
+    documents = ["docs/a.md", "docs/b.md", "docs/b.md"]
+    own = reranker([["server"]] * 3, [()] * 3, documents, page=1.0)
+    question = asked("server", "en")
+    assert [one["page"] for one in features(own, question, 3)] == pytest.approx([0.0, np.log(2), np.log(2)], abs=1e-3)
+    even = np.ones(3, np.float32)
+    new = own.rank(question, np.arange(3), {"bm25": even, "unit": even}, np.array([0.9, 0.8, 0.2], np.float32))
+    assert np.argsort(-new, kind="stable").tolist() == [1, 2, 0]
+
+
+def told(fused: tuple[float, float], page: tuple[float, float]) -> Judged:
+    """A question with two candidates, the first of them right."""
+    values = np.zeros((2, len(FEATURES)))
+    values[:, FEATURES.index("fused")], values[:, FEATURES.index("page")] = fused, page
+    return Judged(values, np.array([True, False]), ("a", "b"))
+
+
+def test_the_page_is_fitted_beside_the_others_which_stay() -> None:
+    by_score, with_it, against_it = (
+        told((1.0, 0.5), (0.0, 0.0)),
+        told((0.8, 0.8), (0.7, 0.0)),
+        told((0.9, 0.8), (0.0, 0.7)),
+    )
+    often = with_last([[by_score] * 4 + [with_it] * 3 + [against_it]], {"fused": 4.0})
+    seldom = with_last([[by_score] * 4 + [with_it] + [against_it] * 3], {"fused": 4.0})
+    assert often["fused"] == seldom["fused"] == 4.0
+    assert often["page"] > seldom["page"] > -1.0
+
+
+def test_a_link_asks_for_its_page_without_its_words(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text(
+        "# 备份\n\n把备份数据恢复到一个全新集群的步骤，请参考[恢复指南](/b.md)。见[自己](/a.md)。", "utf-8"
+    )
+    (tmp_path / "b.md").write_text("# 恢复指南\n", "utf-8")
+    assert links("m", tmp_path) == [("把备份数据恢复到一个全新集群的步骤", "m/b.md", "m/a.md")]
+
+
 def test_without_a_model_for_the_language_nothing_changes() -> None:
     own = reranker([["server"], ["server port"]], [(), ()], passage_all=5.0)
     fused = np.array([0.9, 0.8], np.float32)
@@ -129,4 +178,4 @@ def test_the_packaged_models_name_only_features_there_are() -> None:
         assert set(model["coefficients"]) <= set(FEATURES)
         assert model["coefficients"]["fused"] > 0
         assert sum(model["data"].values()) > 2000
-    assert len(set(FEATURES)) == 3 + 2 * len(GROUPS) + 4
+    assert len(set(FEATURES)) == 3 + 2 * len(GROUPS) + 5

@@ -102,7 +102,28 @@ def test_wrong_answers_are_never_certified_and_end_a_certificate(tmp_path: Path)
         assert ended is not None and ended.invalidated_by == ("audit",)
         state = await place.budget.state()
         assert state.state == "invalidated"
+        assert state.line == ended.conservative_line >= 0.95, "people said that the line before is too low"
+        assert f"nothing uncertified below {state.line:.2f} is sent" in state.stated()
         assert (await place.budget.refit("anna")).state is State.NOT_CERTIFIABLE
+
+    run(tmp_path, scenario)
+
+
+def test_a_line_that_the_audit_speaks_against_is_left_for_the_careful_one(tmp_path: Path) -> None:
+    """Before anybody judged, the calibration's line is in force, and what is said of it is true."""
+
+    async def scenario(place: Place) -> None:
+        release = await place.release("r1", "v1")
+        base = packaged_calibration().line
+        state = await place.budget.state()
+        assert (state.line, state.careful) == (base, 0.95)
+        assert f"line of {base:.2f} is in force, which promises no rate" in state.stated()
+        assert f"界线 {base:.2f}，它不承诺" in state.stated("zh")
+        await place.audited(40, "r1", WRONG)
+        made = await place.budget.refit("anna")
+        assert made.state is State.NOT_CERTIFIABLE and any(one.refuted for one in made.lines)
+        line = (await place.budget.calibration(release)).line_for("zh", "grounded")
+        assert line == made.conservative_line >= 0.95
 
     run(tmp_path, scenario)
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import itertools
 import json
 import os
 import re
 import signal
 import subprocess
-import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,7 @@ from services.generation import probing
 from services.generation import vllm as client_module
 from services.generation.counting import local
 from services.generation.endpoints import Canary, Endpoint, Served
-from services.generation.swapping import Swapper, end_adapter, try_adapter
+from services.generation.swapping import Swapped, Swapper, end_adapter, try_adapter
 from services.generation.vllm import Vllm
 from services.store.sql import SqlStore
 from tests.generation.test_vllm_drafting import parts_of
@@ -208,25 +210,19 @@ def test_a_swap_under_sixteen_askers_fails_nobody_and_the_way_back_takes_no_time
         for name, style in (("first-1", 0), ("second-1", 1))
         for question in talks.questions()
     }
-    up = threading.Event()
-
-    def second() -> Served:
-        try:
-            return talking.supervisor.bring_up(str(talking.second))
-        finally:
-            up.set()
-            time.sleep(2.0)
-
-    said = asyncio.run(_under_load(talking, tmp_path, lambda: swapper.swap(second), up))
+    there, said = asyncio.run(
+        _under_load(talking, tmp_path, lambda: swapper.swap(lambda: talking.supervisor.bring_up(str(talking.second))))
+    )
     assert not {reason for _, _, reason in said if "not available" in reason}
     assert {(name, text) for name, text, _ in said} <= wanted
     assert {name for name, _, _ in said} == {"first-1", "second-1"} and said[-1][0] == "second-1"
-    begun = time.monotonic()
-    back = asyncio.run(_under_load(talking, tmp_path, swapper.rollback, up))
-    assert time.monotonic() - begun < 30 and back[-1][0] == "first-1"
-    assert {(name, text) for name, text, _ in back} <= wanted
+    back, said_back = asyncio.run(_under_load(talking, tmp_path, swapper.rollback))
+    assert (back.before, back.after, back.drained) == ("second-1", "first-1", True)
+    assert back.moved_s < 1.0 and said_back[-1][0] == "first-1"
+    assert {(name, text) for name, text, _ in said_back} <= wanted
     swapper.let_go()
-    print(json.dumps({"asked_in_swap": len(said), "asked_in_rollback": len(back), "failed": 0}))
+    figures = {"asked_in_swap": len(said), "asked_in_rollback": len(said_back), "failed": 0}
+    print(json.dumps({**figures, "moved_s": [round(there.moved_s, 4), round(back.moved_s, 4)]}))
 
 
 def _sent(question: str, style: int) -> str:
@@ -234,29 +230,41 @@ def _sent(question: str, style: int) -> str:
     return re.sub(r"\[\d\]", "[1]", talks.answer(question, style))
 
 
-async def _under_load(talking: Talking, home: Path, change: Any, up: threading.Event) -> list[tuple[str, str, str]]:
-    """Model, text and reason of what 16 askers were sent while `change` ran, in the order of their asking. Until `up`
-    they rest between questions: two cores load no second model beside a first one at its limit."""
-    client, over, said = Vllm(60.0), asyncio.Event(), list[tuple[float, tuple[str, str, str]]]()
+async def _under_load(
+    talking: Talking, home: Path, change: Callable[[], Swapped]
+) -> tuple[Swapped, list[tuple[str, str, str]]]:
+    """What the change returned; and model, text and reason of what 16 askers were sent before, during and after it, in
+    the order of their asking. While it goes on they rest between questions four times as long as the first ones took,
+    all at once: a model that is asked without a pause leaves two cores no room to load a second one."""
+    client, said = Vllm(60.0), list[tuple[float, tuple[str, str, str]]]()
+    changed, over = asyncio.Event(), asyncio.Event()
     with SqlStore.open(f"sqlite:///{home / 'load.db'}") as store:
         parts = parts_of(client, talking.fleet, store)
 
+        async def put(question: Question) -> float:
+            begun = time.monotonic()
+            trace, _ = await answering.answer(question, parts)
+            said.append((begun, (trace.answer.model, trace.answer.text, trace.answer.reason)))
+            return time.monotonic() - begun
+
         async def asker(seed: int) -> None:
-            while not over.is_set():
-                for question in talks.shuffled(seed):
-                    begun = time.monotonic()
-                    trace, _ = await answering.answer(question, parts)
-                    said.append((begun, (trace.answer.model, trace.answer.text, trace.answer.reason)))
-                    await asyncio.sleep(0.0 if up.is_set() or over.is_set() else 3.0)
+            rest = 4 * await put(talks.shuffled(seed)[0])
+            for question in itertools.cycle(talks.shuffled(seed)):
+                await put(question)
+                if over.is_set():
+                    return
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(changed.wait(), rest)
 
         askers = [asyncio.create_task(asker(seed)) for seed in range(16)]
         await asyncio.sleep(1.0)
-        await asyncio.to_thread(change)
-        await asyncio.sleep(1.0)
+        done = await asyncio.to_thread(change)
+        changed.set()
+        await asyncio.sleep(2.0)
         over.set()
         await asyncio.gather(*askers)
     await client.close()
-    return [answer for _, answer in sorted(said)]
+    return done, [answer for _, answer in sorted(said)]
 
 
 @pytest.mark.parametrize("victim", ["EngineCore", "api_server"])

@@ -43,5 +43,6 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def store(url: str) -> Iterator[SqlStore]:
-    with SqlStore.open(url) as opened:
+    """As the server opens it; with SQLite, traces reach the disk a moment after they were acknowledged."""
+    with SqlStore.open(url, flush_s=0.05) as opened:
         yield opened

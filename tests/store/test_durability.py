@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import random
 import signal
 import subprocess
@@ -40,13 +41,14 @@ async def write(store, kind):
 async def main(store):
     await asyncio.gather(*(write(store, n % 3) for n in range(9)))
 
-asyncio.run(main(SqlStore.open(sys.argv[1])))
+asyncio.run(main(SqlStore.open(sys.argv[1], flush_s=float(sys.argv[2]))))
 """
 
 
-def run_and_kill(url: str, seconds: float) -> list[list[str]]:
+def run_and_kill(url: str, flush_s: float, seconds: float) -> list[list[str]]:
     """What a busy child had been told is safe when it was killed, `seconds` after its first acknowledgement."""
-    with subprocess.Popen([sys.executable, "-c", CHILD, url], stdout=subprocess.PIPE, cwd=ROOT) as child:
+    command = [sys.executable, "-c", CHILD, url, str(flush_s)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) as child:
         assert child.stdout is not None
         first = child.stdout.readline()
         killer = subprocess.Popen([sys.executable, "-c", KILL, str(child.pid), str(seconds)])
@@ -70,10 +72,11 @@ async def check(store: SqlStore, acknowledged: list[list[str]]) -> None:
 
 
 @pytest.mark.slow
-def test_twenty_kills_lose_nothing_acknowledged(url: str) -> None:
+@pytest.mark.parametrize("flush_s", [0.0, 60.0], ids=["flushed before the reply", "not flushed before the kill"])
+def test_twenty_kills_lose_nothing_acknowledged(url: str, flush_s: float) -> None:
     dice, acknowledged = random.Random(20), []
     for _ in range(20):
-        acknowledged += run_and_kill(url, dice.uniform(0, 0.25))
+        acknowledged += run_and_kill(url, flush_s, dice.uniform(0, 0.25))
         with SqlStore.open(url) as store:
             asyncio.run(check(store, acknowledged[-300:]))
     with SqlStore.open(url) as store:
@@ -81,17 +84,72 @@ def test_twenty_kills_lose_nothing_acknowledged(url: str) -> None:
     assert len(acknowledged) > 200
 
 
-def test_sqlite_waits_for_the_disk(tmp_path: Path) -> None:
-    """A kill cannot show this, only a power cut could: the commit itself must force the log to the disk."""
+class Watched:
+    """Counts what is forced to the disk by us, and lets SQLite be asked how it commits."""
 
-    async def scenario(store: SqlStore) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.flushed: list[float] = []
+        self._real = os.fdatasync
+        monkeypatch.setattr(os, "fdatasync", self._counted)
+
+    def _counted(self, file: int) -> None:
+        self._real(file)
+        self.flushed.append(time.monotonic())
+
+
+def synchronous(store: SqlStore) -> tuple[int, int]:
+    """SQLite's level for plain traces, and for all else: 1 returns when the system has it, 2 when the disk has it."""
+
+    async def scenario() -> int:
         for ask in (store.write, store.read):
-            assert await ask(lambda c: c.exec_driver_sql("PRAGMA synchronous").scalar_one()) == 2
             assert await ask(lambda c: c.exec_driver_sql("PRAGMA journal_mode").scalar_one()) == "wal"
             assert await ask(lambda c: c.exec_driver_sql("PRAGMA foreign_keys").scalar_one()) == 1
+        levels = [
+            await ask(lambda c: c.exec_driver_sql("PRAGMA synchronous").scalar_one())
+            for ask in (store.write, store.read)
+        ]
+        assert levels[0] == levels[1]
+        return int(levels[0])
 
-    with SqlStore.open(f"sqlite:///{tmp_path}/store.db") as store:
+    assert store._rows._held is not None
+    (of_rows,) = store._rows._held.cursor().execute("PRAGMA synchronous").fetchone()
+    return int(of_rows), asyncio.run(scenario())
+
+
+def test_sqlite_waits_for_the_disk_for_all_that_people_decide(tmp_path: Path) -> None:
+    """A kill cannot show this, only a power cut could: the commit itself must force the log to the disk."""
+    url = f"sqlite:///{tmp_path}/store.db"
+    with SqlStore.open(url) as store:
+        assert synchronous(store) == (2, 2)
+    with SqlStore.open(url, flush_s=0.05) as store:
+        assert synchronous(store) == (1, 2)
+
+
+def test_a_trace_reaches_the_disk_soon_after_its_reply(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    watched = Watched(monkeypatch)
+
+    async def scenario(store: SqlStore) -> None:
+        await store.record(trace(), None)
+        asked = time.monotonic()
+        while not watched.flushed:
+            assert time.monotonic() - asked < 20
+            await asyncio.sleep(0.01)
+        count = len(watched.flushed)
+        await asyncio.sleep(0.3)
+        assert len(watched.flushed) == count  # nothing new, nothing to do
+        await store.record(trace(), None)
+
+    with SqlStore.open(f"sqlite:///{tmp_path}/store.db", flush_s=0.02) as store:
         asyncio.run(scenario(store))
+        count = len(watched.flushed)
+    assert len(watched.flushed) > count or count > 1  # closing leaves nothing behind
+
+
+def test_without_a_delay_nothing_is_left_for_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    watched = Watched(monkeypatch)
+    with SqlStore.open(f"sqlite:///{tmp_path}/store.db", flush_s=0.0) as store:
+        asyncio.run(store.record(trace(), None))
+    assert watched.flushed == []
 
 
 @pytest.mark.slow

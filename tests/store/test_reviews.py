@@ -44,6 +44,36 @@ def run(scenario: Callable[[], Awaitable[None]]) -> None:
     asyncio.run(scenario())  # type: ignore[arg-type]
 
 
+def test_what_is_out_of_scope_does_not_come_back_by_being_asked_again(store: SqlStore) -> None:
+    async def scenario() -> None:
+        first = await asked(store, "今天天气怎么样")
+        item_id = await item_of(store, first)
+        await decide(store, item_id, Judgement(VerdictKind.OUT_OF_SCOPE))
+        again = await asked(store, "今天天气怎么样", cause="low_confidence")
+        assert (await store.reviews.find(ItemFilter())).total == 0, "nobody has to say it twice"
+        standing = await store.reviews.standing(again.id)
+        assert (standing.state, standing.item_id) == (Stands.RESOLVED, item_id)
+        assert (await store.get_review_item(item_id)).asks == 2
+        unhappy = await asked(store, "今天天气怎么样", cause="handoff")  # asks for a person: that is another matter
+        assert await item_of(store, unhappy) != item_id
+        joined = await asked(store, "今天天气怎么样")
+        assert await item_of(store, joined) == await item_of(store, unhappy)
+
+    run(scenario)
+
+
+def test_undone_it_is_open_again(store: SqlStore) -> None:
+    async def scenario() -> None:
+        item_id = await item_of(store, await asked(store, "今天天气怎么样"))
+        await decide(store, item_id, Judgement(VerdictKind.OUT_OF_SCOPE))
+        await asked(store, "今天天气怎么样")
+        await store.reviews.undo(item_id, "anna")
+        page = await store.reviews.find(ItemFilter())
+        assert [(one.item.id, one.asks) for one in page.items] == [(item_id, 2)]
+
+    run(scenario)
+
+
 def test_one_verdict_writes_the_entry_and_resolves_everybody(store: SqlStore) -> None:
     async def scenario() -> None:
         first, second = await asked(store, "怎么改端口"), await asked(store, "怎么改端口")
@@ -140,7 +170,7 @@ def test_undo_takes_in_what_was_asked_meanwhile(store: SqlStore) -> None:
     async def scenario() -> None:
         first = await asked(store, "q")
         item_id = await item_of(store, first)
-        await decide(store, item_id, Judgement(VerdictKind.OUT_OF_SCOPE))
+        await decide(store, item_id, Judgement(VerdictKind.WRONG))
         later = await asked(store, "q")
         assert await item_of(store, later) != item_id
         for _ in range(2):
@@ -148,7 +178,7 @@ def test_undo_takes_in_what_was_asked_meanwhile(store: SqlStore) -> None:
             assert await item_of(store, later) == item_id
             assert (await store.reviews.view(item_id)).item.asks == 2
             assert await store.count_review_items() == 1
-            await decide(store, item_id, Judgement(VerdictKind.OUT_OF_SCOPE), key=f"again {_}")
+            await decide(store, item_id, Judgement(VerdictKind.WRONG), key=f"again {_}")
             assert (await store.reviews.standing(later.id)).state is Stands.RESOLVED
 
     run(scenario)

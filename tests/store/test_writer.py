@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Pool, event, text
 
 from router.errors import Conflict, NotFound, Overloaded, Unavailable
+from services.store import rows
 from services.store.sql import SqlStore
 from tests.store.samples import review, trace
 
@@ -88,8 +90,9 @@ def test_a_failed_call_leaves_nothing_behind(store: SqlStore) -> None:
     asyncio.run(scenario())
 
 
-def test_a_failed_commit_fails_everyone_and_keeps_nothing(store: SqlStore) -> None:
-    """The foreign key is checked at COMMIT: every statement of the group succeeds, the commit does not."""
+def test_a_failed_commit_fails_every_call_and_keeps_nothing_of_them(store: SqlStore) -> None:
+    """The foreign key is checked at COMMIT: every statement of the group succeeds, the commit does not. Plain traces
+    are committed by themselves and do not share in it."""
 
     async def scenario() -> None:
         await store.write(sql("CREATE TABLE parent (id INTEGER PRIMARY KEY)"))
@@ -105,28 +108,30 @@ def test_a_failed_commit_fails_everyone_and_keeps_nothing(store: SqlStore) -> No
                 return_exceptions=True,
             )
             await asyncio.sleep(0)
-        assert [type(outcome) for outcome in await writes] == [Conflict] * 3
-        assert await count(store) == 0
-        await store.record(one, None)  # the writer lives on
+        assert [type(outcome) for outcome in await writes] == [type(None), Conflict, Conflict]
         assert await count(store) == 1
+        await store.record(two, review(two))  # the writer lives on
+        assert await count(store) == 2
 
     asyncio.run(scenario())
 
 
 def test_a_full_disk_acknowledges_nothing_that_is_lost(tmp_path: Path) -> None:
     """A plain insert that finds the disk full makes SQLite drop the whole transaction, savepoints and all."""
+    url = f"sqlite:///{tmp_path}/store.db"
 
     def note(size: int) -> Callable[[Connection], None]:
         return lambda c: c.exec_driver_sql("INSERT INTO notes VALUES (?)", ("x" * size,)).close()
 
-    async def scenario(store: SqlStore) -> None:
+    async def prepared(store: SqlStore) -> int:
         await store.write(sql("CREATE TABLE notes (body TEXT)"))
-        pages = await store.write(lambda c: c.exec_driver_sql("PRAGMA page_count").scalar_one())
-        await store.write(lambda c: c.exec_driver_sql(f"PRAGMA max_page_count = {pages + 10}").scalar_one())
+        return int(await store.write(lambda c: c.exec_driver_sql("PRAGMA page_count").scalar_one()))
+
+    async def calls(store: SqlStore) -> None:
         one = trace()
         async with held(store):
             writes = asyncio.gather(
-                store.record(one, None),
+                store.record(one, review(one)),
                 store.write(note(10)),
                 store.write(note(1_000_000)),
                 store.write(note(20)),
@@ -136,10 +141,35 @@ def test_a_full_disk_acknowledges_nothing_that_is_lost(tmp_path: Path) -> None:
         assert [type(outcome) for outcome in await writes] == [Unavailable] * 4
         assert await count(store) == 0
         assert await store.read(lambda c: c.execute(text("SELECT count(*) FROM notes")).scalar_one()) == 0
-        await store.record(one, None)  # a small one still fits
 
-    with SqlStore.open(f"sqlite:///{tmp_path}/store.db") as store:
-        asyncio.run(scenario(store))
+    async def rows(store: SqlStore) -> None:
+        async with held(store):
+            asked = [trace("x" * 100_000), trace()]
+            writes = asyncio.gather(*(store.record(one, None) for one in asked), return_exceptions=True)
+            await asyncio.sleep(0)
+        assert [type(outcome) for outcome in await writes] == [Unavailable] * 2
+        assert await count(store) == 0
+        await store.record(trace(), None)  # a small one still fits
+
+    with SqlStore.open(url) as store:
+        pages = asyncio.run(prepared(store))
+    with small_disk(pages + 10), SqlStore.open(url) as store:
+        asyncio.run(calls(store))
+        asyncio.run(rows(store))
+
+
+@contextmanager
+def small_disk(pages: int) -> Iterator[None]:
+    """Databases opened meanwhile find no room for more pages."""
+
+    def bound(connection: sqlite3.Connection, _record: object) -> None:
+        connection.execute(f"PRAGMA max_page_count = {pages}").close()
+
+    event.listen(Pool, "connect", bound)
+    try:
+        yield
+    finally:
+        event.remove(Pool, "connect", bound)
 
 
 def test_too_many_waiting_writes_are_refused_at_once(url: str) -> None:
@@ -221,3 +251,48 @@ def test_closing_writes_what_waits_and_refuses_the_rest(url: str) -> None:
     store.close()
     with SqlStore.open(url) as again:
         assert asyncio.run(count(again)) == 50
+
+
+def test_the_first_trace_of_a_turn_is_committed_there_and_then(tmp_path: Path) -> None:
+    """Nothing is handed to another thread for it; the others of that turn are, together."""
+
+    async def scenario(store: SqlStore) -> None:
+        tasks = [asyncio.create_task(store.record(trace(), None)) for _ in range(4)]
+        await asyncio.sleep(0)
+        assert [task.done() for task in tasks] == [True, False, False, False]
+        await asyncio.gather(*tasks)
+        assert await count(store) == 4
+
+    with SqlStore.open(f"sqlite:///{tmp_path}/store.db", flush_s=0.05) as store:
+        asyncio.run(scenario(store))
+
+
+def test_what_is_wrong_with_a_lone_trace_is_said(store: SqlStore) -> None:
+    async def scenario() -> None:
+        one = trace()
+        await store.record(one, None)
+        await asyncio.sleep(0)  # another turn
+        with pytest.raises(Conflict):
+            await store.record(one, None)
+        assert await count(store) == 1
+
+    asyncio.run(scenario())
+
+
+def test_the_log_is_copied_into_the_file_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The event loop's own commits never do it, and without anybody the log would grow for ever."""
+    monkeypatch.setattr(rows, "_CHECKPOINT_COMMITS", 10)
+    database = tmp_path / "store.db"
+
+    async def scenario(store: SqlStore) -> None:
+        before = database.stat().st_size
+        for _ in range(20):
+            await store.record(trace("x" * 20_000), None)
+            await asyncio.sleep(0)
+        began = time.monotonic()
+        while database.stat().st_size < before + 10 * 20_000:
+            assert time.monotonic() - began < 20
+            await asyncio.sleep(0.02)
+
+    with SqlStore.open(f"sqlite:///{database}", flush_s=0.01) as store:
+        asyncio.run(scenario(store))

@@ -45,7 +45,13 @@ def test_tuning_helps_beyond_chance_and_the_curve_rises(found: dict[str, object]
 @pytest.mark.slow
 def test_the_gates_say_what_they_found(found: dict[str, object]) -> None:
     gates = found["gates"]
-    assert [one["name"] for one in gates] == ["answers", "missed refusals", "over-refusals", "no relapse"]  # type: ignore[attr-defined]
+    assert [one["name"] for one in gates] == [
+        "answers",
+        "missed refusals",
+        "over-refusals",
+        "no relapse",
+        "corrected questions",
+    ]  # type: ignore[attr-defined]
     assert found["promoted"] == all(one["held"] for one in gates)  # type: ignore[attr-defined]
 
 

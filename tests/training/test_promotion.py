@@ -8,6 +8,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from router.packing import Window
 from router.types import Release
 from services.compose import packaged_calibration
 from services.settings import Settings
+from services.store import shadows
 from services.store.sql import SqlStore
 from services.training import promotion
 from services.training.counting import tokenizer_of
@@ -30,6 +32,7 @@ from services.training.human_sheet import write as write_sheet
 from services.training.learning_curve import CurveOptions, ordered_clusters
 from services.training.learning_curve import run as run_curve
 from services.training.merging import MERGED
+from tests.store.samples import trace
 from tests.training.test_dataset import NAMES, PASSAGES, inputs, parameter_page
 from tests.training.tiny_models import make as make_model
 
@@ -88,13 +91,18 @@ def judged(right: bool, count: int = FEWEST + 5) -> list[Judged]:
 
 
 def promoted(
-    settings: Settings, data: Path, monkeypatch: pytest.MonkeyPatch, ours: list[Judged], live: list[Judged]
+    settings: Settings,
+    data: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    ours: list[Judged],
+    live: list[Judged],
+    shadow: float = 0.0,
 ) -> promotion.Promotion:
     """With these answers of the two, in place of minutes of asking; everything else is real."""
     monkeypatch.setattr(promotion, "judged_replies", lambda *_: ours)
     monkeypatch.setattr(promotion, "judged_quotes", lambda *_: live)
     monkeypatch.setattr(promotion, "_test_rows", lambda _data, rows: {one.row for one in rows})
-    return promotion.promote(settings, "first", data, "test", lambda *_: None)
+    return promotion.promote(settings, "first", data, "test", lambda *_: None, shadow)
 
 
 def test_a_better_model_is_a_new_release_and_can_be_taken_back(
@@ -166,6 +174,78 @@ def test_an_evaluation_of_something_else_is_not_registered(made: tuple[Path, Pat
     promotion.register(settings, "first", model, data)
     with pytest.raises(Conflict):
         promotion.register(settings, "first", model, data)
+
+
+# --- in shadow first --------------------------------------------------------------------------------------------------
+
+
+async def shadow_says(settings: Settings, change: dict[str, str], count: int) -> None:
+    """As a server records it, with other words of the candidate in the last one."""
+    with SqlStore.open(settings.store_url) as store:
+        running = await store.read(shadows.current)
+        assert running and running.model == "first" and running.release_id == "r-1" and running.share == 0.5
+        for at in range(count):
+            side = {"route": "grounded", "answer": f"Answer {at}.", "confidence": 0.9, "model": "m", "ms": 1.0}
+            candidate = {**side, "supported": 1.0, **(change if at == count - 1 else {})}
+            said = {"question": f"q{at}", "asked": f"q{at}", "problem": "", "live": side, "candidate": candidate}
+            asked = trace(f"q{at}")
+            await store.record(asked, None)
+            await store.write(lambda c, asked=asked, said=said: shadows.put(c, running.id, asked.id, said))  # type: ignore[misc]
+
+
+def in_shadow(settings: Settings, data: Path, monkeypatch: pytest.MonkeyPatch, better: bool = True) -> Any:
+    return promoted(settings, data, monkeypatch, judged(better), judged(not better), shadow=0.5)
+
+
+def test_a_model_answers_real_questions_before_it_is_served(
+    made: tuple[Path, Path], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, data = made
+    promotion.register(settings, "first", model, data)
+    begun = in_shadow(settings, data, monkeypatch)
+    assert begun.release == "" and begun.shadow["answers"] == 0 and begun.shadow["needed"] == FEWEST
+    assert [one.split(":")[0] for one in begun.refused_by] == ["shadow"]
+    asyncio.run(shadow_says(settings, {}, FEWEST))
+    found = in_shadow(settings, data, monkeypatch)
+    assert found.release and found.shadow["agreement"]["mean"] == 1.0 and active(settings).model == "first"
+
+    async def over() -> None:
+        with SqlStore.open(settings.store_url) as store:
+            assert await store.read(shadows.current) is None
+
+    asyncio.run(over())
+
+
+def test_what_it_did_in_shadow_counts_without_asking_for_it(
+    made: tuple[Path, Path], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, data = made
+    promotion.register(settings, "first", model, data)
+    in_shadow(settings, data, monkeypatch)
+
+    async def called_back() -> None:
+        with SqlStore.open(settings.store_url) as store:
+            wrong = trace("how many?")
+            await store.record(replace(wrong, answer=replace(wrong.answer, text="Nine.")), None)
+            await store.reviews.retract(wrong.id, "anna", "")
+
+    async def nothing(*_: object) -> list[Any]:
+        return []
+
+    asyncio.run(called_back())
+    monkeypatch.setattr(promotion, "_reasked", nothing)  # there is no index here to ask again from
+    asyncio.run(shadow_says(settings, {"answer": "Nine."}, FEWEST))
+    found = promoted(settings, data, monkeypatch, judged(True), judged(False))
+    assert found.release == "" and "wrong_again" in found.refused_by[-1]
+    assert [one["change"] for one in found.shadow["changed"]] == ["wrong_again"]
+
+
+def test_a_model_that_fails_on_its_test_rows_gets_no_real_question(
+    made: tuple[Path, Path], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, data = made
+    promotion.register(settings, "first", model, data)
+    assert in_shadow(settings, data, monkeypatch, better=False).shadow is None
 
 
 # --- the learning curve -----------------------------------------------------------------------------------------------

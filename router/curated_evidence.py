@@ -1,0 +1,181 @@
+"""What one question says beside an entry, word by word: said there too, told by the answer, or unexplained.
+
+A paraphrase differs in how it asks; a near miss differs in what it asks about. So every word of both sides that says
+something has to be accounted for: by the same word or concept on the other side, by a word that may stand for it
+(`Guards.kin`), or, for a word of the question, by the answer, which names the commands, parameters and values that
+people also ask by. What is left over is weighed by how rare it is in the store.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from router.curated_text import HAN
+from router.guards import CONCEPT, Facts, Guards, negations
+
+Idf = Mapping[str, float]
+"""Word → inverse document frequency over the wordings of a store, as a share of the largest: 0..1; 1 when missing."""
+
+_READ = 4_000  # characters of an answer that are looked through; what a question is about stands in front
+_IN_NAME = 5  # letters of a word that is known inside a name
+_CODE = re.compile(
+    r"\w*(?:[a-z0-9][A-Z]|[_.@:]\w|\d[A-Za-z]|[A-Za-z]\d)[\w.:@/-]*\w|--?[A-Za-z][\w-]+|\b[A-Z][A-Z_]{2,}\b"
+)
+_WORD_IN_HAN = re.compile(r"[A-Za-z][\w.:@/-]{2,}")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """text: folded, in lower case. names: what people ask by: code-like words, and any Latin word in Chinese text."""
+
+    text: str
+    names: frozenset[str]
+
+
+SILENT = Answer("", frozenset())
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Idf of what one side says, by how the other side accounts for it. said: by the same word; named: by a name in the
+    answer; told: by another word of the answer; lost: not at all. rarest: idf of the rarest word that is neither
+    said nor named. unknown: the words that are lost; only_told: those that are told."""
+
+    said: float
+    named: float
+    told: float
+    lost: float
+    rarest: float
+    unknown: frozenset[str]
+    only_told: frozenset[str]
+
+    @property
+    def total(self) -> float:
+        return (self.said + self.named + self.told + self.lost) or 1.0
+
+
+def standing_for(asked: Facts, theirs: Facts, answer: Answer, guards: Guards) -> Facts:
+    """The question in the entry's words: kin replaced by what it stands for, and without the names, numbers and states
+    that the answer gives, or that say little."""
+    swaps = {word: kin for word in asked.words - theirs.words if (kin := _kin(word, asked, theirs, guards))}
+    words = frozenset(swaps.get(word, word) for word in asked.words) if swaps else asked.words
+    told = said_otherwise(asked, theirs, guards) | _told_by_name(words - theirs.words, answer, guards)
+    told |= _told_states(asked, theirs, answer, guards)
+    numbers = (
+        asked.numbers if theirs.numbers else frozenset(n for n in asked.numbers if not _told(n, answer.text, guards))
+    )
+    return replace(
+        asked,
+        words=words,
+        actions=(words & guards.actions) - (guards.vague - theirs.words) - told,
+        states=frozenset(word for word in words if word in guards.states) - (guards.vague - theirs.words) - told,
+        objects=(frozenset(swaps.get(word, word) for word in asked.objects) & guards.objects) - told,
+        names=frozenset(n for n in asked.names if n in theirs.names or not _told(n, answer.text, guards)),
+        numbers=numbers,
+    )
+
+
+def _told_states(asked: Facts, theirs: Facts, answer: Answer, guards: Guards) -> frozenset[str]:
+    """States that the answer gives, where the entry's wording says nothing of their kind."""
+    groups = {guards.states[state] for state in theirs.states}
+    new = (state for state in asked.states - theirs.states if guards.states[state] not in groups)
+    return frozenset(state for state in new if _told(state, answer.text, guards))
+
+
+def _told_by_name(new: frozenset[str], answer: Answer, guards: Guards) -> frozenset[str]:
+    """Who asks by a name that only the answer gives ("what should interrupt.recover be set to?") asks about what the
+    answer says of it: its actions and objects count as said."""
+    if new.isdisjoint(answer.names):
+        return frozenset()
+    return frozenset(word for word in new if _told(word, answer.text, guards))
+
+
+def without_vague(theirs: Facts, asked: Facts, answer: Answer, guards: Guards) -> Facts:
+    """An entry's wording without the words that say little, where the question does not name them (mild ones only
+    beside something that both name); and, where both name the same thing, without the fault that it arose from
+    (操作失败、状态变为 Interrupt 后如何重试)."""
+    vague = guards.vague - asked.words
+    named = any(word.isascii() and word[0] != CONCEPT for word in asked.words & (theirs.words | answer.names))
+    fault = named and not asked.negated and guards.faults.sub("", theirs.key) != theirs.key
+    negated = negations(guards.faults.sub("", theirs.key), guards) if fault else theirs.negated
+    both = asked.words & theirs.words - theirs.actions - guards.mild
+    return replace(
+        theirs,
+        words=theirs.words - (guards.mild - asked.words) if both else theirs.words,
+        actions=theirs.actions - vague,
+        states=theirs.states - vague,
+        negated=negated,
+    )
+
+
+def _kin(word: str, asked: Facts, theirs: Facts, guards: Guards) -> str:
+    free = guards.kin.get(word, frozenset()) & theirs.words - asked.words
+    return min(free, default="")
+
+
+def evidence(ours: Facts, theirs: Facts, answer: Answer, idf: Idf, guards: Guards) -> Evidence:
+    """answer: `SILENT` where the words are the entry's own."""
+    said = named = told = lost = rarest = 0.0
+    unknown, only_told = set(), set()
+    twice = said_otherwise(ours, theirs, guards)
+    for word in ours.words - guards.vague:
+        weight = idf.get(word, 1.0)
+        if word in theirs.words or (HAN.match(word) and word in theirs.key) or word in twice:
+            said += weight
+            continue
+        if word in answer.names:
+            named += weight
+            continue
+        rarest = max(rarest, weight)
+        if answer.text and _told(word, answer.text, guards):
+            told += weight
+            only_told.add(word)
+        else:
+            lost += weight
+            unknown.add(word)
+    return Evidence(said, named, told, lost, rarest, frozenset(unknown), frozenset(only_told))
+
+
+def said_otherwise(ours: Facts, theirs: Facts, guards: Guards) -> frozenset[str]:
+    """Words that the other side says in another form: by kin that both sides have as well, or inside a name (the backup
+    of pg_basebackup)."""
+    new = ours.words - theirs.words
+    return frozenset(
+        word
+        for word in new
+        if not guards.kin.get(word, frozenset()).isdisjoint(theirs.words & ours.words)
+        or any(
+            len(surface) >= _IN_NAME and surface in name
+            for surface in guards.surfaces.get(word, ())
+            for name in theirs.names
+        )
+    )
+
+
+def _told(word: str, answer: str, guards: Guards) -> bool:
+    return any(_stands(surface, answer) for surface in guards.surfaces.get(word, (word,)))
+
+
+def _stands(surface: str, answer: str) -> bool:
+    """Han text anywhere; other words where they begin, because answers inflect them."""
+    if HAN.match(surface):
+        return surface in answer
+    at = answer.find(surface)
+    while at >= 0:
+        if not at or not answer[at - 1].isalnum():
+            return True
+        at = answer.find(surface, at + 1)
+    return False
+
+
+@lru_cache(maxsize=20_000)
+def answer_of(answer: str, guards: Guards) -> Answer:
+    """The front of an answer as its words are looked for."""
+    text = guards.wording.fold(answer[:_READ])
+    pattern, wording = _WORD_IN_HAN if HAN.search(text) else _CODE, guards.wording
+    stems = (wording.stem(name.casefold()) for name in pattern.findall(text))
+    names = frozenset(token for one in stems if (token := wording.words.get(one, one)))
+    return Answer(text.casefold(), names)

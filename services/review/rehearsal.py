@@ -1,0 +1,152 @@
+"""What would change is seen before a release is served: past questions asked again of it, as a job that is kept.
+
+A release is activated when such a replay is there and new, or where somebody says that it must be now.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from router.errors import Conflict, InvalidInput
+from router.ports import Progress
+from services.review.replay import Change, replay
+from services.settings import Settings
+from services.store.records import Job, JobState, stamp
+from services.store.sql import SqlStore
+
+if TYPE_CHECKING:
+    from services.review.replay import Replayed
+
+KIND = "replay"
+SINCE = "7d"
+MOST = 1_000  # different questions, the newest
+KEPT = 100
+"""Changed questions that are kept with the job, the worst. Who wants all of them asks `answerloop replay --json`."""
+FRESH_H = 24
+"""Hours for which a replay speaks of what people ask now: a day has its busy and its quiet hours once."""
+WORSE = (Change.WRONG_AGAIN, Change.APPROVED_LOST, Change.LOST)
+_LOOKED_AT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsed:
+    """The newest replay against one release. fresh: done, against what is served now, and not old."""
+
+    job: Job
+    fresh: bool
+
+    @property
+    def result(self) -> Mapping[str, Any]:
+        """As `Replayed.to_json`; {} while there is none."""
+        return self.job.result or {}
+
+    @property
+    def worse(self) -> int:
+        return worse(self.result)
+
+
+def worse(result: Mapping[str, Any]) -> int:
+    """Questions that would be answered wrongly again, or not any more."""
+    counts = result.get("counts", {})
+    return sum(counts.get(change.value, 0) for change in WORSE)
+
+
+async def params(store: SqlStore, release: str, since: str, who: str) -> dict[str, Any]:
+    """Of the job. Raises `NotFound` for a release that is not there, `InvalidInput` for a time that is none."""
+    start_of(since)
+    await store.get_release(release)
+    active = await store.active_release()
+    return {"release": release, "served": active.id if active else "", "since": since, "who": who}
+
+
+async def rehearsed(store: SqlStore, release: str) -> Rehearsed | None:
+    """The newest, or the newest fresh one where what came after it failed; None where there was none."""
+    active = await store.active_release()
+    served = active.id if active else ""
+    jobs = await store.list_jobs(_LOOKED_AT, kind=KIND)
+    mine = [Rehearsed(one, _fresh(one, served)) for one in jobs if one.params.get("release") == release]
+    if mine and not mine[0].job.state.final:
+        return mine[0]
+    return next((one for one in mine if one.fresh), mine[0] if mine else None)
+
+
+def _fresh(job: Job, served: str) -> bool:
+    since = stamp(datetime.now(UTC) - timedelta(hours=FRESH_H))
+    return job.state is JobState.DONE and job.params.get("served") == served and (job.finished or "") >= since
+
+
+async def unseen(store: SqlStore, release: str) -> str:
+    """Why nobody can know what activating this release changes; "" where a fresh replay says it, or there is nothing to
+    ask again. Raises `NotFound`."""
+    await store.get_release(release)
+    active = await store.active_release()
+    if active is None or active.id == release or not await store.list_traces(1):
+        return ""
+    found = await rehearsed(store, release)
+    if found is not None and found.fresh:
+        return ""
+    return (
+        f"no replay of past questions against {release} that is less than {FRESH_H} hours old and compares it with "
+        f"{active.id}, which is served now"
+    )
+
+
+async def refuse_unseen(store: SqlStore, release: str) -> None:
+    """Raises `Conflict` where `unseen` has a reason."""
+    if reason := await unseen(store, release):
+        raise Conflict(
+            f"There is {reason}. Look first (answerloop replay --release {release}, or POST "
+            f"/admin/releases/{release}/replay), or activate it with force where it cannot wait."
+        )
+
+
+async def ask_past(settings: Settings, release: str, since: str, most: int, progress: Progress) -> Replayed:
+    """With the model that the release names, brought up for this where there is one, beside the one that answers."""
+    from services.compose import System, model_of  # composes what this module belongs to
+
+    system = System(
+        settings, SqlStore.open(settings.store_url), model_of(settings, own=True, folder="generator-replay")
+    )
+    try:
+        named = await system.store.get_release(release)
+        if system.model and system.model.writes(named.model):
+            progress("load the model", 0, 1)
+            await system.model.up(named.model)
+        async with system.trying(release) as parts:
+            return await replay(system.store, parts, start_of(since), most, progress)
+    finally:
+        await system.close()
+
+
+def run(
+    settings: Settings, release: str, since: str, most: int, who: str, show: Progress, job_id: str | None = None
+) -> dict[str, Any]:
+    """As a job that everybody can follow; all that was found. Raises as `services.jobs.run_job`, and `NotFound`."""
+    from services.jobs import run_job
+
+    found: list[Replayed] = []
+
+    def work(progress: Progress) -> dict[str, Any]:
+        found.append(asyncio.run(ask_past(settings, release, since, most, progress)))
+        whole = found[0].to_json()
+        return {**whole, "changed": whole["changed"][:KEPT]}
+
+    with SqlStore.open(settings.store_url) as store:
+        about = asyncio.run(params(store, release, since, who))
+    run_job(settings, KIND, about, work, show, job_id)
+    return found[0].to_json()
+
+
+def start_of(since: str) -> str:
+    """ISO 8601. Raises `InvalidInput` for what is neither a date nor days."""
+    if since.endswith("d") and since[:-1].isdecimal() and len(since) < 7:
+        return (datetime.now(UTC) - timedelta(days=int(since[:-1]))).isoformat()
+    try:
+        moment = datetime.fromisoformat(since)
+    except ValueError:
+        raise InvalidInput(f"{since!r} is neither a date such as 2026-01-31 nor days such as 7d") from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
