@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -289,8 +289,7 @@ def _glue(before: Piece, piece: Piece, text: str) -> str:
 
 
 def cite(block: Block, facts: Facts) -> list[Citation]:
-    """One citation for each stretch of neighbouring pieces, with the paragraph or list it stands in: its quote is that
-    slice of the document."""
+    """One citation for each stretch of neighbouring pieces: its quote is that slice of the document."""
     passage = block.passage
     revision, _, aliases = facts.get(passage.document, ("", None, ()))
     pieces = read(passage).pieces
@@ -305,16 +304,19 @@ def cite(block: Block, facts: Facts) -> list[Citation]:
             revision,
             aliases,
         )
-        for first, last in _stretches(at for thought in _thoughts(block) for at in range(thought[0], thought[1] + 1))
+        for first, last in _stretches(block.numbers)
     ]
 
 
-def _thoughts(block: Block) -> Iterator[tuple[int, int]]:
-    """Each stretch of the block, grown to a whole thought: what a sentence means, the next one often says."""
+def in_context(block: Block) -> Block:
+    """With the paragraphs and lists that its pieces stand in: what a sentence means, the next one often says."""
     pieces, text = read(block.passage).pieces, block.passage.text
+    numbers: set[int] = set()
     for first, last in _stretches(block.numbers):
         first, last = _paragraph(pieces, text, first, last)
-        yield _list(pieces, first, last) if pieces[last].run >= 0 else (first, last)
+        first, last = _list(pieces, first, last) if pieces[last].run >= 0 else (first, last)
+        numbers.update(range(first, last + 1))
+    return Block(block.passage, tuple(sorted(numbers)))
 
 
 def _paragraph(pieces: Sequence[Piece], text: str, first: int, last: int) -> tuple[int, int]:
@@ -372,11 +374,10 @@ def _begin(piece: Piece, text: str) -> int:
     return line + len(before) - len(before.lstrip(" \t")) if not before.strip(" \t>") else piece.start
 
 
-def _stretches(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
+def _stretches(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
     """Runs of neighbouring numbers, as the first and the last of each."""
-    first, *others = sorted(set(numbers))
-    last = first
-    for number in others:
+    first = last = numbers[0]
+    for number in numbers[1:]:
         if number != last + 1:
             yield first, last
             first = number

@@ -9,7 +9,7 @@ from indexer.analysis import analyse_question
 from router import support
 from router.kinds import Kind, kinds_of
 from router.types import Citation, Draft, Hit, Question, SearchResult, UnitKind
-from services.generation.blocks import MOST, Block, Facts, announces, cite, grow, render
+from services.generation.blocks import MOST, Block, Facts, announces, cite, grow, in_context, render
 from services.generation.choosing import Choice, probabilities, rank, wants_code
 from services.generation.conflict import find
 from services.generation.reading import read
@@ -84,7 +84,7 @@ def _whole_answer(
 
 
 def _draft(question: str, text: str, said: Sequence[Block], known: Facts, features: Mapping[str, float]) -> Draft:
-    citations = _once(citation for block in said for citation in cite(block, known))
+    citations = _once(citation for block in said for citation in cite(in_context(block), known))
     shown = "\n".join(f"{one.heading}\n{one.quote}" for one in citations)
     names = support.identifiers_covered(question, shown)
     named = {"identifiers_covered": names, "identifiers_all": float(names == 1.0)}
