@@ -127,7 +127,8 @@ class GroupWriter:
         ended = False
         while not ended:
             group, ended = self._take()
-            rows, calls = [], []
+            rows: list[_Pending] = []
+            calls: list[_Pending] = []
             for pending in group:
                 (rows if pending.call is None else calls).append(pending)
             if rows:
