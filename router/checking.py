@@ -325,7 +325,15 @@ def _assembled(draft: str, judged: Sequence[Checked]) -> tuple[str, tuple[int, .
         if before is not None:
             out.append(_between(draft, judged, before, at))
         out.append(_shown(draft, judged[at], numbers))
-    return "".join(out).strip(), cited
+    return _without_strays("".join(out).strip(), len(cited)), cited
+
+
+def _without_strays(text: str, passages: int) -> str:
+    """What was code in the draft may read as a citation once its neighbours are gone: none names what is not cited."""
+    gone = 1
+    while gone:  # taking one away can make another
+        text, gone = prompt.without_invented(text, passages)
+    return text
 
 
 def _between(draft: str, judged: Sequence[Checked], before: int, at: int) -> str:

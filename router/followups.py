@@ -39,7 +39,7 @@ def make_whole(text: str, context: Context) -> tuple[str, str]:
         return text, ""
     rules = followups_zh if is_chinese(text) or (is_chinese(context.question) and _short(text)) else followups_en
     made = rules.make_whole(simplified(text), context)
-    return made if made and made[0].strip() else (text, "")
+    return made if made and all(part.strip() for part in made) else (text, "")  # a turn of "?" has nothing to carry
 
 
 def _short(text: str) -> bool:

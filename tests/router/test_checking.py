@@ -6,7 +6,7 @@ import json
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from indexer.analysis import analyse
@@ -213,6 +213,7 @@ pieces = st.sampled_from(PIECES)
 
 
 @given(st.lists(pieces | st.text(max_size=4), max_size=15).map("".join), st.integers(0, 3))
+@example("默认端口为 5432```\ncode\n```[2]\n默认端口为 5432", 2)
 @settings(max_examples=300, deadline=None)
 def test_every_sent_citation_is_of_a_passage(draft: str, many: int) -> None:
     found = checked(draft, PASSAGES[:many])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from router import smalltalk
@@ -214,6 +214,7 @@ def test_without_history_the_text_is_untouched(text: str) -> None:
 
 
 @given(WORDY, WORDY_TURNS)
+@example("that", [Turn("user", "?")])
 @settings(max_examples=200, deadline=None)
 def test_what_was_carried_is_told(text: str, turns: list[Turn]) -> None:
     understood = understand(Question(text, tuple(turns)))
