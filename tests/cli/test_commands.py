@@ -119,7 +119,7 @@ def test_index_is_a_job_that_everybody_sees(env: dict[str, str]) -> None:
 def test_ctrl_c_is_an_interrupted_job(env: dict[str, str]) -> None:
     home = Path(env["ANSWERLOOP_HOME"])
     home.mkdir()
-    (home / "steps").write_text("300")
+    (home / "steps").write_text("10000")  # longer than a slow machine takes to look
     command = [sys.executable, "-m", "tests.tiny_worker", "index"]
     with subprocess.Popen(command, env=os.environ | env, stderr=subprocess.PIPE, text=True) as child:
         while '"running"' not in run("jobs", "--json", env=env).stdout:
