@@ -8,13 +8,12 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from itertools import chain
 
 from router.curated_evidence import Idf, answer_of
 from router.curated_near import Judged, Wording, Wordings, idf_of, judge, mass
 from router.curated_text import normal_form
-from router.guards import Facts, Guards, facts_of_key, words_of
+from router.guards import Facts, Guards, facts_of_key
 from router.types import CuratedCandidate, CuratedEntry, CuratedMatch, EntryStatus, How
 
 SHOWN = 6  # candidates that are judged in full and go into the trace
@@ -34,7 +33,7 @@ class Form:
     key: str
     negative: bool
     rank: int
-    words: frozenset[str]
+    facts: Facts
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -168,7 +167,7 @@ class Entries:
                 shared[number] = so_far(number, 0.0) + weight
         most = heapq.nlargest(_RANKED, shared, key=shared.__getitem__)
         total = sum(weights.values())
-        return {number: self._overlap(words, total, self.forms[number].words) for number in most}
+        return {number: self._overlap(words, total, self.forms[number].facts.words) for number in most}
 
     def _overlap(self, words: frozenset[str], total: float, theirs: frozenset[str]) -> float:
         """Shared idf over all idf of both sides: 0..1."""
@@ -189,13 +188,7 @@ class Entries:
         )
 
     def _wording(self, form: Form, cosines: Mapping[str, float]) -> Wording:
-        return Wording(form.text, _facts(form.key, self.guards), cosines.get(form.key))
-
-
-@lru_cache(maxsize=50_000)
-def _facts(key: str, guards: Guards) -> Facts:
-    """Of stored wordings, which come up again and again."""
-    return facts_of_key(key, guards)
+        return Wording(form.text, form.facts, cosines.get(form.key))
 
 
 def _margin(free: Sequence[Judged]) -> float:
@@ -235,7 +228,7 @@ class _Draft:
             form = self._forms.pop(number)
             self._written.pop(form.text, None)  # another form in these words is found all the same, only slower
             self._drop(self._keys, form.key, number)
-            for word in form.words:
+            for word in form.facts.words:
                 self._drop(self._postings, word, number)
 
     def add(self, entry: CuratedEntry) -> None:
@@ -248,12 +241,12 @@ class _Draft:
 
     def _form(self, entry_id: str, text: str, negative: bool, rank: int) -> int:
         key = normal_form(text, self._guards.wording)
-        form = Form(entry_id, text, key, negative, rank, words_of(key, self._guards))
+        form = Form(entry_id, text, key, negative, rank, facts_of_key(key, self._guards))
         number, self._next = self._next, self._next + 1
         self._forms[number] = form
         self._written[text] = key
         self._append(self._keys, key, number)
-        for word in form.words:
+        for word in form.facts.words:
             self._append(self._postings, word, number)
         return number
 

@@ -7,7 +7,7 @@ score alone may decide. Each guard compares what both questions state and names 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -92,10 +92,12 @@ def facts_of(text: str, guards: Guards) -> Facts:
 
 
 def facts_of_key(key: str, guards: Guards) -> Facts:
-    order = _in_order(key, guards)
+    digits = _with_digits(key, guards)
+    found = tokens(digits, guards.wording)
+    order = _in_order(found, guards)
     words = frozenset(order)
     latin = _latin_parts(key)
-    numbers, versions, units = _quantities(_with_digits(key, guards), guards)
+    numbers, versions, units = _quantities(digits, guards)
     return Facts(
         key,
         "zh" if HAN.search(key) else "en",
@@ -108,7 +110,7 @@ def facts_of_key(key: str, guards: Guards) -> Facts:
         negations(key, guards),
         words & guards.actions,
         frozenset(word for word in words if word in guards.states),
-        frozenset(tokens(key, guards.wording)) & guards.objects,
+        guards.objects.intersection(found if digits == key else tokens(key, guards.wording)),
         asked_kinds(key, bool(words & guards.actions), _first(key, guards) in guards.finding),
         _firsts(_GOAL, key, guards),
         _firsts(_ORIGIN, key, guards),
@@ -117,11 +119,10 @@ def facts_of_key(key: str, guards: Guards) -> Facts:
 
 def words_of(key: str, guards: Guards) -> frozenset[str]:
     """What a normal form says, number words as digits; without light words where something else is named."""
-    return frozenset(_in_order(key, guards))
+    return frozenset(_in_order(tokens(_with_digits(key, guards), guards.wording), guards))
 
 
-def _in_order(key: str, guards: Guards) -> tuple[str, ...]:
-    found = tokens(_with_digits(key, guards), guards.wording)
+def _in_order(found: Sequence[str], guards: Guards) -> tuple[str, ...]:
     words = set(found)
     light = guards.light if words - guards.light - guards.actions else frozenset()
     return tuple(word for word in dict.fromkeys(found) if word not in light)
