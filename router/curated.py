@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
-from router.curated_evidence import Idf, answer_of
-from router.curated_near import Judged, Wording, Wordings, idf_of, judge, mass
+from router.curated_evidence import Idf, answer_of, mass
+from router.curated_near import Judged, Wording, Wordings, idf_of, judge
 from router.curated_text import normal_form
 from router.guards import Facts, Guards, facts_of_key
 from router.types import CuratedCandidate, CuratedEntry, CuratedMatch, EntryStatus, How

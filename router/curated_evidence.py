@@ -9,7 +9,7 @@ people also ask by. What is left over is weighed by how rare it is in the store.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -18,6 +18,10 @@ from router.guards import CONCEPT, Facts, Guards, negations
 
 Idf = Mapping[str, float]
 """Word → inverse document frequency over the wordings of a store, as a share of the largest: 0..1; 1 when missing."""
+
+def mass(words: Iterable[str], idf: Idf) -> float:
+    return sum([idf.get(word, 1.0) for word in words])
+
 
 _READ = 4_000  # characters of an answer that are looked through; what a question is about stands in front
 _IN_NAME = 5  # letters of a word that is known inside a name
@@ -67,7 +71,7 @@ def standing_for(asked: Facts, theirs: Facts, answer: Answer, guards: Guards) ->
     numbers = (
         asked.numbers if theirs.numbers else frozenset(n for n in asked.numbers if not _told(n, answer.text, guards))
     )
-    return replace(
+    return _changed(
         asked,
         words=words,
         actions=(words & guards.actions) - (guards.vague - theirs.words) - told,
@@ -78,8 +82,16 @@ def standing_for(asked: Facts, theirs: Facts, answer: Answer, guards: Guards) ->
     )
 
 
+def _changed(facts: Facts, **fields: frozenset[str]) -> Facts:
+    """A copy costs as much as comparing the fields ten times, and most of the time nothing changes."""
+    new = {name: value for name, value in fields.items() if value != getattr(facts, name)}
+    return replace(facts, **new) if new else facts
+
+
 def _told_states(asked: Facts, theirs: Facts, answer: Answer, guards: Guards) -> frozenset[str]:
     """States that the answer gives, where the entry's wording says nothing of their kind."""
+    if asked.states <= theirs.states:
+        return frozenset()
     groups = {guards.states[state] for state in theirs.states}
     new = (state for state in asked.states - theirs.states if guards.states[state] not in groups)
     return frozenset(state for state in new if _told(state, answer.text, guards))
@@ -102,7 +114,7 @@ def without_vague(theirs: Facts, asked: Facts, answer: Answer, guards: Guards) -
     fault = named and not asked.negated and guards.faults.sub("", theirs.key) != theirs.key
     negated = negations(guards.faults.sub("", theirs.key), guards) if fault else theirs.negated
     both = asked.words & theirs.words - theirs.actions - guards.mild
-    return replace(
+    return _changed(
         theirs,
         words=theirs.words - (guards.mild - asked.words) if both else theirs.words,
         actions=theirs.actions - vague,
@@ -112,18 +124,20 @@ def without_vague(theirs: Facts, asked: Facts, answer: Answer, guards: Guards) -
 
 
 def _kin(word: str, asked: Facts, theirs: Facts, guards: Guards) -> str:
-    free = guards.kin.get(word, frozenset()) & theirs.words - asked.words
-    return min(free, default="")
+    kin = guards.kin.get(word)
+    return min(kin & theirs.words - asked.words, default="") if kin else ""
 
 
 def evidence(ours: Facts, theirs: Facts, answer: Answer, idf: Idf, guards: Guards) -> Evidence:
     """answer: `SILENT` where the words are the entry's own."""
-    said = named = told = lost = rarest = 0.0
+    named = told = lost = rarest = 0.0
     unknown, only_told = set(), set()
+    words = ours.words - guards.vague
+    said = mass(words & theirs.words, idf)
     twice = said_otherwise(ours, theirs, guards)
-    for word in ours.words - guards.vague:
+    for word in words - theirs.words:
         weight = idf.get(word, 1.0)
-        if word in theirs.words or (HAN.match(word) and word in theirs.key) or word in twice:
+        if word in twice or (word in theirs.key and HAN.match(word)):
             said += weight
             continue
         if word in answer.names:
@@ -143,16 +157,16 @@ def said_otherwise(ours: Facts, theirs: Facts, guards: Guards) -> frozenset[str]
     """Words that the other side says in another form: by kin that both sides have as well, or inside a name (the backup
     of pg_basebackup)."""
     new = ours.words - theirs.words
-    return frozenset(
-        word
-        for word in new
-        if not guards.kin.get(word, frozenset()).isdisjoint(theirs.words & ours.words)
-        or any(
-            len(surface) >= _IN_NAME and surface in name
-            for surface in guards.surfaces.get(word, ())
-            for name in theirs.names
-        )
-    )
+    both = ours.words & theirs.words
+    by_kin = {word for word in new if word in guards.kin and not guards.kin[word].isdisjoint(both)} if both else set()
+    return frozenset(by_kin.union(_in_names(new, theirs.names, guards) if theirs.names else ()))
+
+
+def _in_names(words: frozenset[str], names: frozenset[str], guards: Guards) -> Iterator[str]:
+    for word in words:
+        surfaces = [surface for surface in guards.surfaces.get(word, ()) if len(surface) >= _IN_NAME]
+        if any(surface in name for surface in surfaces for name in names):
+            yield word
 
 
 def _told(word: str, answer: str, guards: Guards) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from router.curated_evidence import SILENT, Answer, Evidence, Idf, evidence, standing_for, without_vague
+from router.curated_evidence import SILENT, Answer, Evidence, Idf, evidence, mass, standing_for, without_vague
 from router.guards import CONCEPT, Facts, Guards, contradictions, kinds_differ, shown, unexplained
 from router.kinds import Kind
 from router.types import CuratedCandidate, EntryStatus
@@ -65,10 +65,6 @@ def idf_of(counts: Mapping[str, Sequence[int]], total: int) -> Idf:
     unseen = math.log1p((total + 0.5) / 0.5)
     by_count = {seen: math.log1p((total - seen + 0.5) / (seen + 0.5)) / unseen for seen in {*map(len, counts.values())}}
     return {word: by_count[len(numbers)] for word, numbers in counts.items()}
-
-
-def mass(words: Iterable[str], idf: Idf) -> float:
-    return sum([idf.get(word, 1.0) for word in words])
 
 
 def judge(asked: Facts, entries: Sequence[Wordings], idf: Idf, guards: Guards) -> list[Judged]:
@@ -189,15 +185,10 @@ def slot_features(asked: Facts, theirs: Facts, ours: Evidence, others: Evidence)
 def _turned(asked: Facts, theirs: Facts) -> bool:
     """Who overrides whom, one that reads two or two that read one: names, plain words and numbers that both sides
     share, in another order. Known words change places in paraphrases too (重启集群, 集群怎么重启)."""
-    orders = ([word for word in one.order if word in both] for one, both in _plain_words(asked, theirs))
-    return next(orders) != next(orders)
-
-
-def _plain_words(asked: Facts, theirs: Facts) -> Iterator[tuple[Facts, frozenset[str]]]:
-    both = asked.words & theirs.words
-    digits = any(word.isdigit() for word in both)
-    kept = frozenset(word for word in both if digits or word[0] != CONCEPT) - asked.actions
-    yield from ((asked, kept), (theirs, kept))
+    both = asked.words & theirs.words - asked.actions
+    if not any(word.isdigit() for word in asked.words & theirs.words):
+        both = frozenset(word for word in both if word[0] != CONCEPT)
+    return bool(both) and [word for word in asked.order if word in both] != [word for word in theirs.order if word in both]
 
 
 def _cover(words: frozenset[str], new: frozenset[str], idf: Idf) -> float:

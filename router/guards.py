@@ -7,7 +7,7 @@ score alone may decide. Each guard compares what both questions state and names 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -264,8 +264,8 @@ def _another_kind(asked: Facts, theirs: Facts) -> str:
     return ""
 
 
-def _differ(name: str, asked: Collection[str], theirs: Collection[str]) -> str:
-    return f"{name}: {_shown(asked)} / {_shown(theirs)}" if set(asked) != set(theirs) else ""
+def _differ(name: str, asked: Set[str], theirs: Set[str]) -> str:
+    return f"{name}: {_shown(asked)} / {_shown(theirs)}" if asked != theirs else ""
 
 
 def _shown(values: Collection[str]) -> str:
