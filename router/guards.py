@@ -254,13 +254,20 @@ def _head(facts: Facts, guards: Guards) -> frozenset[str]:
     return frozenset(found[-1:] if facts.language == "zh" else found[:1])
 
 
+_BESIDE = PLAIN | {Kind.COMMAND}
+_WITH_DEFAULT = _BESIDE | {Kind.DEFAULT}
+
+
 def _another_kind(asked: Facts, theirs: Facts) -> str:
-    ours, others = asked.kinds - {Kind.COMMAND} - PLAIN, theirs.kinds - {Kind.COMMAND} - PLAIN
-    if ours - {Kind.DEFAULT} != others - {Kind.DEFAULT} or (ours != others and Kind.COUNT not in ours):
-        return f"kind: {_shown(asked.kinds)} / {_shown(theirs.kinds)}"
-    wanted, given = measure_of(asked.key), measure_of(theirs.key)
-    if Kind.COUNT in ours and wanted and given and wanted != given:
-        return f"kind: {wanted} / {given}"
+    counts = Kind.COUNT in asked.kinds
+    if asked.kinds != theirs.kinds:
+        ours, others = asked.kinds - _BESIDE, theirs.kinds - _BESIDE
+        if asked.kinds - _WITH_DEFAULT != theirs.kinds - _WITH_DEFAULT or (ours != others and not counts):
+            return f"kind: {_shown(asked.kinds)} / {_shown(theirs.kinds)}"
+    if counts:
+        wanted, given = measure_of(asked.key), measure_of(theirs.key)
+        if wanted and given and wanted != given:
+            return f"kind: {wanted} / {given}"
     return ""
 
 
