@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-import heapq
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -55,6 +55,8 @@ class Entries:
     written: Mapping[str, str]
     said: dict[str, CuratedMatch | None] = field(default_factory=dict)
     """What was found in the very words of a normal form, kept: nothing here changes, so neither can that."""
+    masses: dict[int, float] = field(default_factory=dict)
+    """Form number → idf of its words, kept likewise."""
 
     @classmethod
     def build(cls, entries: Iterable[CuratedEntry], guards: Guards, revision: str) -> Entries:
@@ -152,10 +154,9 @@ class Entries:
         return sorted({number for numbers in found if len(numbers) <= POOLED for number in numbers})
 
     def _by_words(self, words: frozenset[str]) -> dict[int, float]:
-        """Form number → score, for the forms that share the rarest words."""
+        """Form number → score, for the forms that share the rarest words: shared idf over all idf of both sides."""
         weights = {word: self.idf.get(word, 1.0) for word in words}
-        shared: dict[int, float] = {}
-        so_far = shared.get
+        shared: defaultdict[int, float] = defaultdict(float)
         walked = 0
         for word in sorted(weights, key=lambda one: (-weights[one], one)):
             postings = self.postings.get(word, ())
@@ -164,14 +165,16 @@ class Entries:
                 break
             weight = weights[word]
             for number in postings:
-                shared[number] = so_far(number, 0.0) + weight
-        most = heapq.nlargest(_RANKED, shared, key=shared.__getitem__)
+                shared[number] += weight
+        most = sorted(shared, key=shared.__getitem__, reverse=True)[:_RANKED]
         total = sum(weights.values())
-        return {number: self._overlap(words, total, self.forms[number].facts.words) for number in most}
+        sides = ((number, self.forms[number].facts.words) for number in most)
+        return {number: 2 * mass(words & theirs, self.idf) / (total + self._mass(number)) for number, theirs in sides}
 
-    def _overlap(self, words: frozenset[str], total: float, theirs: frozenset[str]) -> float:
-        """Shared idf over all idf of both sides: 0..1."""
-        return 2 * mass(words & theirs, self.idf) / (total + mass(theirs, self.idf))
+    def _mass(self, number: int) -> float:
+        if number not in self.masses:
+            self.masses[number] = mass(self.forms[number].facts.words, self.idf)
+        return self.masses[number]
 
     def _wordings(self, entry_id: str, numbers: Sequence[int], cosines: Mapping[str, float]) -> Wordings:
         entry = self.entries[entry_id]

@@ -19,6 +19,7 @@ from router.guards import CONCEPT, Facts, Guards, negations
 Idf = Mapping[str, float]
 """Word → inverse document frequency over the wordings of a store, as a share of the largest: 0..1; 1 when missing."""
 
+
 def mass(words: Iterable[str], idf: Idf) -> float:
     return sum([idf.get(word, 1.0) for word in words])
 

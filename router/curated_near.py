@@ -195,7 +195,9 @@ def _turned(asked: Facts, theirs: Facts) -> bool:
     both = asked.words & theirs.words - asked.actions
     if not any(word.isdigit() for word in asked.words & theirs.words):
         both = frozenset(word for word in both if word[0] != CONCEPT)
-    return bool(both) and [word for word in asked.order if word in both] != [word for word in theirs.order if word in both]
+    return bool(both) and [word for word in asked.order if word in both] != [
+        word for word in theirs.order if word in both
+    ]
 
 
 def _dice(ours: str, theirs: str) -> float:

@@ -96,7 +96,6 @@ def facts_of_key(key: str, guards: Guards) -> Facts:
     found = tokens(digits, guards.wording)
     order = _in_order(found, guards)
     words = frozenset(order)
-    latin = _latin_parts(key)
     numbers, versions, units = _quantities(digits, guards)
     return Facts(
         key,
@@ -106,7 +105,7 @@ def facts_of_key(key: str, guards: Guards) -> Facts:
         frozenset(numbers),
         frozenset(versions),
         frozenset(units),
-        frozenset(name for name in latin if _NAME.fullmatch(name) and not _is_quantity(name, guards)),
+        _names(key, guards),
         negations(key, guards),
         words & guards.actions,
         frozenset(word for word in words if word in guards.states),
@@ -157,10 +156,17 @@ _ASKED_UNIT = re.compile(r"how many ([a-z]+)|\bin ([a-z]+)\b|(?:多少|几)个?(
 
 def _asked_units(key: str, guards: Guards) -> set[str]:
     """How many days is not how many hours."""
-    surfaces = (next(filter(None, found), "") for found in _ASKED_UNIT.findall(key))
-    return {guards.units[surface] for surface in surfaces if len(surface) > 1 and surface in guards.units} | {
-        guards.units[found[2][:1]] for found in _ASKED_UNIT.findall(key) if found[2][:1] in guards.units
+    found = _ASKED_UNIT.findall(key)
+    surfaces = [surface for each in found for surface in each if len(surface) > 1]
+    return {
+        guards.units[surface] for surface in (*surfaces, *(han[:1] for *_, han in found)) if surface in guards.units
     }
+
+
+def _names(key: str, guards: Guards) -> frozenset[str]:
+    """Flags, paths and the like; a part of plain letters is none."""
+    parts = (part for part in _latin_parts(key) if not part.isalpha() and _NAME.fullmatch(part))
+    return frozenset(part for part in parts if not _is_quantity(part, guards))
 
 
 def _is_quantity(name: str, guards: Guards) -> bool:
@@ -171,7 +177,7 @@ def _is_quantity(name: str, guards: Guards) -> bool:
 
 def negations(key: str, guards: Guards) -> frozenset[str]:
     """ "not" for one, "not twice" for more: what is not unable is able."""
-    count = sum(1 for found in guards.negation_han.finditer(key) if found.group("no"))
+    count = 0 if key.isascii() else sum(1 for found in guards.negation_han.finditer(key) if found.group("no"))
     count += sum(word in guards.negation_latin for word in _latin_parts(key))
     return frozenset({"not" if count == 1 else "not twice"} if count else ())
 
