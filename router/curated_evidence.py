@@ -12,16 +12,13 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 from router.curated_text import HAN
 from router.guards import CONCEPT, Facts, Guards, negations
 
 Idf = Mapping[str, float]
 """Word → inverse document frequency over the wordings of a store, as a share of the largest: 0..1; 1 when missing."""
-
-
-def mass(words: Iterable[str], idf: Idf) -> float:
-    return sum([idf.get(word, 1.0) for word in words])
 
 
 _READ = 4_000  # characters of an answer that are looked through; what a question is about stands in front
@@ -62,30 +59,38 @@ class Evidence:
         return (self.said + self.named + self.told + self.lost) or 1.0
 
 
+def mass(words: Iterable[str], idf: Idf) -> float:
+    return sum([idf.get(word, 1.0) for word in words])
+
+
 def standing_for(asked: Facts, theirs: Facts, answer: Answer, guards: Guards) -> Facts:
     """The question in the entry's words: kin replaced by what it stands for, and without the names, numbers and states
     that the answer gives, or that say little."""
-    swaps = {word: kin for word in asked.words - theirs.words if (kin := _kin(word, asked, theirs, guards))}
-    words = frozenset(swaps.get(word, word) for word in asked.words) if swaps else asked.words
-    told = said_otherwise(asked, theirs, guards) | _told_by_name(words - theirs.words, answer, guards)
-    told |= _told_states(asked, theirs, answer, guards)
-    numbers = (
-        asked.numbers if theirs.numbers else frozenset(n for n in asked.numbers if not _told(n, answer.text, guards))
-    )
-    return _changed(
-        asked,
-        words=words,
-        actions=(words & guards.actions) - (guards.vague - theirs.words) - told,
-        states=frozenset(word for word in words if word in guards.states) - (guards.vague - theirs.words) - told,
-        objects=(frozenset(swaps.get(word, word) for word in asked.objects) & guards.objects) - told,
-        names=frozenset(n for n in asked.names if n in theirs.names or not _told(n, answer.text, guards)),
-        numbers=numbers,
-    )
+    new = asked.words - theirs.words
+    swaps = {word: kin for word in new if word in guards.kin and (kin := _kin(word, asked, theirs, guards))}
+    changed: dict[str, frozenset[str]] = {}
+    if swaps or asked.actions or asked.states or asked.objects:
+        words = frozenset(swaps.get(word, word) for word in asked.words) if swaps else asked.words
+        told = said_otherwise(asked, theirs, guards) | _told_by_name(words - theirs.words, answer, guards)
+        told |= _told_states(asked, theirs, answer, guards)
+        vague = guards.vague - theirs.words
+        changed = {
+            "words": words,
+            "actions": (words & guards.actions) - vague - told,
+            "states": frozenset(word for word in words if word in guards.states) - vague - told,
+            "objects": (frozenset(swaps.get(word, word) for word in asked.objects) & guards.objects) - told,
+        }
+    if asked.names:
+        kept = (n for n in asked.names if n in theirs.names or not _told(n, answer.text, guards))
+        changed["names"] = frozenset(kept)
+    if asked.numbers and not theirs.numbers:
+        changed["numbers"] = frozenset(n for n in asked.numbers if not _told(n, answer.text, guards))
+    return _changed(asked, changed)
 
 
-def _changed(facts: Facts, **fields: frozenset[str]) -> Facts:
+def _changed(facts: Facts, fields: Mapping[str, frozenset[str]]) -> Facts:
     """A copy costs as much as comparing the fields ten times, and most of the time nothing changes."""
-    new = {name: value for name, value in fields.items() if value != getattr(facts, name)}
+    new: dict[str, Any] = {name: value for name, value in fields.items() if value != getattr(facts, name)}
     return replace(facts, **new) if new else facts
 
 
@@ -110,18 +115,20 @@ def without_vague(theirs: Facts, asked: Facts, answer: Answer, guards: Guards) -
     """An entry's wording without the words that say little, where the question does not name them (mild ones only
     beside something that both name); and, where both name the same thing, without the fault that it arose from
     (操作失败、状态变为 Interrupt 后如何重试)."""
-    vague = guards.vague - asked.words
-    named = any(word.isascii() and word[0] != CONCEPT for word in asked.words & (theirs.words | answer.names))
-    fault = named and not asked.negated and guards.faults.sub("", theirs.key) != theirs.key
-    negated = negations(guards.faults.sub("", theirs.key), guards) if fault else theirs.negated
-    both = asked.words & theirs.words - theirs.actions - guards.mild
-    return _changed(
-        theirs,
-        words=theirs.words - (guards.mild - asked.words) if both else theirs.words,
-        actions=theirs.actions - vague,
-        states=theirs.states - vague,
-        negated=negated,
-    )
+    changed: dict[str, frozenset[str]] = {}
+    if theirs.actions or theirs.states:
+        vague = guards.vague - asked.words
+        changed = {"actions": theirs.actions - vague, "states": theirs.states - vague}
+    mild = theirs.words & guards.mild
+    if mild and asked.words & theirs.words - theirs.actions - guards.mild:
+        changed["words"] = theirs.words - (mild - asked.words)
+    if theirs.negated and not asked.negated and _name_same(asked, theirs, answer):
+        changed["negated"] = negations(guards.faults.sub("", theirs.key), guards)
+    return _changed(theirs, changed)
+
+
+def _name_same(asked: Facts, theirs: Facts, answer: Answer) -> bool:
+    return any(word.isascii() and word[0] != CONCEPT for word in asked.words & (theirs.words | answer.names))
 
 
 def _kin(word: str, asked: Facts, theirs: Facts, guards: Guards) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -224,6 +224,8 @@ class _Votes:
             entry.entry_id: heapq.nlargest(NEIGHBOURS, (one.cosine for one in entry.near if one.cosine is not None))
             for entry in entries
         }
+        if not any(cosines.values()):
+            return cls({}, {}, {})
         nearest = heapq.nlargest(NEIGHBOURS, ((cosine, name) for name, all_ in cosines.items() for cosine in all_))
         shares = {name: sum(one == name for _, one in nearest) / len(nearest) for _, name in nearest}
         means = {name: sum(all_[:3]) / len(all_[:3]) for name, all_ in cosines.items() if all_}
