@@ -130,7 +130,8 @@ class Entries:
 
     def judged(self, key: str, cosines: Mapping[str, float]) -> list[Judged]:
         """The nearest entries, guards and probabilities included, best first."""
-        asked = facts_of_key(key, self.guards)
+        stored = self.keys.get(key)
+        asked = self.forms[stored[0]].facts if stored else facts_of_key(key, self.guards)
         return judge(asked, self._nearest(asked, cosines), self.idf, self.guards)
 
     def _nearest(self, asked: Facts, cosines: Mapping[str, float]) -> list[Wordings]:

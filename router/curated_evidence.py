@@ -20,7 +20,6 @@ from router.guards import CONCEPT, Facts, Guards, negations
 Idf = Mapping[str, float]
 """Word → inverse document frequency over the wordings of a store, as a share of the largest: 0..1; 1 when missing."""
 
-
 _READ = 4_000  # characters of an answer that are looked through; what a question is about stands in front
 _IN_NAME = 5  # letters of a word that is known inside a name
 _CODE = re.compile(
