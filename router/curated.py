@@ -5,16 +5,15 @@
 
 from __future__ import annotations
 
-import heapq
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from itertools import chain
 
-from router.curated_evidence import Idf, answer_of
-from router.curated_near import Judged, Wording, Wordings, idf_of, judge, mass
+from router.curated_evidence import Idf, answer_of, mass
+from router.curated_near import Judged, Wording, Wordings, idf_of, judge
 from router.curated_text import normal_form
-from router.guards import Facts, Guards, facts_of_key, words_of
+from router.guards import Facts, Guards, facts_of_key
 from router.types import CuratedCandidate, CuratedEntry, CuratedMatch, EntryStatus, How
 
 SHOWN = 6  # candidates that are judged in full and go into the trace
@@ -34,7 +33,7 @@ class Form:
     key: str
     negative: bool
     rank: int
-    words: frozenset[str]
+    facts: Facts
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,6 +55,8 @@ class Entries:
     written: Mapping[str, str]
     said: dict[str, CuratedMatch | None] = field(default_factory=dict)
     """What was found in the very words of a normal form, kept: nothing here changes, so neither can that."""
+    masses: dict[int, float] = field(default_factory=dict)
+    """Form number → idf of its words, kept likewise."""
 
     @classmethod
     def build(cls, entries: Iterable[CuratedEntry], guards: Guards, revision: str) -> Entries:
@@ -129,7 +130,8 @@ class Entries:
 
     def judged(self, key: str, cosines: Mapping[str, float]) -> list[Judged]:
         """The nearest entries, guards and probabilities included, best first."""
-        asked = facts_of_key(key, self.guards)
+        stored = self.keys.get(key)
+        asked = self.forms[stored[0]].facts if stored else facts_of_key(key, self.guards)
         return judge(asked, self._nearest(asked, cosines), self.idf, self.guards)
 
     def _nearest(self, asked: Facts, cosines: Mapping[str, float]) -> list[Wordings]:
@@ -153,10 +155,9 @@ class Entries:
         return sorted({number for numbers in found if len(numbers) <= POOLED for number in numbers})
 
     def _by_words(self, words: frozenset[str]) -> dict[int, float]:
-        """Form number → score, for the forms that share the rarest words."""
+        """Form number → score, for the forms that share the rarest words: shared idf over all idf of both sides."""
         weights = {word: self.idf.get(word, 1.0) for word in words}
-        shared: dict[int, float] = {}
-        so_far = shared.get
+        shared: defaultdict[int, float] = defaultdict(float)
         walked = 0
         for word in sorted(weights, key=lambda one: (-weights[one], one)):
             postings = self.postings.get(word, ())
@@ -165,14 +166,16 @@ class Entries:
                 break
             weight = weights[word]
             for number in postings:
-                shared[number] = so_far(number, 0.0) + weight
-        most = heapq.nlargest(_RANKED, shared, key=shared.__getitem__)
+                shared[number] += weight
+        most = sorted(shared, key=shared.__getitem__, reverse=True)[:_RANKED]
         total = sum(weights.values())
-        return {number: self._overlap(words, total, self.forms[number].words) for number in most}
+        sides = ((number, self.forms[number].facts.words) for number in most)
+        return {number: 2 * mass(words & theirs, self.idf) / (total + self._mass(number)) for number, theirs in sides}
 
-    def _overlap(self, words: frozenset[str], total: float, theirs: frozenset[str]) -> float:
-        """Shared idf over all idf of both sides: 0..1."""
-        return 2 * mass(words & theirs, self.idf) / (total + mass(theirs, self.idf))
+    def _mass(self, number: int) -> float:
+        if number not in self.masses:
+            self.masses[number] = mass(self.forms[number].facts.words, self.idf)
+        return self.masses[number]
 
     def _wordings(self, entry_id: str, numbers: Sequence[int], cosines: Mapping[str, float]) -> Wordings:
         entry = self.entries[entry_id]
@@ -189,13 +192,7 @@ class Entries:
         )
 
     def _wording(self, form: Form, cosines: Mapping[str, float]) -> Wording:
-        return Wording(form.text, _facts(form.key, self.guards), cosines.get(form.key))
-
-
-@lru_cache(maxsize=50_000)
-def _facts(key: str, guards: Guards) -> Facts:
-    """Of stored wordings, which come up again and again."""
-    return facts_of_key(key, guards)
+        return Wording(form.text, form.facts, cosines.get(form.key))
 
 
 def _margin(free: Sequence[Judged]) -> float:
@@ -235,7 +232,7 @@ class _Draft:
             form = self._forms.pop(number)
             self._written.pop(form.text, None)  # another form in these words is found all the same, only slower
             self._drop(self._keys, form.key, number)
-            for word in form.words:
+            for word in form.facts.words:
                 self._drop(self._postings, word, number)
 
     def add(self, entry: CuratedEntry) -> None:
@@ -248,12 +245,12 @@ class _Draft:
 
     def _form(self, entry_id: str, text: str, negative: bool, rank: int) -> int:
         key = normal_form(text, self._guards.wording)
-        form = Form(entry_id, text, key, negative, rank, words_of(key, self._guards))
+        form = Form(entry_id, text, key, negative, rank, facts_of_key(key, self._guards))
         number, self._next = self._next, self._next + 1
         self._forms[number] = form
         self._written[text] = key
         self._append(self._keys, key, number)
-        for word in form.words:
+        for word in form.facts.words:
             self._append(self._postings, word, number)
         return number
 

@@ -9,9 +9,10 @@ people also ask by. What is left over is weighed by how rare it is in the store.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 from router.curated_text import HAN
 from router.guards import CONCEPT, Facts, Guards, negations
@@ -57,29 +58,45 @@ class Evidence:
         return (self.said + self.named + self.told + self.lost) or 1.0
 
 
+def mass(words: Iterable[str], idf: Idf) -> float:
+    return sum([idf.get(word, 1.0) for word in words])
+
+
 def standing_for(asked: Facts, theirs: Facts, answer: Answer, guards: Guards) -> Facts:
     """The question in the entry's words: kin replaced by what it stands for, and without the names, numbers and states
     that the answer gives, or that say little."""
-    swaps = {word: kin for word in asked.words - theirs.words if (kin := _kin(word, asked, theirs, guards))}
-    words = frozenset(swaps.get(word, word) for word in asked.words) if swaps else asked.words
-    told = said_otherwise(asked, theirs, guards) | _told_by_name(words - theirs.words, answer, guards)
-    told |= _told_states(asked, theirs, answer, guards)
-    numbers = (
-        asked.numbers if theirs.numbers else frozenset(n for n in asked.numbers if not _told(n, answer.text, guards))
-    )
-    return replace(
-        asked,
-        words=words,
-        actions=(words & guards.actions) - (guards.vague - theirs.words) - told,
-        states=frozenset(word for word in words if word in guards.states) - (guards.vague - theirs.words) - told,
-        objects=(frozenset(swaps.get(word, word) for word in asked.objects) & guards.objects) - told,
-        names=frozenset(n for n in asked.names if n in theirs.names or not _told(n, answer.text, guards)),
-        numbers=numbers,
-    )
+    new = asked.words - theirs.words
+    swaps = {word: kin for word in new if word in guards.kin and (kin := _kin(word, asked, theirs, guards))}
+    changed: dict[str, frozenset[str]] = {}
+    if swaps or asked.actions or asked.states or asked.objects:
+        words = frozenset(swaps.get(word, word) for word in asked.words) if swaps else asked.words
+        told = said_otherwise(asked, theirs, guards) | _told_by_name(words - theirs.words, answer, guards)
+        told |= _told_states(asked, theirs, answer, guards)
+        vague = guards.vague - theirs.words
+        changed = {
+            "words": words,
+            "actions": (words & guards.actions) - vague - told,
+            "states": frozenset(word for word in words if word in guards.states) - vague - told,
+            "objects": (frozenset(swaps.get(word, word) for word in asked.objects) & guards.objects) - told,
+        }
+    if asked.names:
+        kept = (n for n in asked.names if n in theirs.names or not _told(n, answer.text, guards))
+        changed["names"] = frozenset(kept)
+    if asked.numbers and not theirs.numbers:
+        changed["numbers"] = frozenset(n for n in asked.numbers if not _told(n, answer.text, guards))
+    return _changed(asked, changed)
+
+
+def _changed(facts: Facts, fields: Mapping[str, frozenset[str]]) -> Facts:
+    """A copy costs as much as comparing the fields ten times, and most of the time nothing changes."""
+    new: dict[str, Any] = {name: value for name, value in fields.items() if value != getattr(facts, name)}
+    return replace(facts, **new) if new else facts
 
 
 def _told_states(asked: Facts, theirs: Facts, answer: Answer, guards: Guards) -> frozenset[str]:
     """States that the answer gives, where the entry's wording says nothing of their kind."""
+    if asked.states <= theirs.states:
+        return frozenset()
     groups = {guards.states[state] for state in theirs.states}
     new = (state for state in asked.states - theirs.states if guards.states[state] not in groups)
     return frozenset(state for state in new if _told(state, answer.text, guards))
@@ -97,33 +114,37 @@ def without_vague(theirs: Facts, asked: Facts, answer: Answer, guards: Guards) -
     """An entry's wording without the words that say little, where the question does not name them (mild ones only
     beside something that both name); and, where both name the same thing, without the fault that it arose from
     (操作失败、状态变为 Interrupt 后如何重试)."""
-    vague = guards.vague - asked.words
-    named = any(word.isascii() and word[0] != CONCEPT for word in asked.words & (theirs.words | answer.names))
-    fault = named and not asked.negated and guards.faults.sub("", theirs.key) != theirs.key
-    negated = negations(guards.faults.sub("", theirs.key), guards) if fault else theirs.negated
-    both = asked.words & theirs.words - theirs.actions - guards.mild
-    return replace(
-        theirs,
-        words=theirs.words - (guards.mild - asked.words) if both else theirs.words,
-        actions=theirs.actions - vague,
-        states=theirs.states - vague,
-        negated=negated,
-    )
+    changed: dict[str, frozenset[str]] = {}
+    if theirs.actions or theirs.states:
+        vague = guards.vague - asked.words
+        changed = {"actions": theirs.actions - vague, "states": theirs.states - vague}
+    mild = theirs.words & guards.mild
+    if mild and asked.words & theirs.words - theirs.actions - guards.mild:
+        changed["words"] = theirs.words - (mild - asked.words)
+    if theirs.negated and not asked.negated and _name_same(asked, theirs, answer):
+        changed["negated"] = negations(guards.faults.sub("", theirs.key), guards)
+    return _changed(theirs, changed)
+
+
+def _name_same(asked: Facts, theirs: Facts, answer: Answer) -> bool:
+    return any(word.isascii() and word[0] != CONCEPT for word in asked.words & (theirs.words | answer.names))
 
 
 def _kin(word: str, asked: Facts, theirs: Facts, guards: Guards) -> str:
-    free = guards.kin.get(word, frozenset()) & theirs.words - asked.words
-    return min(free, default="")
+    kin = guards.kin.get(word)
+    return min(kin & theirs.words - asked.words, default="") if kin else ""
 
 
 def evidence(ours: Facts, theirs: Facts, answer: Answer, idf: Idf, guards: Guards) -> Evidence:
     """answer: `SILENT` where the words are the entry's own."""
-    said = named = told = lost = rarest = 0.0
+    named = told = lost = rarest = 0.0
     unknown, only_told = set(), set()
+    words = ours.words - guards.vague
+    said = mass(words & theirs.words, idf)
     twice = said_otherwise(ours, theirs, guards)
-    for word in ours.words - guards.vague:
+    for word in words - theirs.words:
         weight = idf.get(word, 1.0)
-        if word in theirs.words or (HAN.match(word) and word in theirs.key) or word in twice:
+        if word in twice or (word in theirs.key and HAN.match(word)):
             said += weight
             continue
         if word in answer.names:
@@ -143,16 +164,16 @@ def said_otherwise(ours: Facts, theirs: Facts, guards: Guards) -> frozenset[str]
     """Words that the other side says in another form: by kin that both sides have as well, or inside a name (the backup
     of pg_basebackup)."""
     new = ours.words - theirs.words
-    return frozenset(
-        word
-        for word in new
-        if not guards.kin.get(word, frozenset()).isdisjoint(theirs.words & ours.words)
-        or any(
-            len(surface) >= _IN_NAME and surface in name
-            for surface in guards.surfaces.get(word, ())
-            for name in theirs.names
-        )
-    )
+    both = ours.words & theirs.words
+    by_kin = {word for word in new if word in guards.kin and not guards.kin[word].isdisjoint(both)} if both else set()
+    return frozenset(by_kin.union(_in_names(new, theirs.names, guards) if theirs.names else ()))
+
+
+def _in_names(words: frozenset[str], names: frozenset[str], guards: Guards) -> Iterator[str]:
+    for word in words:
+        surfaces = [surface for surface in guards.surfaces.get(word, ()) if len(surface) >= _IN_NAME]
+        if any(surface in name for surface in surfaces for name in names):
+            yield word
 
 
 def _told(word: str, answer: str, guards: Guards) -> bool:

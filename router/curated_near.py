@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from router.curated_evidence import SILENT, Answer, Evidence, Idf, evidence, standing_for, without_vague
+from router.curated_evidence import SILENT, Answer, Evidence, Idf, evidence, mass, standing_for, without_vague
 from router.guards import CONCEPT, Facts, Guards, contradictions, kinds_differ, shown, unexplained
 from router.kinds import Kind
 from router.types import CuratedCandidate, EntryStatus
@@ -67,10 +67,6 @@ def idf_of(counts: Mapping[str, Sequence[int]], total: int) -> Idf:
     return {word: by_count[len(numbers)] for word, numbers in counts.items()}
 
 
-def mass(words: Iterable[str], idf: Idf) -> float:
-    return sum([idf.get(word, 1.0) for word in words])
-
-
 def judge(asked: Facts, entries: Sequence[Wordings], idf: Idf, guards: Guards) -> list[Judged]:
     """Every entry beside the question, the most probable first; those without a guard before the others."""
     votes = _Votes.of(entries)
@@ -102,44 +98,49 @@ def _doubted(judged: Judged, doubt: str) -> Judged:
 def _pair(
     asked: Facts, wording: Wording, entry: Wordings, idf: Idf, guards: Guards, voting: Mapping[str, float] | None
 ) -> Judged:
-    theirs = wording.facts
-    features = pair_features(asked, theirs, idf, wording.cosine)
+    features = covers(asked, wording.facts, idf)
+    words = score(features)
+    if wording.cosine is not None:
+        features["cosine"] = wording.cosine
+    reasons: tuple[str, ...]
     if voting:
-        case, weighed, against = "votes", {**features, **voting}, contradictions(asked, theirs)
-        doubted: tuple[str, ...] = ()
+        case, fitted = "votes", guards.near.votes
+        features |= {**pair_features(asked, wording.facts, idf), **voting}
+        reasons = against = contradictions(asked, wording.facts)
     else:
-        case = "words" if wording.cosine is None else "pair"
-        more, against, doubted = _beside(asked, wording, entry.answer, idf, guards)
-        weighed = {**features, **more}
-    fitted = {"words": guards.near.words, "pair": guards.near.pair, "votes": guards.near.votes}[case]
-    probability = fitted.probability(weighed)
-    candidate = CuratedCandidate(
-        entry.entry_id, wording.text, score(features), probability, wording.cosine, against or doubted
-    )
-    return Judged(candidate, fitted.line, bool(against), weighed, case)
+        case, fitted = ("words", guards.near.words) if wording.cosine is None else ("pair", guards.near.pair)
+        more, against, reasons = _beside(asked, wording.facts, entry.answer, idf, guards)
+        features |= more
+    probability = fitted.probability(features)
+    candidate = CuratedCandidate(entry.entry_id, wording.text, words, probability, wording.cosine, reasons)
+    return Judged(candidate, fitted.line, bool(against), features, case)
 
 
 def _beside(
-    asked: Facts, wording: Wording, answer: Answer, idf: Idf, guards: Guards
+    asked: Facts, facts: Facts, answer: Answer, idf: Idf, guards: Guards
 ) -> tuple[dict[str, float], tuple[str, ...], tuple[str, ...]]:
-    """Features, contradictions and doubts of a wording that stands alone. A word of the question that the entry nowhere
-    says is a doubt; and a word that only its answer says, where it asks what a thing is: what that
-    answer says of the thing, people ask by itself."""
-    stood = standing_for(asked, wording.facts, answer, guards)
-    theirs = without_vague(wording.facts, stood, answer, guards)
+    """Features of a wording that stands alone, its contradictions, and all reasons against it: the contradictions, or
+    the doubts where there are none. A word of the question that the entry nowhere says is a doubt; and a word that only
+    its answer says, where it asks what a thing is: what that answer says of the thing, people ask by itself."""
+    stood = standing_for(asked, facts, answer, guards)
+    theirs = without_vague(facts, stood, answer, guards)
     ours, others = evidence(stood, theirs, answer, idf, guards), evidence(theirs, stood, SILENT, idf, guards)
+    features = slot_features(stood, theirs, ours, others)
+    against = contradictions(stood, theirs)
+    if against:
+        return features, against, against
     doubted = unexplained(stood, theirs, guards)
     strange = ours.unknown | (ours.only_told if _DEFINES & theirs.kinds else frozenset())
     if strange:
         doubted += (f"word: {', '.join(sorted(map(shown, strange)))} / none",)
-    return slot_features(stood, theirs, ours, others), contradictions(stood, theirs), doubted
+    return features, (), doubted
 
 
 def _standing(entry: Wordings, asked: Facts, best: Judged, idf: Idf) -> tuple[str, ...]:
     """Why this entry may not answer whatever it says: its state, or a negative that is at least as near."""
     reasons = ("stale",) if entry.status is EntryStatus.STALE else ()
     for negative in entry.negatives:
-        nearer = score(pair_features(asked, negative.facts, idf, None)) >= best.candidate.score
+        nearer = score(covers(asked, negative.facts, idf)) >= best.candidate.score
         cosine = best.candidate.cosine
         if nearer or (cosine is not None and negative.cosine is not None and negative.cosine >= cosine):
             return (*reasons, f"negative: {negative.text}")
@@ -152,22 +153,24 @@ def score(features: Mapping[str, float]) -> float:
     return round(2 * ours * theirs / (ours + theirs), 6) if ours + theirs else 0.0
 
 
-def pair_features(asked: Facts, theirs: Facts, idf: Idf, cosine: float | None) -> dict[str, float]:
-    """cover_*: share of a side's idf that the other side holds. new_*: idf of the rarest word that it does not.
-    grams: pairs of characters in common (Dice). kinds_differ: 1 where one asks how and the other why. All 0..1.
-    cosine: only where known."""
-    new_asked, new_theirs = asked.words - theirs.words, theirs.words - asked.words
-    features = {
-        "cover_asked": _cover(asked.words, new_asked, idf),
-        "cover_theirs": _cover(theirs.words, new_theirs, idf),
-        "new_asked": max([idf.get(word, 1.0) for word in new_asked], default=0.0),
-        "new_theirs": max([idf.get(word, 1.0) for word in new_theirs], default=0.0),
+def covers(asked: Facts, theirs: Facts, idf: Idf) -> dict[str, float]:
+    """cover_*: share of a side's idf that the other side holds, 0..1."""
+    both = mass(asked.words & theirs.words, idf)
+    return {
+        "cover_asked": both / mass(asked.words, idf) if both else 0.0,
+        "cover_theirs": both / mass(theirs.words, idf) if both else 0.0,
+    }
+
+
+def pair_features(asked: Facts, theirs: Facts, idf: Idf) -> dict[str, float]:
+    """new_*: idf of the rarest word that the other side does not hold. grams: pairs of characters in common (Dice).
+    kinds_differ: 1 where one asks how and the other why. All 0..1."""
+    return {
+        "new_asked": max([idf.get(word, 1.0) for word in asked.words - theirs.words], default=0.0),
+        "new_theirs": max([idf.get(word, 1.0) for word in theirs.words - asked.words], default=0.0),
         "grams": _dice(asked.key, theirs.key),
         "kinds_differ": float(kinds_differ(asked.kinds, theirs.kinds)),
     }
-    if cosine is not None:
-        features["cosine"] = cosine
-    return features
 
 
 def slot_features(asked: Facts, theirs: Facts, ours: Evidence, others: Evidence) -> dict[str, float]:
@@ -189,20 +192,12 @@ def slot_features(asked: Facts, theirs: Facts, ours: Evidence, others: Evidence)
 def _turned(asked: Facts, theirs: Facts) -> bool:
     """Who overrides whom, one that reads two or two that read one: names, plain words and numbers that both sides
     share, in another order. Known words change places in paraphrases too (重启集群, 集群怎么重启)."""
-    orders = ([word for word in one.order if word in both] for one, both in _plain_words(asked, theirs))
-    return next(orders) != next(orders)
-
-
-def _plain_words(asked: Facts, theirs: Facts) -> Iterator[tuple[Facts, frozenset[str]]]:
-    both = asked.words & theirs.words
-    digits = any(word.isdigit() for word in both)
-    kept = frozenset(word for word in both if digits or word[0] != CONCEPT) - asked.actions
-    yield from ((asked, kept), (theirs, kept))
-
-
-def _cover(words: frozenset[str], new: frozenset[str], idf: Idf) -> float:
-    total = mass(words, idf)
-    return 1.0 - mass(new, idf) / total if total else 0.0
+    both = asked.words & theirs.words - asked.actions
+    if not any(word.isdigit() for word in asked.words & theirs.words):
+        both = frozenset(word for word in both if word[0] != CONCEPT)
+    return bool(both) and [word for word in asked.order if word in both] != [
+        word for word in theirs.order if word in both
+    ]
 
 
 def _dice(ours: str, theirs: str) -> float:
@@ -229,6 +224,8 @@ class _Votes:
             entry.entry_id: heapq.nlargest(NEIGHBOURS, (one.cosine for one in entry.near if one.cosine is not None))
             for entry in entries
         }
+        if not any(cosines.values()):
+            return cls({}, {}, {})
         nearest = heapq.nlargest(NEIGHBOURS, ((cosine, name) for name, all_ in cosines.items() for cosine in all_))
         shares = {name: sum(one == name for _, one in nearest) / len(nearest) for _, name in nearest}
         means = {name: sum(all_[:3]) / len(all_[:3]) for name, all_ in cosines.items() if all_}
@@ -248,7 +245,7 @@ class _Votes:
             "lead": mean - others,
             "share": self.shares.get(entry.entry_id, 0.0),
             "weight": self.weights[entry.entry_id],
-            "known": _cover(asked.words, asked.words - known, idf),
+            "known": mass(asked.words & known, idf) / (mass(asked.words, idf) or 1.0),
         }
 
 

@@ -102,7 +102,8 @@ def _unwrapped(text: str, wording: Wording) -> str:
     tail = wording.tail.search(current, max(len(current) - _TAIL, 0))
     current = (tail and current[: tail.start()].strip()) or current
     for pattern, instead in wording.rewrites:
-        current = pattern.sub(instead, current)
+        if pattern.pattern.isascii() or not current.isascii():  # what is written in Chinese is found in Chinese only
+            current = pattern.sub(instead, current)
     return wording.bare.sub("", current).strip() or current
 
 

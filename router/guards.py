@@ -7,7 +7,7 @@ score alone may decide. Each guard compares what both questions state and names 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -92,10 +92,11 @@ def facts_of(text: str, guards: Guards) -> Facts:
 
 
 def facts_of_key(key: str, guards: Guards) -> Facts:
-    order = _in_order(key, guards)
+    digits = _with_digits(key, guards)
+    found = tokens(digits, guards.wording)
+    order = _in_order(found, guards)
     words = frozenset(order)
-    latin = _latin_parts(key)
-    numbers, versions, units = _quantities(_with_digits(key, guards), guards)
+    numbers, versions, units = _quantities(digits, guards)
     return Facts(
         key,
         "zh" if HAN.search(key) else "en",
@@ -104,11 +105,11 @@ def facts_of_key(key: str, guards: Guards) -> Facts:
         frozenset(numbers),
         frozenset(versions),
         frozenset(units),
-        frozenset(name for name in latin if _NAME.fullmatch(name) and not _is_quantity(name, guards)),
+        _names(key, guards),
         negations(key, guards),
         words & guards.actions,
         frozenset(word for word in words if word in guards.states),
-        frozenset(tokens(key, guards.wording)) & guards.objects,
+        guards.objects.intersection(found if digits == key else tokens(key, guards.wording)),
         asked_kinds(key, bool(words & guards.actions), _first(key, guards) in guards.finding),
         _firsts(_GOAL, key, guards),
         _firsts(_ORIGIN, key, guards),
@@ -117,11 +118,10 @@ def facts_of_key(key: str, guards: Guards) -> Facts:
 
 def words_of(key: str, guards: Guards) -> frozenset[str]:
     """What a normal form says, number words as digits; without light words where something else is named."""
-    return frozenset(_in_order(key, guards))
+    return frozenset(_in_order(tokens(_with_digits(key, guards), guards.wording), guards))
 
 
-def _in_order(key: str, guards: Guards) -> tuple[str, ...]:
-    found = tokens(_with_digits(key, guards), guards.wording)
+def _in_order(found: Sequence[str], guards: Guards) -> tuple[str, ...]:
     words = set(found)
     light = guards.light if words - guards.light - guards.actions else frozenset()
     return tuple(word for word in dict.fromkeys(found) if word not in light)
@@ -156,10 +156,17 @@ _ASKED_UNIT = re.compile(r"how many ([a-z]+)|\bin ([a-z]+)\b|(?:多少|几)个?(
 
 def _asked_units(key: str, guards: Guards) -> set[str]:
     """How many days is not how many hours."""
-    surfaces = (next(filter(None, found), "") for found in _ASKED_UNIT.findall(key))
-    return {guards.units[surface] for surface in surfaces if len(surface) > 1 and surface in guards.units} | {
-        guards.units[found[2][:1]] for found in _ASKED_UNIT.findall(key) if found[2][:1] in guards.units
+    found = _ASKED_UNIT.findall(key)
+    surfaces = [surface for each in found for surface in each if len(surface) > 1]
+    return {
+        guards.units[surface] for surface in (*surfaces, *(han[:1] for *_, han in found)) if surface in guards.units
     }
+
+
+def _names(key: str, guards: Guards) -> frozenset[str]:
+    """Flags, paths and the like; a part of plain letters is none."""
+    parts = (part for part in _latin_parts(key) if not part.isalpha() and _NAME.fullmatch(part))
+    return frozenset(part for part in parts if not _is_quantity(part, guards))
 
 
 def _is_quantity(name: str, guards: Guards) -> bool:
@@ -170,7 +177,7 @@ def _is_quantity(name: str, guards: Guards) -> bool:
 
 def negations(key: str, guards: Guards) -> frozenset[str]:
     """ "not" for one, "not twice" for more: what is not unable is able."""
-    count = sum(1 for found in guards.negation_han.finditer(key) if found.group("no"))
+    count = 0 if key.isascii() else sum(1 for found in guards.negation_han.finditer(key) if found.group("no"))
     count += sum(word in guards.negation_latin for word in _latin_parts(key))
     return frozenset({"not" if count == 1 else "not twice"} if count else ())
 
@@ -253,18 +260,25 @@ def _head(facts: Facts, guards: Guards) -> frozenset[str]:
     return frozenset(found[-1:] if facts.language == "zh" else found[:1])
 
 
+_BESIDE = PLAIN | {Kind.COMMAND}
+_WITH_DEFAULT = _BESIDE | {Kind.DEFAULT}
+
+
 def _another_kind(asked: Facts, theirs: Facts) -> str:
-    ours, others = asked.kinds - {Kind.COMMAND} - PLAIN, theirs.kinds - {Kind.COMMAND} - PLAIN
-    if ours - {Kind.DEFAULT} != others - {Kind.DEFAULT} or (ours != others and Kind.COUNT not in ours):
-        return f"kind: {_shown(asked.kinds)} / {_shown(theirs.kinds)}"
-    wanted, given = measure_of(asked.key), measure_of(theirs.key)
-    if Kind.COUNT in ours and wanted and given and wanted != given:
-        return f"kind: {wanted} / {given}"
+    counts = Kind.COUNT in asked.kinds
+    if asked.kinds != theirs.kinds:
+        ours, others = asked.kinds - _BESIDE, theirs.kinds - _BESIDE
+        if asked.kinds - _WITH_DEFAULT != theirs.kinds - _WITH_DEFAULT or (ours != others and not counts):
+            return f"kind: {_shown(asked.kinds)} / {_shown(theirs.kinds)}"
+    if counts:
+        wanted, given = measure_of(asked.key), measure_of(theirs.key)
+        if wanted and given and wanted != given:
+            return f"kind: {wanted} / {given}"
     return ""
 
 
-def _differ(name: str, asked: Collection[str], theirs: Collection[str]) -> str:
-    return f"{name}: {_shown(asked)} / {_shown(theirs)}" if set(asked) != set(theirs) else ""
+def _differ(name: str, asked: Set[str], theirs: Set[str]) -> str:
+    return f"{name}: {_shown(asked)} / {_shown(theirs)}" if asked != theirs else ""
 
 
 def _shown(values: Collection[str]) -> str:

@@ -36,52 +36,52 @@ _AUXILIARY = (
     "(?:is|are|was|were|do|does|did|can|could|may|must|should|will|would|has|have|need|isn't|aren't|don't|doesn't)"
 )
 
-_ASKS: dict[Kind, re.Pattern[str]] = {
-    Kind.COUNT: _any(
+_ASKED_BY: dict[Kind, tuple[str, ...]] = {  # patterns in Chinese apart from those in English
+    Kind.COUNT: (
         r"\bhow (?:many|much|long|large|big|often|far|old|fast|high|deep|soon)\b",
         r"\bwhat (?:number|percentage|size)\b|\b(?:max(?:imum)?|min(?:imum)?|limit|number of|size of)\b",
         "多少|几[个年位次种台天秒分小条倍份]|多[久长高大重远深宽快]|百分之几|大小|时长|间隔",
         "最[大小多少长短高低][值数]?|上限|下限",
     ),
-    Kind.DEFAULT: _any(r"\bdefaults?\b", "默认|缺省|预设|預設"),
-    Kind.HOW_TO: _any(
+    Kind.DEFAULT: (r"\bdefaults?\b", "默认|缺省|预设|預設"),
+    Kind.HOW_TO: (
         r"\bhow (?:do|can|could|should|would|to|might)\b|\bhow(?:'d|'s)? (?:i|we|you)\b|\b(?:way|steps?) to\b",
         "怎么(?!回事|样的|会)|怎样|如何|咋(?!回事)|步骤|教程|怎麼",
     ),
-    Kind.COMMAND: _any(
+    Kind.COMMAND: (
         rf"\b(?:which|what) (?:\w+ ){{0,2}}{_THING}s?\b|{_THING}\b.{{0,12}}\bwhich\b|\bcommand to\b",
         rf"(?:什么|哪[个些条种]|啥).{{0,4}}{_THING_ZH}|{_THING_ZH}(?:是|叫)?(?:什么|哪|啥)",
     ),
-    Kind.LIST: _any(
+    Kind.LIST: (
         r"\bwhat are\b|\blist\b|\b(?:kinds|types|ways) of\b",
         r"\bwhich (?:\w+ )?\w{3,}s (?:are|can|do|must|should|exist|were)\b",
         r"\bwhat (?:\w+ )?\w{3,}s (?:are (?:there|available|supported|allowed)|can be|exist)\b",
         "哪些|哪几|有什么(?!区别)|都有|列出|分别",
     ),
-    Kind.WHY: _any(
-        r"\bwhy\b|\bhow come\b|\b(?:reason|cause)s?\b", "为什么|为何|为啥|原因|怎么回事|怎么会|咋回事|為什麼"
-    ),
-    Kind.WHETHER: _any(
+    Kind.WHY: (r"\bwhy\b|\bhow come\b|\b(?:reason|cause)s?\b", "为什么|为何|为啥|原因|怎么回事|怎么会|咋回事|為什麼"),
+    Kind.WHETHER: (
         rf"^\W*(?:(?:and|but|so|then|or|hi|hey|ok),? )?{_AUXILIARY}\b(?! (?:you|we) (?:tell|explain|show))",
         rf"\b{_AUXILIARY} (?:i|we|you|it|they|the|others)\b|\bwhether\b",
         r"(?:吗|嗎|(?<![什怎这那多])么)(?:\W*$|[，。？！,?])",
         "是否|能不能|可不可以|是不是|有没有|会不会|要不要|支不支持|需不需要|用不用|行不行",
     ),
-    Kind.WHAT_IS: _any(
+    Kind.WHAT_IS: (
         r"^\W*what(?:'s| is)\b(?! (?:the )?(?:default|max|min|number|size|limit))",
         r"\bstand for\b|\bmean(?:s|ing)?\b|\bdefin",
         "什么是|是什么|是啥|指的?是?什么|什么意思|含义|何谓|定义",
     ),
-    Kind.WHEN: _any(
+    Kind.WHEN: (
         r"\bwhen\b|\bwhat (?:year|date|month|day|time|century|decade)\b|\bin which (?:year|month)\b",
         "什么时[候期间]|何时|哪一?[年天月日]|几[点号月]|什么情况下|啥时候",
     ),
-    Kind.WHERE: _any(
+    Kind.WHERE: (
         r"\bwhere\b|\b(?:what|which) (?:country|city|place|directory|folder|file|path|region|state)\b",
         "哪里|哪儿|在哪|何处|何地|什么地[方带]|位于|哪个(?:目录|文件|城市|国家|地方|路径)|路径",
     ),
-    Kind.WHO: _any(r"\bwho(?:m|se)?\b", "谁|哪位|何人|什么人"),
+    Kind.WHO: (r"\bwho(?:m|se)?\b", "谁|哪位|何人|什么人"),
 }
+_ASKS = {kind: _any(*patterns) for kind, patterns in _ASKED_BY.items()}
+_ASKS_ASCII = {kind: _any(*filter(str.isascii, patterns)) for kind, patterns in _ASKED_BY.items()}
 _WH = _any(r"\b(?:what|which|who|whom|whose|where|when|why|how)\b", "什么|哪|谁|怎么|怎样|如何|为何|多少|几[个年位次]")
 
 _MONTHS = (
@@ -198,7 +198,8 @@ def kinds_of(question: str) -> tuple[Kind, ...]:
 
     "Does" and "is" also stand in questions of every other kind, so yes or no is wanted only where no other word asks.
     """
-    kinds = tuple(kind for kind, asks in _ASKS.items() if asks.search(question))
+    patterns = _ASKS_ASCII if question.isascii() else _ASKS
+    kinds = tuple(kind for kind, asks in patterns.items() if asks.search(question))
     if Kind.WHETHER in kinds and _WH.search(question):
         return tuple(kind for kind in kinds if kind is not Kind.WHETHER)
     return kinds

@@ -19,6 +19,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -203,8 +204,8 @@ def scale(_arguments: argparse.Namespace) -> dict[str, Any]:
     replaced, _ = _timed(lambda: entries.replaced([edit], ["e2"], "next"))
     for text in texts[10_000:10_300]:
         entries.match(text)
-    near = sorted(_timed(lambda text=text: entries.match(text))[0] for text in texts[10_300:11_300])
-    exact = sorted(_timed(lambda text=text: entries.match(text))[0] for text in texts[:1_000])
+    near = sorted(_timed(partial(entries.match, text))[0] for text in texts[10_300:11_300])
+    exact = sorted(_timed(partial(entries.match, text))[0] for text in texts[:1_000])
     report = self_test(entries)
     return {
         "entries": len(entries.entries),
