@@ -204,8 +204,8 @@ class Supervisor:
         log.info("%s; questions are answered by quoting meanwhile", self._fleet.state)
 
     def _brought_up(self, launch: Launch, say: Callable[[float], None]) -> Served:
+        say(0.0)  # before the machine is looked at, which takes a second: who asks meanwhile is told the truth
         server = OwnServer(launch, self._machine(), self._folder)
-        say(0.0)
         self._running.add(server)
         server.start()
         try:
