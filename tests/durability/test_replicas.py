@@ -14,7 +14,8 @@ import pytest
 
 from indexer.build import version_folder
 from indexer.replica import copy_version
-from router.errors import IndexUnavailable
+from indexer.version import Lock
+from router.errors import Conflict, IndexUnavailable
 from services.compose import KEPT
 from tests.durability.place import NAMES, Place
 from tests.processes import report, serving
@@ -89,7 +90,11 @@ def test_a_version_is_copied_whole_or_not_at_all(tmp_path: Path) -> None:
     (left / "half").write_text("of a killed copy", "utf-8")
     copy_version(origin, home, "v1")
     copied = sorted(str(path.relative_to(home)) for path in home.rglob("*"))
-    assert copied == ["versions", "versions/v1", "versions/v1/engine", "versions/v1/manifest.json"]
+    assert copied == ["copy.lock", "versions", "versions/v1", "versions/v1/engine", "versions/v1/manifest.json"]
+    shutil.copytree(version_folder(origin, "v1"), version_folder(origin, "v3"))
+    with Lock(home / "copy.lock", "another copy"), pytest.raises(Conflict, match=r"copying.*is at it"):
+        copy_version(origin, home, "v3")
+    assert not version_folder(home, "v3").exists()
     shutil.rmtree(origin)
     copy_version(origin, home, "v1")  # it is here: the origin is not asked
     with pytest.raises(IndexUnavailable, match="no such version"):
