@@ -83,6 +83,18 @@ class Content:
         query = f"SELECT {_PASSAGE} FROM passages WHERE document = ? ORDER BY start"
         return [_passage(row) for row in self._connection.execute(query, (path,))]
 
+    def beside(self, passage: Passage) -> tuple[Passage | None, Passage | None]:
+        """The passages right before and right after one in its document; None where there is none."""
+        own = self._connection.execute("SELECT row FROM passages WHERE id = ?", (passage.id,)).fetchone()
+        row = int(own[0]) if own else -2
+        query = f"SELECT row, {_PASSAGE} FROM passages WHERE row IN (?, ?)"
+        found = {one[0]: _passage(one[1:]) for one in self._connection.execute(query, (row - 1, row + 1))}
+        before, after = (found.get(at) for at in (row - 1, row + 1))
+        return (
+            before if before and before.document == passage.document and before.start < passage.start else None,
+            after if after and after.document == passage.document and after.start > passage.start else None,
+        )
+
     def _chosen(self, columns: str, ids: Iterable[str]) -> Iterator[Sequence[object]]:
         wanted = list(ids)
         for start in range(0, len(wanted), _AT_ONCE):

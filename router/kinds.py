@@ -98,7 +98,11 @@ _SAYS: dict[Kind, tuple[re.Pattern[str], re.Pattern[str]]] = {
             r"\d[\d.,]*\s?[个年位次种台天秒分小条倍份万亿元米公千％人字]",
             rf"\b(?:{_COUNTED})\b",
         ),
-        _any(r"\d|[一二两三四五六七八九十百千万](?![些般旦样定直体致起])"),
+        _any(
+            r"\d|[一二两三四五六七八九十百千万](?![些般旦样定直体致起])",
+            r"\b(?:equals?|equal to|as (?:many|much|large|big|long) as|at (?:least|most)|unlimited)\b",
+            "等于|相同|不限|至少|至多|以上|以下",
+        ),
     ),
     Kind.DEFAULT: (
         _any(
@@ -169,8 +173,19 @@ _SAYS: dict[Kind, tuple[re.Pattern[str], re.Pattern[str]]] = {
         _any(r"\w \w", "被|为|是"),
     ),
 }
+_ASKS_LIMIT = _any(
+    r"\b(?:max(?:imum)?|min(?:imum)?|at (?:most|least)|limit|largest|smallest|longest|highest|lowest)\b",
+    "最[大小多少长短高低](?!化)|上限|下限|至少|至多",
+)
+_SAYS_LIMIT = _any(
+    r"\b(?:max\w*|min(?:imum)?|at (?:most|least)|up to|(?:un)?limit\w*|between|ranges?|exceed\w*|largest|smallest)\b",
+    r"\b(?:no (?:more|less|fewer)|(?:larger|longer|smaller|greater|less|more|fewer|higher|lower)) than\b",
+    "最[大小多少长短高低]|上限|下限|至少|至多|不(?:能|可|得)?(?:超过|小于|大于|少于|多于)|范围|超过|低于|以内|以[上下]",
+)
 _DENIES = _any(r"\b(?:not|n't) (?:yet )?(?:supported|possible|available)\b|\bcannot be\b", "不支持|暂未|尚未|无法")
 """What cannot be done is no way to do it."""
+_MARKER = re.compile(r"^\W*\d{1,2}(?:[.:)、]|\s-)\s")
+"""In front of a list's item: it counts the items, and answers no "how many"."""
 _SUITS: dict[Kind, dict[UnitKind, float]] = {
     Kind.HOW_TO: {UnitKind.ITEM: 0.1, UnitKind.CODE: 0.5, UnitKind.ROW: -0.1},
     Kind.COMMAND: {UnitKind.CODE: 0.2, UnitKind.ROW: 0.1, UnitKind.ITEM: 0.1},
@@ -191,6 +206,11 @@ _LEVEL = (0.9, 0.55, 0.2)  # of the other kinds; how much each helps was seen on
 def asks(question: str) -> bool:
     """Whether it asks for something in particular: by a word like "which" or 什么, or by being of some kind."""
     return bool(_WH.search(question) or kinds_of(question))
+
+
+def limit_said(question: str, text: str) -> bool:
+    """Whether a question for the largest or smallest value finds a text that speaks of one; True for any other."""
+    return not _ASKS_LIMIT.search(question) or _SAYS_LIMIT.search(text) is not None
 
 
 def kinds_of(question: str) -> tuple[Kind, ...]:
@@ -214,6 +234,7 @@ def fit(kinds: Iterable[Kind], unit: UnitKind, text: str) -> float:
 def _fit_one(kind: Kind, unit: UnitKind, text: str) -> float:
     clear, weak = _SAYS[kind]
     levels = _LEVELS.get(kind, _LEVEL)
+    text = _MARKER.sub("", text, count=1) if kind is Kind.COUNT else text
     if kind is Kind.HOW_TO and _DENIES.search(text):
         return levels[2]
     value = levels[0] if clear.search(text) else levels[1] if weak.search(text) else levels[2]

@@ -34,11 +34,13 @@ MEANING = {
     "identifiers_covered": "share of the question's names, flags, versions and quantities in the quotes and the "
     "headings over them",
     "identifiers_all": "1 when none of these is missing there",
+    "limit_said": "0 when the question asks for the largest or smallest value and the quotes speak of none",
 }
 """What each feature of a quoted answer says; all are in 0..1."""
 
 _CAMEL = re.compile(r"(?<![A-Za-z0-9_-])[A-Za-z]*[a-z][A-Z][A-Za-z0-9]*")  # LoongArch, GraphQL
 _LATIN = re.compile(r"(?<![A-Za-z0-9_.-])[A-Za-z]{3,}(?![A-Za-z0-9_.(-])")
+_PROPER = re.compile(r"(?<=[a-z0-9,'’)] )[A-Z][a-z]{2,}\b")  # Datadog, not at the beginning of a sentence
 _HAN = re.compile(r"[\u3400-\u9fff]")
 _FIRST_WIDE = "\u2e80"  # where the scripts that are cut into characters begin
 _EXACT = re.compile(
@@ -93,9 +95,18 @@ def named(question: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name.lower() for name in found))
 
 
-def identifiers_covered(question: str, text: str) -> float:
-    """Share of the question's identifiers that occur in `text`, spaces and case apart; 1.0 when it has none."""
-    wanted = named(question)
+def proper_names(question: str) -> tuple[str, ...]:
+    """Words of an English question with a capital inside a sentence; none where most words have one, as in a title."""
+    words = question.split()
+    if 2 * sum(word[:1].isupper() for word in words) > len(words):
+        return ()
+    return tuple(dict.fromkeys(_PROPER.findall(question)))
+
+
+def identifiers_covered(question: str, text: str, others: Iterable[str] = ()) -> float:
+    """Share of the question's identifiers that occur in `text`, spaces and case apart; 1.0 when it has none.
+    others: further words that count as names."""
+    wanted = (*named(question), *others)
     if not wanted:
         return 1.0
     folded = _squeezed(text)

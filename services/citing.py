@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -10,14 +11,28 @@ from router import units
 from router.guards import another_deed
 from router.types import Citation, Hit, Passage
 from services.curated.vocabulary import packaged_guards
+from services.generation.context import Beside, nothing_beside
 
 if TYPE_CHECKING:
-    from indexer.content import Facts
+    from indexer.content import Content, Facts
 
 
 def citations(facts: Facts, hits: Sequence[Hit]) -> tuple[Citation, ...]:
     """Whole passages as citations, for "maybe useful". A curated entry among them has no file behind it."""
     return tuple(_citation(hit, *facts.get(hit.passage.document, ("", None, ()))) for hit in hits)
+
+
+def neighbours(pages: Content) -> Beside:
+    """See `services.generation.context.Beside`. None once `pages` is closed: an answer that is under way while another
+    version begins to be served does without."""
+
+    def beside(passage: Passage) -> tuple[Passage | None, Passage | None]:
+        try:
+            return pages.beside(passage)
+        except sqlite3.ProgrammingError:
+            return nothing_beside(passage)
+
+    return beside
 
 
 def passage_deed(question: str, passage: Passage) -> str:

@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from indexer.build import prune, version_folder
+from indexer.content import Content
 from router import answering
 from router.answering import Parts
 from router.confidence import Calibration
 from router.errors import IndexUnavailable, Mismatch, NotFound
 from router.types import Citation, Hit, Question, Release, ReviewItem, SearchResult, Trace
-from services.citing import citations, passage_deed
+from services.citing import citations, neighbours, passage_deed
 from services.curated.embedding import TogetherEmbedder
 from services.curated.live import LiveCurated
 from services.curated.vocabulary import packaged_guards
@@ -157,6 +158,7 @@ class _Serving:
     retriever: BatchingRetriever
     parts: Parts
     readings: Readings | None
+    pages: Content
 
 
 class System:
@@ -240,7 +242,7 @@ class System:
             yield tried.parts
         finally:
             await asyncio.to_thread(tried.retriever.close)
-            _close_readings(tried, self._serving)
+            _close_quoting(tried, self._serving)
 
     async def refresh(self) -> None:
         """Serve the active release, if it is another one than now: a reindex, another process or the CLI chose it; and
@@ -309,11 +311,13 @@ class System:
     async def _open(self, release: Release) -> _Serving:
         retriever = await asyncio.to_thread(open_retriever, self.settings, release.index_version)
         facts = await asyncio.to_thread(retriever.searcher.content.facts)
-        held = Readings.open(version_folder(index_home(self.settings), release.index_version))
+        folder = version_folder(index_home(self.settings), release.index_version)
+        held, pages = Readings.open(folder), Content(folder / "content.db")  # not the searching thread's
         reading.keep(held.get if held else None)
-        quoting = ExtractiveGenerator(lambda _paths: facts)
+        quoting = ExtractiveGenerator(lambda _paths: facts, neighbours(pages))
         calibration = await self.budget.calibration(release)
-        return _Serving(release, retriever, self._made(retriever, quoting, calibration, release, facts), held)
+        parts = self._made(retriever, quoting, calibration, release, facts)
+        return _Serving(release, retriever, parts, held, pages)
 
     def _made(
         self, retriever: Retriever, quoting: Generator, calibration: Calibration, release: Release, facts: Facts
@@ -340,14 +344,15 @@ class System:
             self.model.follow(serving.release.model)
         if old:
             await asyncio.to_thread(old.retriever.close)  # finishes the searches that wait
-            _close_readings(old, self._serving)
+            _close_quoting(old, self._serving)
 
 
-def _close_readings(old: _Serving, new: _Serving | None) -> None:
+def _close_quoting(old: _Serving, new: _Serving | None) -> None:
     if new is None:
         reading.keep(None)
     if old.readings:
         old.readings.close()
+    old.pages.close()
 
 
 def model_of(settings: Settings, own: bool, folder: str = "generator") -> ModelService | None:

@@ -15,11 +15,10 @@ from services.generation.choosing import Choice
 from services.generation.reading import Piece, cells, read, step_number
 
 MOST = 1200  # characters of one answer; a single longer unit is still quoted whole
-THOUGHT = 600  # characters of the paragraph or list that is cited with it; with more, no further question was answered
 _GAP = 4  # characters of white space between neighbouring passages
 _WHOLE = frozenset({Kind.HOW_TO, Kind.LIST})  # kinds that want all of a list, not one item
-_BACKGROUND = 500  # characters before the answer that it may refer back to
-_REFERS_BACK = re.compile(
+BACKGROUND = 500  # characters before the answer that it may refer back to
+REFERS_BACK = re.compile(
     r"(?:because of (?:this|that)|for (?:this|that|these) reasons?|in (?:this|that) case|therefore|thus|hence|these"
     r"|as a result|this (?:is|was|means|way))\b|so,|因此|所以|为此|从而|此时|这|在此",
     re.IGNORECASE,
@@ -137,13 +136,13 @@ def _around(pieces: Sequence[Piece], number: int, whole: bool) -> list[int]:
 def _referred_to(pieces: Sequence[Piece], number: int) -> list[int]:
     """The sentence, or the whole list, right before one that begins with "because of this" or "因此"."""
     before = number - 1
-    if before < 0 or not _REFERS_BACK.match(pieces[number].text):
+    if before < 0 or not REFERS_BACK.match(pieces[number].text):
         return []
     run = pieces[before].run
     found = [at for at in range(number) if pieces[at].run == run] if run >= 0 else [before]
     length = sum(len(pieces[at].text) for at in found)
     same = all(pieces[at].quotable and pieces[at].section == pieces[number].section for at in found)
-    return found if same and length <= _BACKGROUND else []
+    return found if same and length <= BACKGROUND else []
 
 
 def _onward(pieces: Sequence[Piece], number: int, whole: bool) -> list[int]:
@@ -304,65 +303,8 @@ def cite(block: Block, facts: Facts) -> list[Citation]:
             revision,
             aliases,
         )
-        for first, last in _stretches(block.numbers)
+        for first, last in stretches(block.numbers)
     ]
-
-
-def in_context(block: Block) -> Block:
-    """With the paragraphs and lists that its pieces stand in: what a sentence means, the next one often says."""
-    pieces, text = read(block.passage).pieces, block.passage.text
-    numbers: set[int] = set()
-    for first, last in _stretches(block.numbers):
-        first, last = _paragraph(pieces, text, first, last)
-        first, last = _list(pieces, first, last) if pieces[last].run >= 0 else (first, last)
-        numbers.update(range(first, last + 1))
-    return Block(block.passage, tuple(sorted(numbers)))
-
-
-def _paragraph(pieces: Sequence[Piece], text: str, first: int, last: int) -> tuple[int, int]:
-    """The sentences before and after in the same paragraph, and the list or code that the last one announces."""
-    while first > 0 and _joined(pieces, text, first - 1) and _fits(pieces, first - 1, last):
-        first -= 1
-    while last + 1 < len(pieces) and _joined(pieces, text, last) and _fits(pieces, first, last + 1):
-        last += 1
-    if announces(pieces[last]) and last + 1 < len(pieces) and pieces[last + 1].lead == last:
-        end = _last_of_run(pieces, last + 1)
-        last = end if _fits(pieces, first, end) else last
-    return first, last
-
-
-def _list(pieces: Sequence[Piece], first: int, last: int) -> tuple[int, int]:
-    """The list or code around it with what introduces that; where this is too long, the rest of the item. A row says
-    what it means by itself."""
-    run = pieces[last].run
-    if pieces[first].run not in (run, -1) or pieces[last].kind is UnitKind.ROW:
-        return first, last
-    begin, end = first, _last_of_run(pieces, last)
-    while begin > 0 and (pieces[begin - 1].run == run or begin - 1 == pieces[begin].lead):
-        begin -= 1
-    if all(piece.quotable for piece in pieces[begin : end + 1]) and _fits(pieces, begin, end):
-        return begin, end
-    while last < end and pieces[last + 1].kind is not UnitKind.ITEM and _fits(pieces, first, last + 1):
-        last += 1
-    return first, last
-
-
-def _joined(pieces: Sequence[Piece], text: str, at: int) -> bool:
-    """Whether a piece and the next one are neighbouring sentences of one paragraph."""
-    one, other = pieces[at], pieces[at + 1]
-    plain = one.kind is other.kind is UnitKind.SENTENCE and one.run == other.run == -1
-    return plain and one.quotable and other.quotable and "\n\n" not in text[one.end : other.start]
-
-
-def _fits(pieces: Sequence[Piece], first: int, last: int) -> bool:
-    return pieces[last].end - pieces[first].start <= THOUGHT
-
-
-def _last_of_run(pieces: Sequence[Piece], at: int) -> int:
-    last = at
-    while last + 1 < len(pieces) and pieces[last + 1].run == pieces[at].run and pieces[last + 1].quotable:
-        last += 1
-    return last
 
 
 def _begin(piece: Piece, text: str) -> int:
@@ -374,7 +316,7 @@ def _begin(piece: Piece, text: str) -> int:
     return line + len(before) - len(before.lstrip(" \t")) if not before.strip(" \t>") else piece.start
 
 
-def _stretches(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
+def stretches(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
     """Runs of neighbouring numbers, as the first and the last of each."""
     first = last = numbers[0]
     for number in numbers[1:]:

@@ -13,7 +13,9 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from heapq import nlargest
+from pathlib import PurePosixPath
 
 from indexer.analysis import analyse
 from router.kinds import Kind, fit
@@ -38,7 +40,7 @@ _TYPICAL = 18.0  # tokens of a typical unit
 class Shares:
     """How much each sign counts in a unit's score. Fitted as log-odds (softmax over the units of one question) on 600
     questions each of SQuAD and CMRC and rounded; headings count like the sentence before. `code`, `link`,
-    `section` and `defines`, which those paragraphs do not have or do not ask for, were set by hand."""
+    `section`, `named` and `defines`, which those paragraphs do not have or do not ask for, were set by hand."""
 
     own: float = 4.0  # share of the question's idf in the unit
     local: float = 5.0  # the same, each word weighted once more by its rarity on the page
@@ -51,6 +53,7 @@ class Shares:
     code: float = -1.5  # code, where no code is wanted: it holds many words and explains nothing
     link: float = -3.0  # nothing but a link, where no list is wanted: it names the page that answers, and says nothing
     section: float = 2.0  # for how-to: question's idf in the headings over it once more; that section is about doing it
+    named: float = 4.0  # share of the question's idf in the page's name, where the question says that whole
     defines: float = 2.5  # begins with what "what is" asks for, and goes on with "is": as much as the kind can weigh
 
 
@@ -130,7 +133,9 @@ def _by_words(hits: Sequence[Hit], weights: Mapping[str, float], shares: Shares)
         local = locals_by_document[hit.passage.document]
         local_total = sum(local.values()) or 1.0
         in_passage = reading.words & asked
+        name = _page_name(hit.passage.document)
         base = shares.fused * hit.fused / top
+        base += shares.named * _sum(weights, name) / total if name <= asked else 0.0
         for number, piece in enumerate(reading.pieces):
             if not piece.quotable:
                 continue
@@ -143,6 +148,12 @@ def _by_words(hits: Sequence[Hit], weights: Mapping[str, float], shares: Shares)
             score += shares.local * _sum(local, own) / local_total
             out.append((score, at, number, piece))
     return out
+
+
+@lru_cache(maxsize=20_000)
+def _page_name(document: str) -> frozenset[str]:
+    """Tokens of the file's name, which on pages of a reference is the command or function that they are about."""
+    return frozenset(analyse(PurePosixPath(document).stem))
 
 
 def _near(reading: Reading, held: Sequence[frozenset[str]], number: int, asked: frozenset[str]) -> frozenset[str]:

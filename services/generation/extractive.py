@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import compress
 
-from indexer.analysis import analyse_question
+from indexer.analysis import analyse, analyse_question
 from router import support
-from router.kinds import Kind, kinds_of
+from router.kinds import Kind, kinds_of, limit_said
 from router.types import Citation, Draft, Hit, Question, SearchResult, UnitKind
-from services.generation.blocks import MOST, Block, Facts, announces, cite, grow, in_context, render
+from services.generation.blocks import MOST, Block, Facts, announces, cite, grow, render
 from services.generation.choosing import Choice, probabilities, rank, wants_code
 from services.generation.conflict import find
+from services.generation.context import Beside, antecedent, in_context, in_section, nothing_beside
 from services.generation.reading import read
 from services.generation.short import Short, short
 
@@ -20,26 +22,28 @@ _TRIED = 3  # units that are tried when the best one only announces what was not
 _CONTEXT = 4  # further units after the answer; the fourth held what was missing in 1 of 60 questions on product pages
 _WORTH = 3.0  # log-odds behind the answer, from which a unit is no longer worth saying after it
 _WIDE_MARGIN = 5.0  # log-odds between the best unit and the next that says something else: surely the best
+_RARE = 0.5  # share of the idf of the question's rarest word, from which a name tells pages apart
 _SAME = 0.75  # share of common words from which two units say the same
 
 FactsOf = Callable[[Sequence[str]], Facts]
 
 
 class ExtractiveGenerator:
-    """`router.ports.Generator` that quotes. facts: see `quote`."""
+    """`router.ports.Generator` that quotes. facts, beside: see `quote`."""
 
     name = "extractive"
 
-    def __init__(self, facts: FactsOf) -> None:
-        self._facts = facts
+    def __init__(self, facts: FactsOf, beside: Beside = nothing_beside) -> None:
+        self._facts, self._beside = facts, beside
 
     async def generate(self, question: Question, found: SearchResult) -> Draft:
         """Under a millisecond for passages that were read before, so it does not leave the event loop."""
-        return quote(question.text, found, self._facts)
+        return quote(question.text, found, self._facts, self._beside)
 
 
-def quote(question: str, found: SearchResult, facts: FactsOf) -> Draft:
-    """An answer of quoted units only. facts: revision, date and aliases of documents by path.
+def quote(question: str, found: SearchResult, facts: FactsOf, beside: Beside = nothing_beside) -> Draft:
+    """An answer of quoted units only. facts: revision, date and aliases of documents by path. beside: the passages
+    around one; what they say is cited with the answer where they are of the same section.
 
     The text is empty, with no citations, when the hits hold nothing that can be quoted.
     """
@@ -50,6 +54,7 @@ def quote(question: str, found: SearchResult, facts: FactsOf) -> Draft:
     if not ranked:
         return Draft("", (), ExtractiveGenerator.name)
     known = facts(list(dict.fromkeys(hit.passage.document for hit in found.hits)))
+    asked = _Asked(question, weights, known, beside)
     conflict = find(ranked, hits, weights, known)
     likely = [conflict.first] if conflict else ranked[:_TRIED]
     few = short(question, likely, hits, weights, kinds, found.language)
@@ -59,12 +64,12 @@ def quote(question: str, found: SearchResult, facts: FactsOf) -> Draft:
     if conflict and not conflict.settled:
         both = (answer[0], Block(hits[conflict.other.hit].passage, (conflict.other.number,)))
         text = "\n".join(f"{render(block)} ({block.passage.document})" for block in both)
-        return _draft(question, text, both, known, features)
+        return _draft(asked, text, both, features)
     stale = conflict.other if conflict else None
     others = [choice for choice in ranked if choice is not stale]
-    answer += _second(best, answer, others, found, kinds, weights)
+    answer = [*antecedent(answer[0], beside), *answer, *_second(best, answer, others, found, kinds, weights)]
     said = answer + _context(answer, others, hits, wants_code(kinds))
-    return _draft(question, _with(few, "\n".join(map(render, said))), said, known, features)
+    return _draft(asked, _with(few, "\n".join(map(render, said))), said, features)
 
 
 def _with(few: Short, text: str) -> str:
@@ -83,12 +88,36 @@ def _whole_answer(
     return likely[0], grow(likely[0], found.hits, kinds, weights)
 
 
-def _draft(question: str, text: str, said: Sequence[Block], known: Facts, features: Mapping[str, float]) -> Draft:
-    citations = _once(citation for block in said for citation in cite(in_context(block), known))
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """weights: the question's tokens with their idf. facts: of the documents found. beside: see `quote`."""
+
+    question: str
+    weights: Mapping[str, float]
+    facts: Facts
+    beside: Beside
+
+
+def _draft(asked: _Asked, text: str, said: Sequence[Block], features: Mapping[str, float]) -> Draft:
+    cited = [*in_section(said[0], asked.beside), *map(in_context, said[1:])]
+    citations = _once(citation for block in cited for citation in cite(block, asked.facts))
     shown = "\n".join(f"{one.heading}\n{one.quote}" for one in citations)
-    names = support.identifiers_covered(question, shown)
-    named = {"identifiers_covered": names, "identifiers_all": float(names == 1.0)}
-    return Draft(text, citations, ExtractiveGenerator.name, support={**features, **named})
+    names = support.identifiers_covered(asked.question, shown, _rare_names(asked))
+    held = {
+        "identifiers_covered": names,
+        "identifiers_all": float(names == 1.0),
+        "limit_said": float(limit_said(asked.question, f"{shown}\n{text}")),
+    }
+    return Draft(text, citations, ExtractiveGenerator.name, support={**features, **held})
+
+
+def _rare_names(asked: _Asked) -> list[str]:
+    """Without the name that all the documents are about, which few of their sentences say."""
+    rare = _RARE * max(asked.weights.values(), default=0.0)
+    names = support.proper_names(asked.question)
+    return [
+        name for name in names if max((asked.weights.get(token, 0.0) for token in analyse(name)), default=0.0) >= rare
+    ]
 
 
 def _once(citations: Iterable[Citation]) -> tuple[Citation, ...]:

@@ -88,6 +88,19 @@ def test_a_content_file_gives_back_what_was_written(tmp_path_factory, documents,
     read.close()
 
 
+def test_the_passages_beside_one(tmp_path: Path) -> None:
+    def passage(document: str, start: int) -> Passage:
+        return Passage(f"{document}-{start}", document, (), start, start + 5, "text\n", "en")
+
+    one, two, three, other = passage("a.md", 0), passage("a.md", 5), passage("a.md", 10), passage("b.md", 0)
+    content.write(tmp_path / "content.db", [], [one, two, three, other], [])
+    read = Content(tmp_path / "content.db")
+    assert read.beside(two) == (one, three)
+    assert (read.beside(one), read.beside(three), read.beside(other)) == ((None, two), (two, None), (None, None))
+    assert read.beside(passage("c.md", 0)) == (None, None)
+    read.close()
+
+
 def test_the_vector_cache_keeps_what_was_put(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "cache.db"
     rng = np.random.default_rng(0)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.kinds import Kind, fit, kinds_of
+from router.kinds import Kind, fit, kinds_of, limit_said
 from router.types import UnitKind
 
 
@@ -90,3 +90,22 @@ def test_any_text_has_a_fit(question: str, text: str, unit: UnitKind) -> None:
 def test_long_texts_take_no_time(part: str) -> None:
     kinds_of(part * 5_000)
     fit(tuple(Kind), UnitKind.SENTENCE, (part * 400)[:400])
+
+
+@pytest.mark.parametrize(
+    ("question", "text", "said"),
+    [
+        ("polar_bulk_read_size 最大能设成多少？", "默认大小为 128kB。", False),
+        ("polar_bulk_read_size 最大能设成多少？", "默认 128kB，不超过 1MB。", True),
+        ("What is the maximum length of a name?", "Names are 8 letters long.", False),
+        ("What is the maximum length of a name?", "Names have up to 8 letters.", True),
+        ("How long is a name?", "Names are 8 letters long.", True),
+    ],
+)
+def test_who_asks_for_the_most_wants_a_limit(question: str, text: str, said: bool) -> None:
+    assert limit_said(question, text) is said
+
+
+def test_the_number_of_an_item_counts_nothing() -> None:
+    marked, plain = (fit([Kind.COUNT], UnitKind.ITEM, text) for text in ("2. Use another disk.", "Use another disk."))
+    assert marked == plain < fit([Kind.COUNT], UnitKind.ITEM, "2. Use 3 disks.")

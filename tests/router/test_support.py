@@ -50,6 +50,25 @@ def test_identifiers(question: str, text: str, share: float) -> None:
     assert support.identifiers_covered(question, text) == share
 
 
+@pytest.mark.parametrize(
+    ("question", "names"),
+    [
+        ("does latency monitoring export to Datadog?", ("Datadog",)),
+        ("Does it run on Windows, Linux and on Windows?", ("Windows", "Linux")),
+        ("How do I start? Then what?", ()),  # the beginning of a sentence says nothing
+        ("How Do I Configure My Replica Set", ()),  # a title: every word has a capital
+        ("日志写到 Datadog 吗", ()),  # every Latin word counts there anyway
+    ],
+)
+def test_proper_names(question: str, names: tuple[str, ...]) -> None:
+    assert support.proper_names(question) == names
+
+
+def test_further_names_count() -> None:
+    assert support.identifiers_covered("export to Datadog?", "export of percentiles", ["Datadog"]) == 0.0
+    assert support.identifiers_covered("export to Datadog?", "exports to datadog", ["Datadog"]) == 1.0
+
+
 def test_gap_and_agreement() -> None:
     hits = [hit(0.8, bm25=5.0, dense=0.2), hit(0.6, bm25=4.0, dense=0.3)]
     assert support.top_gap(hits) == pytest.approx(0.25)
