@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from indexer import analysis, chunking, content, corpus_embedder, engine
+from indexer.above import Above
 from indexer.content import Content
 from indexer.learning import learn
 from indexer.material import Material
@@ -158,6 +159,7 @@ def _make(
     working.mkdir(parents=True)
     content.write(working / "content.db", planned.documents, planned.passages, planned.skipped)
     arrays.save(working / "arrays")
+    Above.of((passage.document, passage.heading) for passage in planned.passages).save(working)
     if base and not learned.anew:
         shutil.copytree(base.folder / "corpus", working / "corpus", copy_function=_link)
     else:

@@ -70,6 +70,11 @@ class Content:
         rows = self._connection.execute("SELECT document, language FROM passages ORDER BY row")
         return [(document, language) for document, language in rows]
 
+    def headings(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """Document and headings of each passage, in row order, without reading any text."""
+        for document, heading in self._connection.execute("SELECT document, heading FROM passages ORDER BY row"):
+            yield document, tuple(json.loads(heading))
+
     def known(self, ids: Iterable[str]) -> set[str]:
         """Those of these passage ids that this version holds."""
         return {str(row[0]) for row in self._chosen("id", ids)}

@@ -12,23 +12,21 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import rjieba
 
-from indexer.analysis import analyse, question_words, term_id
+from indexer.above import Above
+from indexer.analysis import question_words, term_id
 from indexer.runs import best_of_runs, ranges
 from indexer.version import Arrays
-from router.types import Passage
 
 MOST = 20  # candidates looked at: the right page is among them for 0.999 of the DRCD questions, 0.992 of SQuAD's
-_KEPT = 100_000  # passages whose headings are remembered: some 100 bytes each
 _RARE = 3  # rarest terms
 _SHARP = 2.5  # exponent of idf in "sharp"
 
@@ -101,18 +99,14 @@ def between(scores: Floats, fused: Floats) -> Floats:
 
 
 class Reranker:
-    """For one index version. passages: reads passages by row. Not thread-safe. models: by language; a question in
-    another language keeps the fused order."""
+    """For one index version. models: by language; a question in another language keeps the fused order."""
 
-    def __init__(
-        self, arrays: Arrays, passages: Callable[[Sequence[int]], Sequence[Passage]], models: Mapping[str, Model]
-    ) -> None:
+    def __init__(self, arrays: Arrays, above: Above, models: Mapping[str, Model]) -> None:
         self._unit_offsets = np.asarray(arrays.unit_offsets)
         self._term_offsets = np.asarray(arrays.unit_term_offsets)
         self._terms = arrays.unit_terms
-        self._passages = passages
+        self._above = above
         self.models = models
-        self._headings: dict[int, tuple[str, Ids]] = {}  # row → document, terms above the text
 
     def warm(self, languages: Iterable[str]) -> None:
         """Loads the segmenter's words (0.4 s, 32 MB) now and not at the first question, where Chinese is asked."""
@@ -135,7 +129,7 @@ class Reranker:
         begin, end = self._unit_offsets[rows], self._unit_offsets[rows + 1]
         starts = np.concatenate(([0], np.cumsum(end - begin)))
         units = self._presence(asked.ids, ranges(begin, end))
-        documents, headings = self._places(asked.ids, rows)
+        headings = _presence(asked.ids, *self._above.of_rows(rows))
         weights = _group_weights(asked)
         owner = np.repeat(np.arange(len(rows)), end - begin)
         passage = _joined(headings, units, starts)
@@ -146,35 +140,14 @@ class Reranker:
         unit = _best(units, units @ weights[0], starts) @ weights.T
         spans = [best_of_runs(values[:, at], starts) for values in (two, under) for at in (0, 1)]
         scores = [fused, scaled["bm25"], scaled["unit"]]
-        count = Counter(documents)
-        page = np.log([count[document] for document in documents])
+        pages = self._above.pages[rows]
+        page = np.log((pages[:, None] == pages).sum(axis=1))
         return np.asarray(np.column_stack([*scores, passage @ weights.T, unit, *spans, page]), np.float32)
 
     def _presence(self, ids: Ids, units: Rows) -> Floats:
         """[units, ids]: 1 where the unit has the term."""
         begin, end = self._term_offsets[units], self._term_offsets[units + 1]
         return _presence(ids, self._terms[ranges(begin, end)], end - begin)
-
-    def _places(self, ids: Ids, rows: Rows) -> tuple[list[str], Floats]:
-        """Each passage's document; [passages, ids]: 1 where its headings or its path have the term."""
-        known = self._headings
-        missing = [row for row in rows.tolist() if row not in known]
-        if len(known) + len(missing) > _KEPT:
-            known.clear()
-            missing = rows.tolist()
-        for row, passage in zip(missing, self._passages(missing) if missing else (), strict=True):
-            terms = set(map(term_id, analyse(_above(passage))))
-            known[row] = passage.document, np.fromiter(terms, np.uint32)
-        documents, headings = zip(*(known[row] for row in rows.tolist()), strict=True)
-        lengths = np.array([len(one) for one in headings], np.int64)
-        return list(documents), _presence(ids, np.concatenate(headings), lengths)
-
-
-def _above(passage: Passage) -> str:
-    """What stands over a passage: its headings, and the path of its document inside the source, which often names the
-    product or the topic that the page itself takes for granted."""
-    path = PurePosixPath(passage.document).with_suffix("")
-    return "\n".join((*passage.heading, "/".join(path.parts[1:])))
 
 
 def _presence(ids: Ids, terms: Ids, lengths: Rows) -> Floats:

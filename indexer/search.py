@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from indexer import fusion, lexical
+from indexer.above import Above
 from indexer.analysis import analyse_question, question_language, term_id
 from indexer.content import Content
 from indexer.corpus_embedder import CorpusEmbedder
@@ -84,7 +85,7 @@ class Searcher:
         self._has_dense = np.asarray(arrays.has_dense)
         uses_corpus = "corpus" in self.manifest.dimensions
         self._corpus = CorpusEmbedder.load(folder / "corpus") if uses_corpus else None
-        self.reranker = Reranker(arrays, self._content.passages, packaged())
+        self.reranker = Reranker(arrays, Above.load(folder, self._content), packaged())
         self.reranker.warm(self.manifest.weights)
 
     @property

@@ -6,6 +6,7 @@ versions/<id>/
     engine/           dense vectors and BM25                    (indexer.backends.qdrant_edge)
     corpus/           the corpus embedder's table               (indexer.backends.corpus_embedder)
     arrays/           one row per passage or unit, see Arrays
+    above-1/          words of headings and paths               (indexer.above)
 
 A build works in `versions/.building-*` and renames it at the end, so a killed one leaves nothing that could be served.
 """

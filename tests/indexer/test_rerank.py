@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer import rerank
+from indexer.above import Above
 from indexer.analysis import analyse, analyse_question, term_id
 from indexer.rerank import FEATURES, GROUPS, Asked, Model, Reranker, between
 from indexer.version import Arrays
-from router.types import Passage
 from tests.bench.rerank import Judged, links, with_last
 
 
@@ -38,13 +38,8 @@ def reranker(
         dense_units=empty,
     )
     places = documents or ["docs/a.md"] * len(texts)
-    passages = [
-        Passage(f"{row:032x}", path, heading, 0, 1, "\n".join(text), "en")
-        for row, (text, heading, path) in enumerate(zip(texts, headings, places, strict=True))
-    ]
-    return Reranker(
-        arrays, lambda rows: [passages[row] for row in rows], dict.fromkeys(("en", "zh"), Model(coefficients, {}))
-    )
+    above = Above.of(zip(places, headings, strict=True))
+    return Reranker(arrays, above, dict.fromkeys(("en", "zh"), Model(coefficients, {})))
 
 
 def ids(tokens: list[str]) -> np.ndarray:
