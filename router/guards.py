@@ -331,14 +331,15 @@ def another_deed(question: str, heading: str, text: str, guards: Guards) -> str:
     about = _deeds(heading, guards)
     if not about:
         return ""
-    asked = facts_of(question, guards)
-    wanted = asked.actions - guards.general
+    asked = normal_form(question, guards.wording)
+    actions = words_of(asked, guards) & guards.actions
+    wanted = actions - guards.general
     if not wanted:
         return ""
     said = normal_form(f"{heading}\n{text}", guards.wording)
-    if asked.actions.isdisjoint(words_of(said, guards)):
+    if actions.isdisjoint(words_of(said, guards)):
         return f"{_shown(wanted)} / {_shown(about)}"
-    without = wanted & about if asked.negated and Kind.HOW_TO in kinds_of(question) else frozenset()
+    without = wanted & about if negations(asked, guards) and Kind.HOW_TO in kinds_of(question) else frozenset()
     if without and not negations(said, guards):
         return f"not {_shown(without)} / {_shown(about)}"
     return ""

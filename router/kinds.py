@@ -6,7 +6,8 @@ A question may be of several kinds ("how large is X by default" wants a number a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 
 from router.types import UnitKind
@@ -26,17 +27,13 @@ class Kind(StrEnum):
     WHO = "who"
 
 
-def _any(*patterns: str) -> re.Pattern[str]:
-    return re.compile("|".join(patterns), re.IGNORECASE)
-
-
 _THING = r"(?:command|parameter|option|flag|setting|function|statement|config\w*|directive|variable|view|table)"
 _THING_ZH = "(?:命令|参数|选项|函数|语句|配置项|配置|变量|字段|视图|脚本|工具|SQL)"
 _AUXILIARY = (
     "(?:is|are|was|were|do|does|did|can|could|may|must|should|will|would|has|have|need|isn't|aren't|don't|doesn't)"
 )
 
-_ASKED_BY: dict[Kind, tuple[str, ...]] = {  # patterns in Chinese apart from those in English
+_ASKED_BY: dict[Kind, tuple[str, ...]] = {  # patterns in Chinese apart from those in English, which are in lower case
     Kind.COUNT: (
         r"\bhow (?:many|much|long|large|big|often|far|old|fast|high|deep|soon)\b",
         r"\bwhat (?:number|percentage|size)\b|\b(?:max(?:imum)?|min(?:imum)?|limit|number of|size of)\b",
@@ -80,9 +77,7 @@ _ASKED_BY: dict[Kind, tuple[str, ...]] = {  # patterns in Chinese apart from tho
     ),
     Kind.WHO: (r"\bwho(?:m|se)?\b", "谁|哪位|何人|什么人"),
 }
-_ASKS = {kind: _any(*patterns) for kind, patterns in _ASKED_BY.items()}
-_ASKS_ASCII = {kind: _any(*filter(str.isascii, patterns)) for kind, patterns in _ASKED_BY.items()}
-_WH = _any(r"\b(?:what|which|who|whom|whose|where|when|why|how)\b", "什么|哪|谁|怎么|怎样|如何|为何|多少|几[个年位次]")
+_WH = (r"\b(?:what|which|who|whom|whose|where|when|why|how)\b", "什么|哪|谁|怎么|怎样|如何|为何|多少|几[个年位次]")
 
 _MONTHS = (
     "jan(?:uary)?|feb(?:ruary)?|march|april|june|july|aug(?:ust)?|sept(?:ember)?|oct(?:ober)?|nov(?:ember)?"
@@ -90,99 +85,101 @@ _MONTHS = (
 )
 _COUNTED = "one|two|three|four|five|six|seven|eight|nine|ten|twelve|twenty|hundred|thousand|million|half|once|twice"
 
-# Clear signs of an answer of the kind, and weak ones.
-_SAYS: dict[Kind, tuple[re.Pattern[str], re.Pattern[str]]] = {
+# Clear signs of an answer of the kind, and weak ones: patterns apart again, and English ones in lower case.
+_SAID_BY: dict[Kind, tuple[tuple[str, ...], tuple[str, ...]]] = {
     Kind.COUNT: (
-        _any(
+        (
             r"\d[\d.,]*\s?(?:%|[kmgt]i?b\b|ms\b|s\b|(?:milli|micro)?seconds?|minutes?|hours?|days?|bytes?|times|million)",
             r"\d[\d.,]*\s?[个年位次种台天秒分小条倍份万亿元米公千％人字]",
             rf"\b(?:{_COUNTED})\b",
         ),
-        _any(
-            r"\d|[一二两三四五六七八九十百千万](?![些般旦样定直体致起])",
+        (
+            r"\d",
+            r"[一二两三四五六七八九十百千万](?![些般旦样定直体致起])",
             r"\b(?:equals?|equal to|as (?:many|much|large|big|long) as|at (?:least|most)|unlimited)\b",
             "等于|相同|不限|至少|至多|以上|以下",
         ),
     ),
     Kind.DEFAULT: (
-        _any(
+        (
             r"\bdefault\w*\b.{0,40}(?:\d|`|\b(?:on|off|yes|no|true|false|none|enabled|disabled)\b)",
             r"(?:默认|缺省|预设).{0,12}(?:\d|`|[关开]|启|停|空|不|on|off|[a-z])",
         ),
-        _any(r"\bdefault", "默认|缺省|预设|預設"),
+        (r"\bdefault", "默认|缺省|预设|預設"),
     ),
     Kind.HOW_TO: (
-        _any(
+        (
             r"^\W*(?:\d+[.)]\s*)?(?:use|run|set|add|create|call|click|select|open|install|start|execute|type|enable)\b",
             r"\byou can\b|\bin order to\b|\bto \w+.{0,60}, (?:use|run|set|you|just|call)\b|\bis done\b|as follows",
-            r"[:：]\s*$",
+            r":\s*$",
+            r"：\s*$",
             "(?:可以|请|需要|通过|使用|执行|运行).{0,40}(?:命令|参数|语句|步骤|接口|工具|如下)|步骤|首先|如下[：:]",
         ),
-        _any(r"\b(?:by|using|use|run|set)\b", "使用|执行|运行|通过|可以|设置|点击|创建|添加|修改|输入"),
+        (r"\b(?:by|using|use|run|set)\b", "使用|执行|运行|通过|可以|设置|点击|创建|添加|修改|输入"),
     ),
-    Kind.COMMAND: (_any(r"--\w{2,}|\w_\w|[A-Z]{3,}|\w\(\)"), _any(r"\b\w+\.\w+\b|[A-Za-z]{3,}")),
+    Kind.COMMAND: ((r"--\w{2,}|\w_\w|[a-z]{3,}|\w\(\)",), (r"\b\w+\.\w+\b|[a-z]{3,}",)),
     Kind.LIST: (
-        _any(r"[、].+[、和及]|, .+,? and ", r"[:：]\s*$|following|以下|如下|包括|分为|分别"),
-        _any("include|包含|都|all|和"),
+        ("[、].+[、和及]", ", .+,? and ", r":\s*$|following", r"：\s*$|以下|如下|包括|分为|分别"),
+        ("include|all", "包含|都|和"),
     ),
     Kind.WHY: (
-        _any(r"\bbecause\b|\bdue to\b|\breason|\bso that\b", "因为|由于|原因|以便|为了|避免|使得"),
-        _any(
+        (r"\bbecause\b|\bdue to\b|\breason|\bso that\b", "因为|由于|原因|以便|为了|避免|使得"),
+        (
             r"\bsince\b|\btherefore\b|\bin order to\b|\bcause|\bas a result\b|\bthus\b|\bthis is\b",
             "因此|所以|从而|导致",
         ),
     ),
     Kind.WHETHER: (
-        _any(
+        (
             r"\b(?:cannot|can't|not|no|never|must|only|always|won't|doesn't|don't|without|even|need(?:s|ed)?|required?)\b",
             r"\b(?:supports?|supported|optional|possible|allow(?:s|ed)?|able)\b",
             "支持|可以|不能|不可|无需|无须|必须|需要|无法|不会|不再|不需|能够|可选|只能|没有|不必|尚未|允许|禁止|不影响",
         ),
-        _any(r"\b(?:can|may|should|will|does|yes)\b", "不|仅|未|会|能|各自|独立|相同"),
+        (r"\b(?:can|may|should|will|does|yes)\b", "不|仅|未|会|能|各自|独立|相同"),
     ),
     Kind.WHAT_IS: (
-        _any(
+        (
             r"^\W*(?:(?:the|an?) )?(?:[\w'`*-]+ ){1,4}(?:is an?|is the|are|was an?|means|refers to|stands for)\b",
             "^.{1,30}?(?:是一|是指|指的?是|表示|称为|全称|意为|意思)",
             "stands for",
         ),
-        _any(r"\b(?:is|are|means|called)\b", "是|为|指|即"),
+        (r"\b(?:is|are|means|called)\b", "是|为|指|即"),
     ),
     Kind.WHEN: (
-        _any(
+        (
             rf"\b(?:1\d|20)\d\d\b|\b(?:{_MONTHS})\b",
             r"\b(?:midnight|noon|hourly|daily|nightly|weekly|(?:mon|tues|wednes|thurs|fri|satur|sun)day)\b|\b\d?\d:\d\d\b",
             r"\bevery (?:minute|hour|day|night|week|month)\b",
             r"凌晨|上午|中午|下午|午夜|每[天日周月晚]|\d点",
             r"\d\s?[年月日]|世纪|只有.{0,20}(?:后|时)|时[，,候]|[之以]后[，,]",
         ),
-        _any(r"\b(?:when|after|before|until|once|during|century|while|if)\b", "之后|以后|之前|如果|一旦|期间|情况"),
+        (r"\b(?:when|after|before|until|once|during|century|while|if)\b", "之后|以后|之前|如果|一旦|期间|情况"),
     ),
     Kind.WHERE: (
-        _any(
+        (
             r"\b(?:located|situated|stored|found) (?:in|at|on|under)\b|(?:^|\s)/\w+/",
             "位于|坐落|地处|目录下|存放在|籍贯",
         ),
-        _any(
+        (
             r"\b(?:in|at|on|from|near|under|inside) (?:the )?\w",
             "目录|路径|文件|[省市县区国州]|在.{1,12}[里中下上内]",
         ),
     ),
     Kind.WHO: (
-        _any(r"\bby \w+|\b(?:founded|led|author|leader|president|king)\b", "由.{2,}|[·•]|师从|父|母|担任"),
-        _any(r"\w \w", "被|为|是"),
+        (r"\bby \w+|\b(?:founded|led|author|leader|president|king)\b", "由.{2,}|[·•]|师从|父|母|担任"),
+        (r"\w \w", "被|为|是"),
     ),
 }
-_ASKS_LIMIT = _any(
+_ASKS_LIMIT = (
     r"\b(?:max(?:imum)?|min(?:imum)?|at (?:most|least)|limit|largest|smallest|longest|highest|lowest)\b",
     "最[大小多少长短高低](?!化)|上限|下限|至少|至多",
 )
-_SAYS_LIMIT = _any(
+_SAYS_LIMIT = (
     r"\b(?:max\w*|min(?:imum)?|at (?:most|least)|up to|(?:un)?limit\w*|between|ranges?|exceed\w*|largest|smallest)\b",
     r"\b(?:no (?:more|less|fewer)|(?:larger|longer|smaller|greater|less|more|fewer|higher|lower)) than\b",
     "最[大小多少长短高低]|上限|下限|至少|至多|不(?:能|可|得)?(?:超过|小于|大于|少于|多于)|范围|超过|低于|以内|以[上下]",
 )
-_DENIES = _any(r"\b(?:not|n't) (?:yet )?(?:supported|possible|available)\b|\bcannot be\b", "不支持|暂未|尚未|无法")
+_DENIES = (r"\b(?:not|n't) (?:yet )?(?:supported|possible|available)\b|\bcannot be\b", "不支持|暂未|尚未|无法")
 """What cannot be done is no way to do it."""
 _MARKER = re.compile(r"^\W*\d{1,2}(?:[.:)、]|\s-)\s")
 """In front of a list's item: it counts the items, and answers no "how many"."""
@@ -203,14 +200,47 @@ _LEVELS: dict[Kind, tuple[float, float, float]] = {  # what a clear sign, a weak
 _LEVEL = (0.9, 0.55, 0.2)  # of the other kinds; how much each helps was seen on SQuAD and CMRC
 
 
+@dataclass(frozen=True, slots=True)
+class _Signs:
+    """The patterns above, as they are looked for."""
+
+    wh: re.Pattern[str]
+    asked: Mapping[Kind, re.Pattern[str]]
+    said: Mapping[Kind, tuple[re.Pattern[str], re.Pattern[str]]]
+    denied: re.Pattern[str]
+    limit_asked: re.Pattern[str]
+    limit_said: re.Pattern[str]
+
+    @classmethod
+    def of(cls, compiled: Callable[[Iterable[str]], re.Pattern[str]]) -> _Signs:
+        asked = {kind: compiled(patterns) for kind, patterns in _ASKED_BY.items()}
+        said = {kind: (compiled(clear), compiled(weak)) for kind, (clear, weak) in _SAID_BY.items()}
+        return cls(compiled(_WH), asked, said, compiled(_DENIES), compiled(_ASKS_LIMIT), compiled(_SAYS_LIMIT))
+
+
+_SIGNS = _Signs.of(lambda patterns: re.compile("|".join(patterns), re.IGNORECASE))
+_PLAIN = _Signs.of(lambda patterns: re.compile("|".join(filter(str.isascii, patterns)), re.ASCII))
+
+
+def _signs_in(text: str) -> tuple[_Signs, str]:
+    """What to look for, and in what: ASCII is looked at in lower case and by the English patterns alone, in a fifth of
+    the time."""
+    return (_PLAIN, text.lower()) if text.isascii() else (_SIGNS, text)
+
+
 def asks(question: str) -> bool:
     """Whether it asks for something in particular: by a word like "which" or 什么, or by being of some kind."""
-    return bool(_WH.search(question) or kinds_of(question))
+    signs, text = _signs_in(question)
+    return bool(signs.wh.search(text) or kinds_of(question))
 
 
 def limit_said(question: str, text: str) -> bool:
     """Whether a question for the largest or smallest value finds a text that speaks of one; True for any other."""
-    return not _ASKS_LIMIT.search(question) or _SAYS_LIMIT.search(text) is not None
+    signs, asking = _signs_in(question)
+    if not signs.limit_asked.search(asking):
+        return True
+    signs, said = _signs_in(text)
+    return signs.limit_said.search(said) is not None
 
 
 def kinds_of(question: str) -> tuple[Kind, ...]:
@@ -218,24 +248,25 @@ def kinds_of(question: str) -> tuple[Kind, ...]:
 
     "Does" and "is" also stand in questions of every other kind, so yes or no is wanted only where no other word asks.
     """
-    patterns = _ASKS_ASCII if question.isascii() else _ASKS
-    kinds = tuple(kind for kind, asks in patterns.items() if asks.search(question))
-    if Kind.WHETHER in kinds and _WH.search(question):
+    signs, text = _signs_in(question)
+    kinds = tuple([kind for kind, asked in signs.asked.items() if asked.search(text)])
+    if Kind.WHETHER in kinds and signs.wh.search(text):
         return tuple(kind for kind in kinds if kind is not Kind.WHETHER)
     return kinds
 
 
 def fit(kinds: Iterable[Kind], unit: UnitKind, text: str) -> float:
     """How well `text`, of the form `unit`, fits what the kinds want: 0..1, the mean over the kinds; 0.5 for no kind."""
-    found = [_fit_one(kind, unit, text) for kind in kinds]
+    signs, text = _signs_in(text)
+    found = [_fit_one(kind, unit, signs, text) for kind in kinds]
     return sum(found) / len(found) if found else 0.5
 
 
-def _fit_one(kind: Kind, unit: UnitKind, text: str) -> float:
-    clear, weak = _SAYS[kind]
+def _fit_one(kind: Kind, unit: UnitKind, signs: _Signs, text: str) -> float:
+    clear, weak = signs.said[kind]
     levels = _LEVELS.get(kind, _LEVEL)
     text = _MARKER.sub("", text, count=1) if kind is Kind.COUNT else text
-    if kind is Kind.HOW_TO and _DENIES.search(text):
+    if kind is Kind.HOW_TO and signs.denied.search(text):
         return levels[2]
     value = levels[0] if clear.search(text) else levels[1] if weak.search(text) else levels[2]
     return min(max(value + _SUITS.get(kind, {}).get(unit, 0.0), 0.0), 1.0)

@@ -109,3 +109,16 @@ def test_who_asks_for_the_most_wants_a_limit(question: str, text: str, said: boo
 def test_the_number_of_an_item_counts_nothing() -> None:
     marked, plain = (fit([Kind.COUNT], UnitKind.ITEM, text) for text in ("2. Use another disk.", "Use another disk."))
     assert marked == plain < fit([Kind.COUNT], UnitKind.ITEM, "2. Use 3 disks.")
+
+
+ENGLISH = st.lists(
+    st.sampled_from("Because, it IS: a default SET of 10MB USE_IT --flag You can 1999 by Default? Why not all".split()),
+    max_size=12,
+).map(" ".join)
+
+
+@given(ENGLISH, st.sampled_from(Kind), st.sampled_from(UnitKind))
+def test_text_in_ascii_is_judged_as_by_all_patterns(text: str, kind: Kind, unit: UnitKind) -> None:
+    """It is looked at by fewer of them: a sign that is none of theirs, and not ASCII, changes nothing."""
+    assert fit([kind], unit, text) == fit([kind], unit, "\u200b" + text)
+    assert kinds_of(text) == kinds_of("\u200b" + text)
