@@ -32,7 +32,12 @@ def dense(passage: Scores, best_unit: Scores) -> Scores:
 def scale(scores: Scores) -> Scores:
     """Scores of one question's candidates along the last axis, to 0..1: a share of the best; what is below 0 is 0."""
     best = scores.max(axis=-1, keepdims=True, initial=0.0)
-    return np.asarray(np.clip(scores / np.maximum(best, 1e-6), 0.0, 1.0), np.float32)
+    return np.asarray(np.minimum(np.maximum(scores / np.maximum(best, 1e-6), 0.0), 1.0), np.float32)
+
+
+def scale_each(channels: Mapping[str, Scores]) -> dict[str, Scores]:
+    """`scale` of every channel's scores, all in one go. channels: name → [candidates]; at least one."""
+    return dict(zip(channels, scale(np.stack(list(channels.values()))), strict=True))
 
 
 def fuse(scaled: Mapping[str, Scores], weights: Mapping[str, float]) -> Scores:

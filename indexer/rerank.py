@@ -93,9 +93,9 @@ def packaged() -> Mapping[str, Model]:
 
 def between(scores: Floats, fused: Floats) -> Floats:
     """The scores, stretched to end where the fused ones end: what stands behind in the list stays behind."""
-    low, high = float(fused.min()), float(fused.max())
-    spread = max(float(np.ptp(scores)), 1e-9)
-    return np.asarray(low + (high - low) * (scores - scores.min()) / spread, np.float32)
+    low, high, least = float(fused.min()), float(fused.max()), scores.min()
+    spread = max(float(scores.max() - least), 1e-9)
+    return np.asarray(low + (high - low) * (scores - least) / spread, np.float32)
 
 
 class Reranker:
@@ -138,11 +138,11 @@ class Reranker:
         two = np.concatenate((np.maximum(units[:-1] @ both, pairs @ both), units[-1:] @ both))
         under = np.maximum(units, headings[owner]) @ both
         unit = _best(units, units @ weights[0], starts) @ weights.T
-        spans = [best_of_runs(values[:, at], starts) for values in (two, under) for at in (0, 1)]
+        spans = best_of_runs(np.concatenate((two, under), axis=1), starts)
         scores = [fused, scaled["bm25"], scaled["unit"]]
         pages = self._above.pages[rows]
         page = np.log((pages[:, None] == pages).sum(axis=1))
-        return np.asarray(np.column_stack([*scores, passage @ weights.T, unit, *spans, page]), np.float32)
+        return np.asarray(np.column_stack([*scores, passage @ weights.T, unit, spans, page]), np.float32)
 
     def _presence(self, ids: Ids, units: Rows) -> Floats:
         """[units, ids]: 1 where the unit has the term."""

@@ -11,22 +11,17 @@ Rows = npt.NDArray[np.int64]
 def ranges(begin: Rows, end: Rows) -> Rows:
     """The numbers of all ranges [begin[i], end[i]), one range after the other."""
     lengths = end - begin
-    total = int(lengths.sum())
-    if not total:
-        return np.empty(0, np.int64)
-    jumps = np.ones(total, np.int64)
-    filled = lengths > 0
-    first = np.concatenate(([0], np.cumsum(lengths[filled])[:-1]))
-    begins, ends = begin[filled], end[filled]
-    jumps[first] = begins
-    jumps[first[1:]] -= ends[:-1] - 1
-    return np.cumsum(jumps)
+    ends = np.cumsum(lengths)
+    return np.arange(ends[-1] if len(ends) else 0) + np.repeat(begin - ends + lengths, lengths)
 
 
 def best_of_runs(values: npt.NDArray[np.float32], starts: Rows) -> npt.NDArray[np.float32]:
-    """The largest value of each run [starts[i], starts[i + 1]); 0 for an empty one."""
-    out = np.zeros(len(starts) - 1, np.float32)
-    filled = np.flatnonzero(np.diff(starts))
-    if len(filled):
-        out[filled] = np.maximum.reduceat(values, starts[filled])
+    """The largest value of each run [starts[i], starts[i + 1]), in each column of `values`; 0 for an empty one."""
+    begin = starts[:-1]
+    filled = starts[1:] > begin
+    if filled.all():
+        return np.asarray(np.maximum.reduceat(values, begin) if len(begin) else values[:0], np.float32)
+    out = np.zeros((len(begin), *values.shape[1:]), np.float32)
+    if filled.any():
+        out[filled] = np.maximum.reduceat(values, begin[filled])
     return out

@@ -23,6 +23,7 @@ from indexer.above import Above
 from indexer.analysis import analyse_question, question_language, term_id
 from indexer.content import Content
 from indexer.corpus_embedder import CorpusEmbedder
+from indexer.halves import widened
 from indexer.rerank import Asked, Reranker, packaged
 from indexer.runs import best_of_runs, ranges
 from indexer.version import Arrays, Manifest, read_manifest
@@ -162,7 +163,7 @@ class Searcher:
         if not len(rows):
             return []
         scores = self._passage_scores(one, found, rows)
-        first = fusion.fuse({name: fusion.scale(values) for name, values in scores.items()}, _passage_weights(one))
+        first = fusion.fuse(fusion.scale_each(scores), _passage_weights(one))
         keep = np.argsort(-first, kind="stable")[: max(_RESCORED, one.request.limit)]
         rows, scores = rows[keep], {name: values[keep] for name, values in scores.items()}
         unit, dense_unit, best_unit = self._unit_scores(one, rows)
@@ -171,7 +172,7 @@ class Searcher:
             channels["dense"] = fusion.dense(scores["dense"], dense_unit)
             scores["dense_unit"] = dense_unit
         scores["unit"] = unit
-        scaled = {name: fusion.scale(values) for name, values in channels.items()}
+        scaled = fusion.scale_each(channels)
         fused = self._reranked(one, rows, scaled, fusion.fuse(scaled, one.weights))
         order = np.argsort(-fused, kind="stable")[: one.request.limit]
         return [
@@ -198,10 +199,10 @@ class Searcher:
         """Channel → score of every candidate, also of those that another channel brought."""
         scores = {"bm25": self._bm25(found, rows)}
         if one.dense is not None:
-            cosines = np.asarray(self._arrays.dense[rows], np.float32) @ one.dense
+            cosines = widened(self._arrays.dense[rows]) @ one.dense
             scores["dense"] = np.where(self._has_dense[rows], cosines, np.float32(0))
         if one.corpus is not None:
-            scores["corpus"] = np.asarray(self._arrays.corpus[rows], np.float32) @ one.corpus
+            scores["corpus"] = widened(self._arrays.corpus[rows]) @ one.corpus
         return scores
 
     def _bm25(self, found: Found, rows: Rows) -> Floats:
@@ -223,7 +224,7 @@ class Searcher:
         unit = best_of_runs(lexically, starts)
         both, dense_unit = lexically / max(float(unit.max(initial=0.0)), 1e-6), None
         if one.dense is not None:
-            cosines = np.asarray(self._arrays.dense_units[units], np.float32) @ one.dense
+            cosines = widened(self._arrays.dense_units[units]) @ one.dense
             dense_unit = best_of_runs(cosines, starts)
             both = both + cosines
 
