@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from router.types import Document, Location, Passage, Skipped
 
@@ -195,10 +196,7 @@ def _passage_row(passage: Passage) -> tuple[object, ...]:
     )
 
 
-def _passage(row: Sequence[object]) -> Passage:
+def _passage(row: Sequence[Any]) -> Passage:
     identity, document, heading, start, end, text, language, preamble, also_at = row
-    places = tuple(Location(*place) for place in json.loads(str(also_at))) if also_at else ()
-    return Passage(
-        str(identity), str(document), tuple(json.loads(str(heading))), int(str(start)), int(str(end)), str(text),
-        str(language), str(preamble), places,
-    )  # fmt: skip
+    places = tuple(Location(*place) for place in json.loads(also_at)) if also_at else ()
+    return Passage(identity, document, tuple(json.loads(heading)), start, end, text, language, preamble, places)

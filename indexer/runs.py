@@ -12,7 +12,9 @@ def ranges(begin: Rows, end: Rows) -> Rows:
     """The numbers of all ranges [begin[i], end[i]), one range after the other."""
     lengths = end - begin
     ends = np.cumsum(lengths)
-    return np.arange(ends[-1] if len(ends) else 0) + np.repeat(begin - ends + lengths, lengths)
+    every = np.arange(ends[-1] if len(ends) else 0, dtype=np.int64)
+    every += np.repeat(begin - ends + lengths, lengths)
+    return every
 
 
 def best_of_runs(values: npt.NDArray[np.float32], starts: Rows) -> npt.NDArray[np.float32]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from router import units
 from router.guards import another_deed
 from router.types import Citation, Hit, Passage
 from services.curated.vocabulary import packaged_guards
 from services.generation.context import Beside, nothing_beside
+from services.generation.reading import read
 
 if TYPE_CHECKING:
     from indexer.content import Content, Facts
@@ -44,7 +43,8 @@ def passage_deed(question: str, passage: Passage) -> str:
 
 def _citation(hit: Hit, revision: str, _modified: str | None, aliases: tuple[str, ...]) -> Citation:
     passage = hit.passage
-    skipped = _skipped(passage.text)
+    pieces = read(passage).pieces  # front matter and container marks, which stand before them, are not worth showing
+    skipped = pieces[0].start if pieces else 0
     return Citation(
         passage.id,
         passage.document,
@@ -55,10 +55,3 @@ def _citation(hit: Hit, revision: str, _modified: str | None, aliases: tuple[str
         revision,
         aliases,
     )
-
-
-@lru_cache(maxsize=2_000)  # a few megabytes: the same pages are shown again and again
-def _skipped(text: str) -> int:
-    """Characters before the first unit: front matter and container marks are not worth showing."""
-    first = next(iter(units.split(text)), None)
-    return first.start if first else 0

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from heapq import nlargest
+from itertools import chain
 from pathlib import PurePosixPath
 
 from indexer.analysis import analyse
@@ -34,6 +35,8 @@ _CLAUSE = re.compile(
 _COPULA = re.compile(r"\b(?:is|are|means|refers to|stands for)\b|(?<![但还也就都不])是(?!否)|指|即|意为|称为|[:：]")
 _CELL = re.compile(r"\s\|\s")
 _TYPICAL = 18.0  # tokens of a typical unit
+_LOG_LENGTHS = [min(math.log(max(tokens / _TYPICAL, 0.05)), 0.5) for tokens in range(31)]
+"""By number of tokens, the last for all that are longer: a unit that is longer still holds more words by chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,24 +171,22 @@ def _local_weights(
     hits: Sequence[Hit], held: Sequence[Sequence[frozenset[str]]], weights: Mapping[str, float]
 ) -> dict[str, dict[str, float]]:
     """Document → word → idf in the index times idf among the document's units that were found."""
-    counts: dict[str, Counter[str]] = defaultdict(Counter)
-    units: Counter[str] = Counter()
+    units: dict[str, list[frozenset[str]]] = defaultdict(list)
     for hit, words in zip(hits, held, strict=True):
-        units[hit.passage.document] += len(words)
-        for one in words:
-            counts[hit.passage.document].update(one)
-    return {
-        document: {
-            token: idf * math.log(1 + (number - counts[document][token] + 0.5) / (counts[document][token] + 0.5))
-            for token, idf in weights.items()
-        }
-        for document, number in units.items()
-    }
+        units[hit.passage.document] += words
+    return {document: _local(words, weights) for document, words in units.items()}
+
+
+def _local(units: Sequence[frozenset[str]], weights: Mapping[str, float]) -> dict[str, float]:
+    counts = Counter(chain.from_iterable(units))
+    rarities = [
+        math.log(1 + (len(units) - count + 0.5) / (count + 0.5)) for count in range(max(counts.values(), default=0) + 1)
+    ]
+    return {token: idf * rarities[counts[token]] for token, idf in weights.items()}
 
 
 def _log_length(piece: Piece) -> float:
-    """At most 0.5: a unit that is longer still holds more words by chance."""
-    return min(math.log(max(len(piece.terms) / _TYPICAL, 0.05)), 0.5)
+    return _LOG_LENGTHS[min(len(piece.terms), len(_LOG_LENGTHS) - 1)]
 
 
 def _sum(weights: Mapping[str, float], tokens: frozenset[str]) -> float:

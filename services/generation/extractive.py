@@ -181,7 +181,8 @@ def _support(
 ) -> dict[str, float]:
     reading = read(hits[best.hit].passage)
     quoted = best.piece.above.union(*(block.terms for block in answer))
-    everything = frozenset().union(*(read(hit.passage).words for hit in hits))
+    asked = frozenset(weights)
+    everything = frozenset().union(*(asked & read(hit.passage).words for hit in hits))
     alike = [one is best or _repeats(one.piece.terms, best.piece.terms) for one in ranked]
     rival = next((other for other, same in zip(ranked, alike, strict=True) if not same), None)
     return {

@@ -192,11 +192,12 @@ def _side(held: Sequence[float], words: Sequence[str], wanted: Sequence[str]) ->
     out = np.zeros((len(held), 5), np.float32)
     if not held:
         return out
-    near, wide, sums = 0.0, 0.0, []
+    near, wide, nears, wides = 0.0, 0.0, [], []
     for value in held:
-        sums.append((near, wide))
+        nears.append(near)
+        wides.append(wide)
         near, wide = (near + value) * _NEAR, (wide + value) * _WIDE
-    out[:, :2] = sums
+    out[:, 0], out[:, 1] = nears, wides
     if wanted and wanted[0] in words:
         for at, word in enumerate(words[:-1], 1):
             if word == wanted[0]:
