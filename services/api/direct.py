@@ -2,41 +2,61 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, get_type_hints
 
 import orjson
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.requests import Request
-from starlette.types import Message, Receive, Scope, Send
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_JSON = b"application/json"
+from services.api.errors import FORESEEN, respond
 
 
 class Direct(APIRoute):
-    """For endpoints of the form `(body: Model, request: Request) -> Response`, with nothing but roles to depend on.
-
-    FastAPI still documents them, and still does all that is out of the ordinary: another content type, JSON that cannot
-    be read, a body that does not fit, a client that left. So errors are the same as everywhere.
-    """
+    """For endpoints of the form `(body: Model, request: Request) -> Response`, with nothing but roles to depend on."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._model: type[BaseModel] = get_type_hints(self.endpoint)["body"]
-        self._roles = [dependency.call for dependency in self.dependant.dependencies if dependency.call]
+        self.model: type[BaseModel] = get_type_hints(self.endpoint)["body"]
+        self.roles = [dependency.call for dependency in self.dependant.dependencies if dependency.call]
 
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] not in self.methods or _content_type(scope) != _JSON:
-            return await super().handle(scope, receive, send)
-        messages = await _messages(receive)
-        try:
-            body = self._model.model_validate(_json(messages))
-        except ValueError:
-            return await super().handle(scope, _again(messages, receive), send)
-        request = Request(scope, receive, send)
-        for role in self._roles:
+    async def answer(self, body: BaseModel, request: Request) -> Response:
+        for role in self.roles:
             await role(request)
-        response = await self.endpoint(body, request)
+        response: Response = await self.endpoint(body, request)
+        return response
+
+
+class Shortcut:
+    """Pure ASGI, the last before FastAPI's own. Ordinary requests to `Direct` routes end here.
+
+    FastAPI still documents those routes, and still does all that is out of the ordinary: another content type, JSON that
+    cannot be read, a body that does not fit, a client that left. So errors are the same as everywhere.
+    """
+
+    def __init__(self, app: ASGIApp, routes: Iterable[BaseRoute]) -> None:
+        direct = [route for route in routes if isinstance(route, Direct)]
+        self.app, self._routes = app, {(method, route.path): route for route in direct for method in route.methods}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        route = self._routes.get((scope.get("method"), scope.get("path")))
+        if route is None or _content_type(scope) != b"application/json":
+            return await self.app(scope, receive, send)
+        request = Request(scope, receive, send)
+        scope["route"] = route  # whom the request is counted for
+        try:
+            messages = await _messages(receive)
+            try:
+                body = route.model.model_validate(_json(messages))
+            except ValueError:
+                return await self.app(scope, _again(messages, receive), send)
+            response = await route.answer(body, request)
+        except FORESEEN as exc:
+            response = respond(request, exc)
         await response(scope, receive, send)
 
 
@@ -45,7 +65,7 @@ def _content_type(scope: Scope) -> bytes:
 
 
 async def _messages(receive: Receive) -> list[Message]:
-    """All that make up the body, and the one that says that the client left."""
+    """All that make up the body, or the one that says that the client left as the last."""
     messages = [await receive()]
     while messages[-1].get("more_body"):
         messages.append(await receive())

@@ -14,7 +14,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
 
 from services.api import errors
-from services.api.direct import Direct
+from services.api.direct import Direct, Shortcut
 
 PLAIN, ODD = "application/json", "application/json; charset=utf-8"
 
@@ -38,6 +38,7 @@ def client() -> TestClient:
 
     app = FastAPI()
     app.include_router(router)
+    app.add_middleware(Shortcut, routes=app.routes)
     errors.install(app)
     return TestClient(app)
 
