@@ -182,7 +182,7 @@ def _in_names(words: frozenset[str], names: frozenset[str], guards: Guards) -> I
 
 
 def _told(word: str, answer: str, guards: Guards) -> bool:
-    return any([_stands(surface, answer) for surface in guards.surfaces.get(word, (word,))])
+    return any(_stands(surface, answer) for surface in guards.surfaces.get(word, (word,)))
 
 
 def _stands(surface: str, answer: str) -> bool:

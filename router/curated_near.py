@@ -198,9 +198,7 @@ def _turned(asked: Facts, theirs: Facts) -> bool:
         return False
     if not any(word.isdigit() for word in asked.words & theirs.words):
         both = frozenset(word for word in both if word[0] != CONCEPT)
-    return [word for word in asked.order if word in both] != [
-        word for word in theirs.order if word in both
-    ]
+    return [word for word in asked.order if word in both] != [word for word in theirs.order if word in both]
 
 
 def _dice(ours: str, theirs: str) -> float:

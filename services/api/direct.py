@@ -34,8 +34,8 @@ class Direct(APIRoute):
 class Shortcut:
     """Pure ASGI, the last before FastAPI's own. Ordinary requests to `Direct` routes end here.
 
-    FastAPI still documents those routes, and still does all that is out of the ordinary: another content type, JSON that
-    cannot be read, a body that does not fit, a client that left. So errors are the same as everywhere.
+    FastAPI still documents those routes, and still does all that is out of the ordinary: another content type, JSON
+    that cannot be read, a body that does not fit, a client that left. So errors are the same as everywhere.
     """
 
     def __init__(self, app: ASGIApp, routes: Iterable[BaseRoute]) -> None:
@@ -43,7 +43,7 @@ class Shortcut:
         self.app, self._routes = app, {(method, route.path): route for route in direct for method in route.methods}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        route = self._routes.get((scope.get("method"), scope.get("path")))
+        route = self._routes.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
         if route is None or _content_type(scope) != b"application/json":
             return await self.app(scope, receive, send)
         request = Request(scope, receive, send)

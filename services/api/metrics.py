@@ -23,7 +23,7 @@ class Metrics:
             "answerloop_http_request_seconds", "Time to answer", ("path",), buckets=SECONDS, registry=self.registry
         )
         answers = Counter("answerloop_answers", "Answers sent, by route", ("route",), registry=self.registry)
-        self.answered: Callable[[str], Counter] = cache(answers.labels)  # finding one by its label costs more than counting
+        self.answered: Callable[[str], Counter] = cache(answers.labels)  # to find one by its label costs the most
         self.in_flight = Gauge("answerloop_asks_in_flight", "Questions inside, also waiting", registry=self.registry)
         self.pending = Gauge("answerloop_review_pending", "Questions waiting for a reviewer", registry=self.registry)
         self.ready = Gauge("answerloop_ready", "1 if questions can be answered", registry=self.registry)

@@ -87,8 +87,9 @@ class SqlStore:
         self._readers.shutdown()
         if self._flusher:
             self._flusher.close()
-        for rows in filter(None, (self._rows, self._at_once)):
-            rows.close()
+        self._rows.close()
+        if self._at_once:
+            self._at_once.close()
         self._engine.dispose()
 
     def __enter__(self) -> Self:
