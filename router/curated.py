@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -144,9 +143,12 @@ class Entries:
             self._by_names(asked.words),
         )
         found: dict[str, dict[int, None]] = {}
+        best: dict[str, float] = {}
         for number in ranked:
-            found.setdefault(self.forms[number].entry_id, {})[number] = None
-        order = sorted(found, key=lambda name: -max(by_cosine.get(n, 0.0) + by_words.get(n, 0.0) for n in found[name]))
+            name = self.forms[number].entry_id
+            found.setdefault(name, {})[number] = None
+            best[name] = max(best.get(name, 0.0), by_cosine.get(number, 0.0) + by_words.get(number, 0.0))
+        order = sorted(found, key=best.__getitem__, reverse=True)
         return [self._wordings(name, list(found[name]), cosines) for name in order[:SHOWN]]
 
     def _by_names(self, words: frozenset[str]) -> list[int]:
@@ -157,20 +159,30 @@ class Entries:
     def _by_words(self, words: frozenset[str]) -> dict[int, float]:
         """Form number → score, for the forms that share the rarest words: shared idf over all idf of both sides."""
         weights = {word: self.idf.get(word, 1.0) for word in words}
-        shared: defaultdict[int, float] = defaultdict(float)
-        walked = 0
-        for word in sorted(weights, key=lambda one: (-weights[one], one)):
-            postings = self.postings.get(word, ())
-            walked += len(postings)
-            if shared and walked > _LOOKED_AT:
-                break
-            weight = weights[word]
-            for number in postings:
-                shared[number] += weight
-        most = sorted(shared, key=shared.__getitem__, reverse=True)[:_RANKED]
+        shared, common = self._sharing(weights)
         total = sum(weights.values())
-        sides = ((number, self.forms[number].facts.words) for number in most)
-        return {number: 2 * mass(words & theirs, self.idf) / (total + self._mass(number)) for number, theirs in sides}
+        found: dict[int, float] = {}
+        for number in _most(shared):
+            theirs = self.forms[number].facts.words
+            both = shared[number] + sum([weights[word] for word in common if word in theirs])
+            found[number] = 2 * both / (total + self._mass(number))
+        return found
+
+    def _sharing(self, weights: Mapping[str, float]) -> tuple[dict[int, float], list[str]]:
+        """Form number → weight of the rare words that it shares; and the common words, which were not looked up."""
+        shared: dict[int, float] = {}
+        rarest, walked = sorted(weights, key=lambda one: (-weights[one], one)), 0
+        for at, word in enumerate(rarest):
+            postings, weight = self.postings.get(word, ()), weights[word]
+            walked += len(postings)
+            if not shared:
+                shared = dict.fromkeys(postings, weight)
+                continue
+            if walked > _LOOKED_AT:
+                return shared, rarest[at:]
+            for number in postings:
+                shared[number] = shared.get(number, 0.0) + weight
+        return shared, []
 
     def _mass(self, number: int) -> float:
         if number not in self.masses:
@@ -178,21 +190,29 @@ class Entries:
         return self.masses[number]
 
     def _wordings(self, entry_id: str, numbers: Sequence[int], cosines: Mapping[str, float]) -> Wordings:
-        entry = self.entries[entry_id]
-        owned = [self.forms[number] for number in self.owned[entry_id]]
-        negatives = [form for form in owned if form.negative]
+        entry, owned = self.entries[entry_id], self.owned[entry_id]
         near = [form for number in numbers if not (form := self.forms[number]).negative]
+        negatives = [form for number in owned if (form := self.forms[number]).negative]
         return Wordings(
             entry_id,
             entry.status,
             answer_of(entry.answer, self.guards),
-            [self._wording(form, cosines) for form in near] or [self._wording(form, cosines) for form in owned[:1]],
+            [self._wording(form, cosines) for form in near or [self.forms[owned[0]]]],
             [self._wording(form, cosines) for form in negatives],
             len(owned) - len(negatives),
         )
 
     def _wording(self, form: Form, cosines: Mapping[str, float]) -> Wording:
         return Wording(form.text, form.facts, cosines.get(form.key))
+
+
+def _most(shared: Mapping[int, float]) -> list[int]:
+    """The `_RANKED` forms that share most, the first ones where several share the same. Most share little, and need not
+    be put in order."""
+    if len(shared) > _RANKED:
+        least = sorted(shared.values(), reverse=True)[_RANKED - 1]
+        shared = {number: value for number, value in shared.items() if value >= least}
+    return sorted(shared, key=shared.__getitem__, reverse=True)[:_RANKED]
 
 
 def _margin(free: Sequence[Judged]) -> float:

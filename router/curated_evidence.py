@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from router.curated_text import HAN
 from router.guards import CONCEPT, Facts, Guards, negations
@@ -39,8 +39,7 @@ class Answer:
 SILENT = Answer("", frozenset())
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(NamedTuple):
     """Idf of what one side says, by how the other side accounts for it. said: by the same word; named: by a name in the
     answer; told: by another word of the answer; lost: not at all. rarest: idf of the rarest word that is neither
     said nor named. unknown: the words that are lost; only_told: those that are told."""
@@ -66,18 +65,25 @@ def standing_for(asked: Facts, theirs: Facts, answer: Answer, guards: Guards) ->
     """The question in the entry's words: kin replaced by what it stands for, and without the names, numbers and states
     that the answer gives, or that say little."""
     new = asked.words - theirs.words
-    swaps = {word: kin for word in new if word in guards.kin and (kin := _kin(word, asked, theirs, guards))}
+    swaps = {word: kin for word in guards.kin.keys() & new if (kin := _kin(word, asked, theirs, guards))}
     changed: dict[str, frozenset[str]] = {}
-    if swaps or asked.actions or asked.states or asked.objects:
-        words = frozenset(swaps.get(word, word) for word in asked.words) if swaps else asked.words
-        told = said_otherwise(asked, theirs, guards) | _told_by_name(words - theirs.words, answer, guards)
-        told |= _told_states(asked, theirs, answer, guards)
-        vague = guards.vague - theirs.words
+    said = _said_otherwise(new, asked.words & theirs.words, theirs.names, guards)
+    if swaps:
+        words = frozenset(swaps.get(word, word) for word in asked.words)
         changed = {
             "words": words,
-            "actions": (words & guards.actions) - vague - told,
-            "states": frozenset(word for word in words if word in guards.states) - vague - told,
-            "objects": (frozenset(swaps.get(word, word) for word in asked.objects) & guards.objects) - told,
+            "actions": words & guards.actions,
+            "states": frozenset(words & guards.states.keys()),
+            "objects": frozenset(swaps.get(word, word) for word in asked.objects) & guards.objects,
+        }
+        new = words - theirs.words
+    if swaps or asked.actions or asked.states or asked.objects:
+        told = said | _told_by_name(new, answer, guards) | _told_states(asked, theirs, answer, guards)
+        gone = told | (guards.vague - theirs.words)
+        changed |= {
+            "actions": changed.get("actions", asked.actions) - gone,
+            "states": changed.get("states", asked.states) - gone,
+            "objects": changed.get("objects", asked.objects) - told,
         }
     if asked.names:
         kept = (n for n in asked.names if n in theirs.names or not _told(n, answer.text, guards))
@@ -139,10 +145,10 @@ def evidence(ours: Facts, theirs: Facts, answer: Answer, idf: Idf, guards: Guard
     """answer: `SILENT` where the words are the entry's own."""
     named = told = lost = rarest = 0.0
     unknown, only_told = set(), set()
-    words = ours.words - guards.vague
-    said = mass(words & theirs.words, idf)
-    twice = said_otherwise(ours, theirs, guards)
-    for word in words - theirs.words:
+    both, new = ours.words & theirs.words, ours.words - theirs.words
+    said = mass(both - guards.vague, idf)
+    twice = _said_otherwise(new, both, theirs.names, guards)
+    for word in new - guards.vague:
         weight = idf.get(word, 1.0)
         if word in twice or (word in theirs.key and HAN.match(word)):
             said += weight
@@ -150,7 +156,8 @@ def evidence(ours: Facts, theirs: Facts, answer: Answer, idf: Idf, guards: Guard
         if word in answer.names:
             named += weight
             continue
-        rarest = max(rarest, weight)
+        if weight > rarest:
+            rarest = weight
         if answer.text and _told(word, answer.text, guards):
             told += weight
             only_told.add(word)
@@ -160,13 +167,11 @@ def evidence(ours: Facts, theirs: Facts, answer: Answer, idf: Idf, guards: Guard
     return Evidence(said, named, told, lost, rarest, frozenset(unknown), frozenset(only_told))
 
 
-def said_otherwise(ours: Facts, theirs: Facts, guards: Guards) -> frozenset[str]:
-    """Words that the other side says in another form: by kin that both sides have as well, or inside a name (the backup
-    of pg_basebackup)."""
-    new = ours.words - theirs.words
-    both = ours.words & theirs.words
-    by_kin = {word for word in new if word in guards.kin and not guards.kin[word].isdisjoint(both)} if both else set()
-    return frozenset(by_kin.union(_in_names(new, theirs.names, guards) if theirs.names else ()))
+def _said_otherwise(new: frozenset[str], both: frozenset[str], names: frozenset[str], guards: Guards) -> set[str]:
+    """New words that the other side says in another form: by kin that both sides have as well, or inside one of its
+    names (the backup of pg_basebackup)."""
+    found = {word for word in guards.kin.keys() & new if not guards.kin[word].isdisjoint(both)}
+    return found.union(_in_names(new, names, guards)) if names else found
 
 
 def _in_names(words: frozenset[str], names: frozenset[str], guards: Guards) -> Iterator[str]:
@@ -182,11 +187,10 @@ def _told(word: str, answer: str, guards: Guards) -> bool:
 
 def _stands(surface: str, answer: str) -> bool:
     """Han text anywhere; other words where they begin, because answers inflect them."""
-    if HAN.match(surface):
-        return surface in answer
     at = answer.find(surface)
+    anywhere = at > 0 and HAN.match(surface)
     while at >= 0:
-        if not at or not answer[at - 1].isalnum():
+        if anywhere or not at or not answer[at - 1].isalnum():
             return True
         at = answer.find(surface, at + 1)
     return False

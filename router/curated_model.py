@@ -17,7 +17,7 @@ class Logistic:
     line: float
 
     def probability(self, features: Mapping[str, float]) -> float:
-        total = self.intercept + sum(weight * features.get(name, 0.0) for name, weight in self.weights.items())
+        total = self.intercept + sum([weight * features.get(name, 0.0) for name, weight in self.weights.items()])
         return 1.0 / (1.0 + math.exp(-min(max(total, -40.0), 40.0)))
 
     @classmethod

@@ -177,12 +177,13 @@ def slot_features(asked: Facts, theirs: Facts, ours: Evidence, others: Evidence)
     """What is accounted for on either side, as shares of its idf (see `router.curated_evidence`). swapped: idf of the
     rarest word of one side where the other has one of its own. turned: 1 where what both name comes in another order.
     deed_lost: 1 where the entry names an action and the question none. All 0..1."""
+    total = ours.total
     return {
-        "left_asked": ours.lost / ours.total,
+        "left_asked": ours.lost / total,
         "left_theirs": others.lost / others.total,
         "lost_theirs": others.rarest,
-        "named": ours.named / ours.total,
-        "told": ours.told / ours.total,
+        "named": ours.named / total,
+        "told": ours.told / total,
         "swapped": min(ours.rarest, others.rarest),
         "turned": float(_turned(asked, theirs)),
         "deed_lost": float(bool(theirs.actions) and not asked.actions),
@@ -193,11 +194,11 @@ def _turned(asked: Facts, theirs: Facts) -> bool:
     """Who overrides whom, one that reads two or two that read one: names, plain words and numbers that both sides
     share, in another order. Known words change places in paraphrases too (重启集群, 集群怎么重启)."""
     both = asked.words & theirs.words - asked.actions
+    if len(both) < 2:
+        return False
     if not any(word.isdigit() for word in asked.words & theirs.words):
         both = frozenset(word for word in both if word[0] != CONCEPT)
-    return bool(both) and [word for word in asked.order if word in both] != [
-        word for word in theirs.order if word in both
-    ]
+    return [word for word in asked.order if word in both] != [word for word in theirs.order if word in both]
 
 
 def _dice(ours: str, theirs: str) -> float:

@@ -15,16 +15,14 @@ _HAN = (
     "\u2e80-\u2fdf\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003134f"
 )
 _W = rf"[^\W{_HAN}]"  # a letter, digit or underscore outside the scripts that are written without spaces
-_KEPT = re.compile(
-    rf"""(?P<han>[{_HAN}]+)
-    | (?P<word>
-        (?<![\w-])--?{_W}(?:{_W}|-)*            # --flag; -5
-      | (?<![\w/.])/{_W}+(?:[/.-]+{_W}+)*       # /a/path
-      | {_W}+(?:[.:@]{_W}+|(?<=\d)/(?=\d){_W}+)*[+#%]*
-      | [<>=!]=|[<>=%$€£¥≥≤≠]|(?<![^\s(])\*(?![^\s),;])
-    )""",
-    re.VERBOSE,
-)
+_WORD = """
+    (?<![\\w-])--?{w}(?:{w}|-)*            # --flag; -5
+  | (?<![\\w/.])/{w}+(?:[/.-]+{w}+)*       # /a/path
+  | {w}+(?:[.:@]{w}+|(?<=\\d)/(?=\\d){w}+)*[+#%]*
+  | [<>=!]=|[<>=%$€£¥≥≤≠]|(?<![^\\s(])\\*(?![^\\s),;])
+"""
+_KEPT = re.compile(f"(?P<han>[{_HAN}]+) | (?P<word>{_WORD.format(w=_W)})", re.VERBOSE)
+_KEPT_ASCII = re.compile(_WORD.format(w=r"\w"), re.VERBOSE | re.ASCII)
 _LINK = re.compile(r"!?\[([^\[\]]*)\]\([^()\s]*\)")  # Markdown: what is shown, without where it leads
 _APOSTROPHE = re.compile("[’‘ʼ`´]")
 _CONTRACTED = re.compile(r"[a-z]+(?:'[a-z]+)?")
@@ -43,7 +41,7 @@ class Wording:
     words; stems of English words, or two of them with a space) to the token it counts as, "" for one that says
     nothing. longest: characters of the longest Han surface. lone: single Han characters that are a word of their own
     where known words stand on both sides, to the token they count as. unit: the space between a number and its
-    Latin unit.
+    Latin unit. latin_tail: what of `tail` can be found where nothing is written in Chinese.
     """
 
     fold: Callable[[str], str]
@@ -51,6 +49,7 @@ class Wording:
     contractions: Mapping[str, str]
     head: re.Pattern[str]
     tail: re.Pattern[str]
+    latin_tail: re.Pattern[str]
     bare: re.Pattern[str]
     rewrites: tuple[tuple[re.Pattern[str], str], ...]
     unit: re.Pattern[str]
@@ -71,13 +70,16 @@ def normal_form(text: str, wording: Wording) -> str:
 
 
 def _folded(text: str, wording: Wording) -> str:
-    folded = unicodedata.normalize("NFKC", wording.fold(text).casefold())
+    ascii_only = text.isascii()  # then nothing but its case can be folded
+    folded = text.casefold() if ascii_only else unicodedata.normalize("NFKC", wording.fold(text).casefold())
     return _LINK.sub(r"\1", folded) if "](" in folded else folded
 
 
 def _spaced(text: str) -> str:
     """Only what says something, with one space between two Latin words and none beside Han characters."""
     plain = _APOSTROPHE.sub("'", text)
+    if plain.isascii() and "'" not in plain:
+        return " ".join(_KEPT_ASCII.findall(plain))
     parts: list[str] = []
     latin = False
     for match in _KEPT.finditer(plain):
@@ -95,16 +97,20 @@ def _joint(text: str, at: int) -> str:
 
 
 def _unwrapped(text: str, wording: Wording) -> str:
-    contractions = wording.contractions
-    current = _CONTRACTED.sub(lambda found: contractions.get(found.group(), found.group()), text).replace("'", " ")
-    current = wording.unit.sub("", current)
+    current = wording.unit.sub("", _written_out(text, wording.contractions).replace("'", " "))
     current = wording.head.sub("", current).strip() or current
-    tail = wording.tail.search(current, max(len(current) - _TAIL, 0))
+    tail = (wording.latin_tail if current.isascii() else wording.tail).search(current, max(len(current) - _TAIL, 0))
     current = (tail and current[: tail.start()].strip()) or current
     for pattern, instead in wording.rewrites:
         if pattern.pattern.isascii() or not current.isascii():  # what is written in Chinese is found in Chinese only
             current = pattern.sub(instead, current)
     return wording.bare.sub("", current).strip() or current
+
+
+def _written_out(text: str, contractions: Mapping[str, str]) -> str:
+    if contractions.keys().isdisjoint(_CONTRACTED.findall(text)):
+        return text
+    return _CONTRACTED.sub(lambda found: contractions.get(found.group(), found.group()), text)
 
 
 def tokens(key: str, wording: Wording) -> list[str]:

@@ -183,7 +183,7 @@ def negations(key: str, guards: Guards) -> frozenset[str]:
 
 
 def _latin_parts(key: str) -> list[str]:
-    return [part for part in _NOT_LATIN.split(key) if part]
+    return key.split() if key.isascii() else [part for part in _NOT_LATIN.split(key) if part]
 
 
 _GOAL = re.compile(
@@ -255,8 +255,9 @@ def unexplained(asked: Facts, theirs: Facts, guards: Guards) -> tuple[str, ...]:
 def _head(facts: Facts, guards: Guards) -> frozenset[str]:
     """The object that the others describe, not counting where something goes: the last one in Chinese (实例集群 is a
     cluster), the first in English."""
-    named = guards.objects - guards.aspects - guards.light - facts.goals
-    found = [word for word in facts.order if word in named]
+    passed = guards.aspects, guards.light, facts.goals
+    named = facts.words & guards.objects
+    found = [word for word in facts.order if word in named and not any(word in words for words in passed)]
     return frozenset(found[-1:] if facts.language == "zh" else found[:1])
 
 
@@ -292,12 +293,15 @@ def shown(token: str) -> str:
 
 def _opposed(name: str, asked: frozenset[str], theirs: frozenset[str]) -> str:
     """One in the place of another: each side says something that the other does not. 重启 for 重建, 集群 for 实例."""
-    ours, others = asked - theirs, theirs - asked
-    return f"{name}: {_shown(ours)} / {_shown(others)}" if ours and others else ""
+    if asked <= theirs or theirs <= asked:
+        return ""
+    return f"{name}: {_shown(asked - theirs)} / {_shown(theirs - asked)}"
 
 
 def _turned(asked: Facts, theirs: Facts) -> str:
     """The same two things the other way round: from A to B, from B to A."""
+    if not asked.goals and not theirs.goals:
+        return ""
     ours, others = asked.goals - theirs.goals, theirs.goals - asked.goals
     swapped = not ours.isdisjoint(theirs.words) and not others.isdisjoint(asked.words)
     fires = swapped or asked.goals & theirs.origins or theirs.goals & asked.origins

@@ -14,6 +14,7 @@ from fastapi.routing import APIRoute
 from router.errors import AnswerloopError
 from services.api import admin, ask, budget, curated, documents, errors, explain, feedback, openai, ops, review
 from services.api.auth import Keyring
+from services.api.direct import Shortcut
 from services.api.limits import Admission, BodyLimit
 from services.api.metrics import Metrics, Observe
 from services.api.state import Shared
@@ -103,6 +104,7 @@ def create_app(settings: Settings, open_system: Callable[[], System], worker: Se
     ):
         app.include_router(router)
     uploads = dict.fromkeys(("/admin/documents", "/admin/curated/import"), settings.max_upload_bytes + FORM_OVERHEAD)
+    app.add_middleware(Shortcut, routes=app.routes)
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes, larger=uploads)
     errors.install(app)
     if settings.widget_origins:

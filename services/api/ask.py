@@ -60,7 +60,7 @@ async def search(body: SearchRequest, request: Request) -> Response:
 
 async def answer(here: Shared, question: Question) -> Outcome:
     outcome = await here.admission.run(lambda: here.system.ask(question))
-    here.metrics.answers.labels(outcome.trace.answer.route.value).inc()
+    here.metrics.answered(outcome.trace.answer.route.value).inc()
     return outcome
 
 

@@ -82,30 +82,30 @@ async def identify(connection: HTTPConnection, keyring: Keyring, bound_to: str) 
 
 def presented_key(connection: HTTPConnection) -> str | None:
     headers = _headers(connection)
-    scheme, _, token = headers.get("authorization", "").partition(" ")
+    scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
     if scheme.lower() == "bearer" and token.strip():
         return token.strip()
-    return headers.get("x-api-key") or None
+    return headers.get(b"x-api-key", b"").decode("latin-1") or None
 
 
-def _headers(connection: HTTPConnection) -> dict[str, str]:
+def _headers(connection: HTTPConnection) -> dict[bytes, bytes]:
     """By lower-case name, the first of each. Starlette's own go through all of them for every one that is asked for."""
-    raw = connection.scope["headers"]
-    return {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(raw)}
+    return dict(reversed(connection.scope["headers"]))
 
 
 def refuse_strangers(connection: HTTPConnection) -> None:
     """Raises `Refused` (403) unless the request was made on this machine, to this machine, by no foreign web page."""
     headers = _headers(connection)
-    if connection.client is None or not is_loopback(connection.client.host):
+    client = connection.client
+    if client is None or not is_loopback(client.host):
         raise _closed("it came from another machine")
-    if "forwarded" in headers or "x-forwarded-for" in headers:
+    if b"forwarded" in headers or b"x-forwarded-for" in headers:
         raise _closed("it came through a proxy")
-    host = headers.get("host", "")
+    host = headers.get(b"host", b"").decode("latin-1")
     if not is_loopback(_without_port(host)):
         raise _closed("its Host header does not name this machine")
-    origin = headers.get("origin")
-    if origin is not None and origin not in {f"http://{host}", f"https://{host}"}:
+    origin = headers.get(b"origin")
+    if origin is not None and origin.decode("latin-1") not in {f"http://{host}", f"https://{host}"}:
         raise _closed("a page of another origin sent it")
 
 

@@ -51,6 +51,10 @@ class Refused(HTTPException):
         self.code = code
 
 
+FORESEEN = (AnswerloopError, HTTPException, RequestValidationError)
+"""What `respond` is installed for; all else is `LastResort`'s."""
+
+
 class DeadlinePassed(Unavailable):
     code = "deadline_passed"
 
@@ -137,7 +141,7 @@ def _speakable_tree(value: Any) -> Any:
 
 
 def install(app: FastAPI) -> None:
-    for kind in (AnswerloopError, HTTPException, RequestValidationError):
+    for kind in FORESEEN:
         app.add_exception_handler(kind, respond)
     app.add_middleware(LastResort)
 

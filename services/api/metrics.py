@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from time import perf_counter
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -20,7 +22,8 @@ class Metrics:
         self.seconds = Histogram(
             "answerloop_http_request_seconds", "Time to answer", ("path",), buckets=SECONDS, registry=self.registry
         )
-        self.answers = Counter("answerloop_answers", "Answers sent, by route", ("route",), registry=self.registry)
+        answers = Counter("answerloop_answers", "Answers sent, by route", ("route",), registry=self.registry)
+        self.answered: Callable[[str], Counter] = cache(answers.labels)  # to find one by its label costs the most
         self.in_flight = Gauge("answerloop_asks_in_flight", "Questions inside, also waiting", registry=self.registry)
         self.pending = Gauge("answerloop_review_pending", "Questions waiting for a reviewer", registry=self.registry)
         self.ready = Gauge("answerloop_ready", "1 if questions can be answered", registry=self.registry)

@@ -15,7 +15,7 @@ _UNFIT |= dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
 def clean(text: str) -> str:
     """Control characters become spaces and half surrogate pairs (a cut emoji) the replacement character: no database
     and no terminal should ever see them."""
-    return text.translate(_UNFIT)
+    return text if text.isprintable() else text.translate(_UNFIT)
 
 
 Text = Annotated[str, AfterValidator(clean)]

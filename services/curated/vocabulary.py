@@ -16,6 +16,7 @@ from router.guards import CONCEPT, Guards
 
 _DATA = Path(__file__).parent / "guards.json"
 _MODEL = Path(__file__).parent / "near_model.json"
+_LATIN = re.compile("[a-z]{2}")
 _COUNTERS = "个台次天年月周条张位种份倍秒分小日节副主只块兆字核"
 
 
@@ -80,7 +81,8 @@ def _wording(data: Mapping[str, Any], units: Iterable[str]) -> Wording:
         stem=stem,
         contractions=data["contractions"],
         head=re.compile(f"^(?:{'|'.join(data['heads'])})+"),
-        tail=re.compile(f"(?:{'|'.join(data['tails'])})+$"),
+        tail=_tail(data["tails"]),
+        latin_tail=_tail(one for one in data["tails"] if _LATIN.search(one)),
         bare=re.compile(f"^(?:{'|'.join(data['bare'])})"),
         rewrites=tuple((re.compile(pattern), instead) for pattern, instead in data["rewrites"]),
         unit=re.compile(rf"(?<=\d) (?=(?:{_either(units)})(?![a-z0-9_]))"),
@@ -88,6 +90,10 @@ def _wording(data: Mapping[str, Any], units: Iterable[str]) -> Wording:
         longest=max(len(word) for word in words if HAN.match(word)),
         lone={char: words.get(word, word) for char, word in data["lone"].items()},
     )
+
+
+def _tail(patterns: Iterable[str]) -> re.Pattern[str]:
+    return re.compile(f"(?:{'|'.join(patterns)})+$")
 
 
 def _fold(text: str) -> str:

@@ -22,6 +22,7 @@ FOREIGN_ERRORS = (SQLAlchemyError, sqlite3.Error, UnicodeEncodeError)  # the las
 _BUSY_MS = 10_000  # how long to wait for another process's transaction
 _WRITE_LOCK = 0x616E7377  # an advisory lock's number; any that no other program on the same database uses: "answ"
 _TAKE_LOCK = text("SELECT pg_advisory_xact_lock(:number)")
+_HOT_KIB = 16_384  # ids are random, so each row touches other pages of their index
 _CHECKPOINT_PAGES = 4_000  # copy the log into the file every 16 MB or so: fewer pauses than SQLite's 4 MB
 
 
@@ -62,12 +63,13 @@ def engine_for_rows(engine: Engine, *, flushed: bool, waits: bool = True) -> Eng
     """For plain inserts by the driver alone, without a BEGIN of ours, over one connection.
 
     flushed: whether a commit of SQLite's waits for the disk. waits: whether it waits for other writers, and copies the
-    log into the file when its time has come. PostgreSQL settles all that itself, so it keeps its engine.
+    log into the file when its time has come; one that does not is for single rows, each a transaction by itself.
+    PostgreSQL settles all that itself, so it keeps its engine.
     """
     if engine.dialect.name != "sqlite":
         return engine
     rows = create_engine(engine.url, pool_size=1, max_overflow=0)
-    prepare = [_prepare, _begin_by_itself, *([] if flushed else [_trust_the_system]), *([] if waits else [_never_wait])]
+    prepare = [_prepare, *([] if flushed else [_trust_the_system]), _begin_by_itself if waits else _never_wait]
     for step in prepare:
         event.listen(rows, "connect", step)
     return rows
@@ -84,6 +86,7 @@ def _trust_the_system(connection: sqlite3.Connection, _record: Any) -> None:
 def _never_wait(connection: sqlite3.Connection, _record: Any) -> None:
     connection.execute("PRAGMA busy_timeout = 0")
     connection.execute("PRAGMA wal_autocheckpoint = 0")
+    connection.execute(f"PRAGMA cache_size = -{_HOT_KIB}")
 
 
 def _postgres(url: URL) -> Engine:

@@ -31,9 +31,8 @@ class Rows:
     row has. written: called after each commit."""
 
     def __init__(self, engine: Engine, insert: Insert, columns: Sequence[str], written: Callable[[], None]) -> None:
-        compiled = insert.compile(dialect=engine.dialect, column_keys=list(columns))
-        self._engine, self._statement, self._written = engine, str(compiled), written
-        self._values: Callable[[Row], Any] = itemgetter(*compiled.positiontup) if compiled.positiontup else dict
+        self._engine, self._written = engine, written
+        self._statement, self._values = _plain(engine, insert, columns)
         self._foreign = engine.dialect.loaded_dbapi.Error
         # A server may have restarted since the last row, so its connections come from the pool, which looks.
         self._held = engine.raw_connection() if engine.dialect.name == "sqlite" else None
@@ -62,6 +61,32 @@ class Rows:
         if self._held:
             self._held.close()
             self._engine.dispose()
+
+
+class RowAtOnce:
+    """Adds one row at a time to a table of SQLite's, without ever waiting. What is run outside of a transaction is one
+    by itself: begun, run and committed in one call. The arguments are those of `Rows`."""
+
+    def __init__(self, engine: Engine, insert: Insert, columns: Sequence[str], written: Callable[[], None]) -> None:
+        self._engine, self._written = engine, written
+        self._statement, self._values = _plain(engine, insert, columns)
+        self._held = engine.raw_connection()
+        self._cursor = self._held.cursor()
+
+    def add(self, row: Row) -> None:
+        """Raises what the driver raises, also where another one writes; nothing of the row is left then."""
+        self._cursor.execute(self._statement, self._values(row))
+        self._written()
+
+    def close(self) -> None:
+        self._held.close()
+        self._engine.dispose()
+
+
+def _plain(engine: Engine, insert: Insert, columns: Sequence[str]) -> tuple[str, Callable[[Row], Any]]:
+    """The statement as the driver takes it, and a row as its parameters."""
+    compiled = insert.compile(dialect=engine.dialect, column_keys=list(columns))
+    return str(compiled), itemgetter(*compiled.positiontup) if compiled.positiontup else dict
 
 
 class LogFlusher:

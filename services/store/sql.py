@@ -32,7 +32,7 @@ from services.store.records import (
     TraceSummary,
 )
 from services.store.review_store import ReviewStore
-from services.store.rows import LogFlusher, Rows
+from services.store.rows import LogFlusher, RowAtOnce, Rows
 from services.store.schema import bring_to_head
 from services.store.writer import GroupWriter
 
@@ -54,16 +54,15 @@ class SqlStore:
         self._engine = engine
         later = flush_s > 0 and engine.dialect.name == "sqlite"
         self._flusher = LogFlusher(engine, flush_s) if later else None
-        self._rows = self._rows_by(engine_for_rows(engine, flushed=not later))
-        self._at_once = self._rows_by(engine_for_rows(engine, flushed=False, waits=False)) if later else None
+        written = self._flusher.written if self._flusher else _nothing
+        trace = (traces.INSERT, traces.COLUMNS, written)
+        self._rows = Rows(engine_for_rows(engine, flushed=not later), *trace)
+        self._at_once = RowAtOnce(engine_for_rows(engine, flushed=False, waits=False), *trace) if later else None
         self._writer = GroupWriter(engine, self._rows, self._at_once, max_waiting)
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="store-read")
         self._keys = keys.KeyCache(_KEY_SECONDS)
         self.curated = CuratedStore(self)
         self.reviews = ReviewStore(self)
-
-    def _rows_by(self, engine: Engine) -> Rows:
-        return Rows(engine, traces.INSERT, traces.COLUMNS, self._flusher.written if self._flusher else _nothing)
 
     @classmethod
     def open(cls, url: str, *, max_waiting: int = 2_048, flush_s: float = 0.0) -> Self:
@@ -88,8 +87,9 @@ class SqlStore:
         self._readers.shutdown()
         if self._flusher:
             self._flusher.close()
-        for rows in filter(None, (self._rows, self._at_once)):
-            rows.close()
+        self._rows.close()
+        if self._at_once:
+            self._at_once.close()
         self._engine.dispose()
 
     def __enter__(self) -> Self:

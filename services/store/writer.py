@@ -25,7 +25,7 @@ from sqlalchemy import Connection, Engine
 
 from router.errors import Conflict, InvalidInput, Overloaded, Unavailable
 from services.store.engine import FOREIGN_ERRORS, IMMEDIATE, take_write_lock, translate
-from services.store.rows import Row, Rows
+from services.store.rows import Row, RowAtOnce, Rows
 
 T = TypeVar("T")
 Call = Callable[[Connection], Any]
@@ -51,7 +51,7 @@ class GroupWriter:
     limit: how many writes may wait; beyond it callers get `Overloaded` at once.
     """
 
-    def __init__(self, engine: Engine, rows: Rows, at_once: Rows | None, limit: int) -> None:
+    def __init__(self, engine: Engine, rows: Rows, at_once: RowAtOnce | None, limit: int) -> None:
         self._engine = engine.execution_options(**{IMMEDIATE: True})
         self._rows, self._at_once = rows, at_once
         self._limit = limit
@@ -88,13 +88,13 @@ class GroupWriter:
                 self._queue.put(None)
         self._thread.join()
 
-    def _added_at_once(self, rows: Rows, row: Row) -> bool:
+    def _added_at_once(self, rows: RowAtOnce, row: Row) -> bool:
         """Whether it was. If not, nothing of it is left, and the thread will say what is wrong."""
         with self._closing:
             if self._closed:
                 return False
             try:
-                rows.add([row])
+                rows.add(row)
             except FOREIGN_ERRORS:
                 return False
             return True

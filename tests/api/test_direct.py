@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -12,9 +13,11 @@ from fastapi.testclient import TestClient
 from pydantic import BaseModel
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
+from starlette.types import Message
 
 from services.api import errors
-from services.api.direct import Direct
+from services.api.direct import Direct, Shortcut
+from services.api.limits import BodyLimit
 
 PLAIN, ODD = "application/json", "application/json; charset=utf-8"
 
@@ -29,17 +32,23 @@ async def role(connection: HTTPConnection) -> None:
         raise errors.Refused(401, "unauthorized", "who are you?")
 
 
-def client() -> TestClient:
+def app() -> FastAPI:
     router = APIRouter(dependencies=[Depends(role)], route_class=Direct)
 
     @router.post("/echo")
     async def echo(body: Body, request: Request) -> Response:
         return JSONResponse({"said": body.question, "limit": body.limit, "path": request.url.path})
 
-    app = FastAPI()
-    app.include_router(router)
-    errors.install(app)
-    return TestClient(app)
+    made = FastAPI()
+    made.include_router(router)
+    made.add_middleware(Shortcut, routes=made.routes)
+    made.add_middleware(BodyLimit, limit=20_000, larger={})
+    errors.install(made)
+    return made
+
+
+def client() -> TestClient:
+    return TestClient(app())
 
 
 def ask(content: bytes, kind: str, key: str = "right") -> tuple[int, Any]:
@@ -68,6 +77,55 @@ BODIES = [
 @pytest.mark.parametrize("key", ["right", "wrong"])
 def test_both_ways_give_the_same(body: bytes, key: str) -> None:
     assert ask(body, PLAIN, key) == ask(body, ODD, key)
+
+
+def sent(*messages: Message, kind: str = PLAIN, method: str = "POST") -> tuple[int, Any]:
+    """What the bare application replies to these messages."""
+    scope = {
+        "type": "http",
+        "method": method,
+        "path": "/echo",
+        "raw_path": b"/echo",
+        "query_string": b"",
+        "headers": [(b"content-type", kind.encode()), (b"x-api-key", b"right")],
+    }
+    coming, replies = iter(messages), list[Message]()
+
+    async def receive() -> Message:
+        return next(coming)
+
+    async def send(message: Message) -> None:
+        replies.append(message)
+
+    asyncio.run(app()(scope, receive, send))
+    return replies[0]["status"], json.loads(b"".join(reply.get("body", b"") for reply in replies))
+
+
+def pieces(*bodies: bytes) -> list[Message]:
+    last = len(bodies) - 1
+    return [{"type": "http.request", "body": body, "more_body": number < last} for number, body in enumerate(bodies)]
+
+
+GONE: Message = {"type": "http.disconnect"}
+ARRIVALS = {
+    "in pieces": (200, pieces(b'{"ques', b"", b'tion": "why?"}')),
+    "in pieces, and no JSON": (400, pieces(b'{"ques', b"]")),
+    "in pieces, and too large": (413, pieces(b'{"question": "', b"x" * 30_000, b'"}')),
+    "never": (400, [GONE]),
+    "half of it": (400, [*pieces(b'{"ques', b"")[:1], GONE]),
+}
+
+
+@pytest.mark.parametrize("arrival", ARRIVALS)
+def test_however_a_body_arrives(arrival: str) -> None:
+    status, messages = ARRIVALS[arrival]
+    found = sent(*messages)
+    assert found == sent(*messages, kind=ODD)
+    assert found[0] == status
+
+
+def test_another_method_is_refused_as_everywhere() -> None:
+    assert sent(*pieces(BODIES[0]), method="PUT")[0] == 405
 
 
 def test_an_ordinary_request_never_meets_fastapis_machinery(monkeypatch: pytest.MonkeyPatch) -> None:
