@@ -172,12 +172,14 @@ _SAID_BY: dict[Kind, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 _ASKS_LIMIT = (
     r"\b(?:max(?:imum)?|min(?:imum)?|at (?:most|least)|limit|largest|smallest|longest|highest|lowest)\b",
-    "最[大小多少长短高低](?!化)|上限|下限|至少|至多",
+    r"\b(?:fastest|slowest|cheapest|newest|oldest)\b",
+    "最[大小多少长短高低快慢新旧](?!化)|上限|下限|至少|至多",
 )
 _SAYS_LIMIT = (
     r"\b(?:max\w*|min(?:imum)?|at (?:most|least)|up to|(?:un)?limit\w*|between|ranges?|exceed\w*|largest|smallest)\b",
     r"\b(?:no (?:more|less|fewer)|(?:larger|longer|smaller|greater|less|more|fewer|higher|lower)) than\b",
-    "最[大小多少长短高低]|上限|下限|至少|至多|不(?:能|可|得)?(?:超过|小于|大于|少于|多于)|范围|超过|低于|以内|以[上下]",
+    r"\b(?:fast|slow|cheap|new|old)(?:er|est)\b|\blatest\b|\brecommend",
+    "最[大小多少长短高低快慢新旧]|推荐|上限|下限|至少|至多|不(?:能|可|得)?(?:超过|小于|大于|少于|多于)|范围|超过|低于|以内|以[上下]",
 )
 _DENIES = (r"\b(?:not|n't) (?:yet )?(?:supported|possible|available)\b|\bcannot be\b", "不支持|暂未|尚未|无法")
 """What cannot be done is no way to do it."""
@@ -235,7 +237,8 @@ def asks(question: str) -> bool:
 
 
 def limit_said(question: str, text: str) -> bool:
-    """Whether a question for the largest or smallest value finds a text that speaks of one; True for any other."""
+    """Whether a question for a limit or for the most of something finds a text that speaks of one; True for any
+    other."""
     signs, asking = _signs_in(question)
     if not signs.limit_asked.search(asking):
         return True

@@ -34,7 +34,7 @@ MEANING = {
     "identifiers_covered": "share of the question's names, flags, versions and quantities in the quotes and the "
     "headings over them",
     "identifiers_all": "1 when none of these is missing there",
-    "limit_said": "0 when the question asks for the largest or smallest value and the quotes speak of none",
+    "limit_said": "0 when the question asks for a limit or a superlative and the quotes speak of none",
 }
 """What each feature of a quoted answer says; all are in 0..1."""
 
@@ -48,6 +48,7 @@ _EXACT = re.compile(
       --?[A-Za-z][A-Za-z0-9_-]+                             # --flag
     | v?\d+(?:\.\d+)+                                       # 2.1, v1.2.3
     | \d+[ ]?(?:[KMGT]i?B?|ms|s|min|h|天|秒|分钟|小时|年|月|%|％)(?![A-Za-z])
+    | \d+(?=[ -]?(?:bits?\b|位))                            # 32 位: the number alone, for others write 32-bit
     | [A-Za-z][A-Za-z0-9]*(?:[_.:/]+[A-Za-z0-9-]+)+         # a_name, a.name, a/path
     | [A-Z]{2,}[A-Za-z0-9_]*
     | [A-Za-z0-9_]+\(\)                                     # call()

@@ -99,6 +99,8 @@ def test_long_texts_take_no_time(part: str) -> None:
         ("polar_bulk_read_size 最大能设成多少？", "默认 128kB，不超过 1MB。", True),
         ("What is the maximum length of a name?", "Names are 8 letters long.", False),
         ("What is the maximum length of a name?", "Names have up to 8 letters.", True),
+        ("which region is the fastest?", "A region is a group of houses.", False),
+        ("which region is the fastest?", "Region 2 is faster than the others.", True),
         ("How long is a name?", "Names are 8 letters long.", True),
     ],
 )

@@ -37,6 +37,8 @@ def test_pairs_across_words_are_not_asked_for() -> None:
     [
         ("what does max_connections do", "`max_connections` limits", 1.0),
         ("what does max_connections do", "`max_workers` limits", 0.0),
+        ("CSN 快照支持 32 位模式吗", "CSN 快照是 64 位整数", 0.5),
+        ("is a 32-bit build supported", "builds of 32 bits work", 1.0),
         ("is --force needed in 2.1", "use --force in version 2.0", 0.5),
         ("能存 64 MB 吗", "最多 64MB", 1.0),
         ("能存 64 MB 吗", "最多 64 KB", 0.0),
