@@ -28,6 +28,7 @@ from rich.text import Text
 
 from indexer.sources import load, open_source, parse_source, scan
 from router.errors import AnswerloopError
+from services.cli_output import by_place
 from services.running import running_server
 from services.settings import PREFIX
 
@@ -182,10 +183,10 @@ def _value(reply: httpx.Response) -> dict[str, Any]:
 
 def show(question: str, reply: Mapping[str, Any]) -> None:
     body = Text(reply["answer"].strip() + "\n\n")
-    for number, cited in enumerate(reply["citations"], 1):
-        body.append(f"[{number}] {_place(cited)}\n", style="cyan")
-    for cited in reply["maybe_useful"]:
-        body.append(f"maybe useful: {_place(cited)}\n", style="dim cyan")
+    for place, marks in by_place(reply["citations"]).items():
+        body.append(f"{marks} {_named(*place)}\n", style="cyan")
+    for place in by_place(reply["maybe_useful"]):
+        body.append(f"maybe useful: {_named(*place)}\n", style="dim cyan")
     colour = COLOURS.get(reply["route"], "blue")
     body.append(reply["route"], style=f"bold {colour}")
     body.append(f" · confidence {reply['confidence']:.2f} · {reply['timings_ms'].get('total', 0):.0f} ms\n")
@@ -195,8 +196,8 @@ def show(question: str, reply: Mapping[str, Any]) -> None:
     out.print(Panel(body, title=Text(question, style="bold"), title_align="left", border_style=colour))
 
 
-def _place(cited: Mapping[str, Any]) -> str:
-    return f"{cited['source']} > {cited['heading']}" if cited["heading"] else str(cited["source"])
+def _named(source: str, heading: str) -> str:
+    return f"{source} > {heading}" if heading else source
 
 
 def show_review(queue: Mapping[str, Any]) -> None:

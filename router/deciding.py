@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from router import wording
@@ -82,8 +82,16 @@ def abstained(on: Grounds, cite: Callable[[tuple[Hit, ...]], tuple[Citation, ...
         (),
         on.degraded + _why_not(on),
         on.draft.model if on.draft else "none",
-        cite(on.found.hits[:SUGGESTED]),
+        cite(_suggested(on.found.hits)),
     )
+
+
+def _suggested(hits: Sequence[Hit]) -> tuple[Hit, ...]:
+    """The best passage of each section: three of one section would be the same place three times."""
+    best: dict[tuple[str, tuple[str, ...]], Hit] = {}
+    for hit in hits:
+        best.setdefault((hit.passage.document, hit.passage.heading), hit)
+    return tuple(best.values())[:SUGGESTED]
 
 
 def _why_not(on: Grounds) -> str:

@@ -189,10 +189,10 @@ def _figure(value: object) -> str:
 def _print_citations(title: str, citations: list[dict[str, Any]]) -> None:
     if citations and title:
         cli_output.out.print(plain(title, "bold"))
-    for number, cited in enumerate(citations, 1):
-        place = Text(f"[{number}] ", style="bold cyan").append_text(plain(cited["source"], "cyan"))
-        if cited["heading"]:
-            place.append_text(plain(f" > {cited['heading']}", "dim"))
+    for (source, heading), marks in cli_output.by_place(citations).items():
+        place = Text(f"{marks} ", style="bold cyan").append_text(plain(source, "cyan"))
+        if heading:
+            place.append_text(plain(f" > {heading}", "dim"))
         cli_output.out.print(place)
 
 

@@ -35,6 +35,15 @@ STYLES = {
 }
 
 
+def by_place(citations: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], str]:
+    """(source, heading) → "[1] [3]": the citations of one place in one line, in the order of the first of each."""
+    marks: dict[tuple[str, str], str] = {}
+    for number, one in enumerate(citations, 1):
+        place = one["source"], one["heading"]
+        marks[place] = f"{marks[place]} [{number}]" if place in marks else f"[{number}]"
+    return marks
+
+
 def plain(text: object, style: str = "") -> Text:
     """Text from outside: shown as it is, never obeyed as markup or as a terminal's escape sequence."""
     return Text(_UNPRINTABLE.sub(" ", str(text)), style=style)

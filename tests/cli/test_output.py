@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.cli_output import plain, print_report, when
+from services.cli_output import by_place, plain, print_report, when
 
 
 def test_a_report_shows_every_value_once(capsys: pytest.CaptureFixture[str]) -> None:
@@ -40,3 +40,8 @@ def test_moments_are_shown_to_the_second() -> None:
 
 def test_text_from_outside_is_plain() -> None:
     assert plain("a\x1b[2Jb\x07[red]c\n").plain == "a [2Jb [red]c\n"
+
+
+def test_citations_of_one_place_share_a_line() -> None:
+    cited = [{"source": "a.md", "heading": heading} for heading in ("One", "Two", "One")]
+    assert by_place(cited) == {("a.md", "One"): "[1] [3]", ("a.md", "Two"): "[2]"}

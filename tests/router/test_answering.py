@@ -110,7 +110,7 @@ def parts() -> Parts:
         calibration=CALIBRATION,
         store=Book(),
         release="r1",
-        cite=lambda hits: tuple(replace(CITED, source=hit.passage.document) for hit in hits),
+        cite=lambda hits: tuple(replace(CITED, source=hit.passage.document, passage_id=hit.passage.id) for hit in hits),
         new_id=lambda: "t1",
         now=lambda: "2026-11-01T00:00:00Z",
     )
@@ -156,6 +156,15 @@ def test_not_sure_enough_is_not_sent_and_goes_to_people(parts: Parts) -> None:
     assert (trace.answer.route, trace.answer.text) == (Route.ABSTAINED, wording.REFUSAL["en"])
     assert item is not None and item.cause == "low_confidence"
     assert [one.source for one in trace.answer.maybe_useful] == ["docs/a.md"]
+
+
+def test_what_may_be_useful_names_each_section_once(parts: Parts) -> None:
+    sections = ("Nodes", "Nodes", "Pools", "Nodes", "Regions", "Quotas")
+    hits = tuple(
+        Hit(replace(PASSAGE, id=f"{at:032}", heading=(name,)), {}, 0.9 - at / 10) for at, name in enumerate(sections)
+    )
+    trace, _ = asked("How do I add a node?", replace(parts, retriever=Shelf(hits=hits), generator=Quotes(sure=0.0)))
+    assert [one.passage_id for one in trace.answer.maybe_useful] == [f"{at:032}" for at in (0, 2, 4)]
 
 
 def test_a_dead_model_quotes_and_says_so(parts: Parts) -> None:
