@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +100,9 @@ def check_rounds(rounds: Sequence[Sequence[tuple[str, int, int]]]) -> None:
         same_answers(found, answers(place))
 
 
+NEARLY = 2e-3
+
+
 def answers(place: Place) -> list[SearchResult]:
     """To every question, without a filter and for every page by name."""
     filters: list[dict[str, str]] = [{}, *({"document": f"docs/p{number}.md"} for number in range(13))]
@@ -109,13 +113,16 @@ def answers(place: Place) -> list[SearchResult]:
 
 
 def same_answers(one: Sequence[SearchResult], other: Sequence[SearchResult]) -> None:
+    """Vectors are halves, and made in other batches: what is ahead by less than that may change places."""
     for mine, theirs in zip(one, other, strict=True):
-        assert [(hit.passage, hit.best_unit) for hit in mine.hits] == [
-            (hit.passage, hit.best_unit) for hit in theirs.hits
-        ]
+        found = {hit.passage: hit for hit in mine.hits}
+        assert found.keys() == {hit.passage for hit in theirs.hits}
         assert mine.terms == theirs.terms
-        for left, right in zip(mine.hits, theirs.hits, strict=True):
-            assert dict(left.scores) == pytest.approx(dict(right.scores), abs=2e-3)
+        in_order = [found[hit.passage].fused for hit in theirs.hits]
+        assert all(before >= after - NEARLY for before, after in pairwise(in_order))
+        for hit in theirs.hits:
+            assert found[hit.passage].best_unit == hit.best_unit
+            assert dict(found[hit.passage].scores) == pytest.approx(dict(hit.scores), abs=NEARLY)
 
 
 def same_content(one: Path, other: Path) -> None:
