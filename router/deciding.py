@@ -82,14 +82,15 @@ def abstained(on: Grounds, cite: Callable[[tuple[Hit, ...]], tuple[Citation, ...
         (),
         on.degraded + _why_not(on),
         on.draft.model if on.draft else "none",
-        cite(_suggested(on.found.hits)),
+        cite(_suggested(on.found.hits, on.language)),
     )
 
 
-def _suggested(hits: Sequence[Hit]) -> tuple[Hit, ...]:
-    """The best passage of each section: three of one section would be the same place three times."""
+def _suggested(hits: Sequence[Hit], language: str) -> tuple[Hit, ...]:
+    """The best passage of each section, those in the asker's language first: three of one section would be the same
+    place three times."""
     best: dict[tuple[str, tuple[str, ...]], Hit] = {}
-    for hit in hits:
+    for hit in sorted(hits, key=lambda hit: hit.passage.language != language):
         best.setdefault((hit.passage.document, hit.passage.heading), hit)
     return tuple(best.values())[:SUGGESTED]
 

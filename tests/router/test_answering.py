@@ -167,6 +167,15 @@ def test_what_may_be_useful_names_each_section_once(parts: Parts) -> None:
     assert [one.passage_id for one in trace.answer.maybe_useful] == [f"{at:032}" for at in (0, 2, 4)]
 
 
+def test_what_may_be_useful_is_in_the_askers_language_first(parts: Parts) -> None:
+    hits = tuple(
+        Hit(replace(PASSAGE, id=f"{at:032}", heading=(str(at),), language=language), {}, 0.9 - at / 10)
+        for at, language in enumerate(("zh", "en", "zh", "en"))
+    )
+    trace, _ = asked("How do I add a node?", replace(parts, retriever=Shelf(hits=hits), generator=Quotes(sure=0.0)))
+    assert [one.passage_id for one in trace.answer.maybe_useful] == [f"{at:032}" for at in (1, 3, 0)]
+
+
 def test_a_dead_model_quotes_and_says_so(parts: Parts) -> None:
     trace, _ = asked("How do I add a node?", replace(parts, generator=Quotes(down=True)))
     assert trace.answer.route is Route.GROUNDED
