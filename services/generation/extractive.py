@@ -22,7 +22,7 @@ _TRIED = 3  # units that are tried when the best one only announces what was not
 _CONTEXT = 4  # further units after the answer; the fourth held what was missing in 1 of 60 questions on product pages
 _WORTH = 3.0  # log-odds behind the answer, from which a unit is no longer worth saying after it
 _WIDE_MARGIN = 5.0  # log-odds between the best unit and the next that says something else: surely the best
-_RARE = 0.5  # share of the idf of the question's rarest word, from which a name tells pages apart
+_RARE = 0.5  # share of the idf of the question's rarest word, from which a name tells pages apart; set by hand
 _SAME = 0.75  # share of common words from which two units say the same
 
 FactsOf = Callable[[Sequence[str]], Facts]
@@ -67,9 +67,11 @@ def quote(question: str, found: SearchResult, facts: FactsOf, beside: Beside = n
         return _draft(asked, text, both, features)
     stale = conflict.other if conflict else None
     others = [choice for choice in ranked if choice is not stale]
-    answer = [*antecedent(answer[0], beside), *answer, *_second(best, answer, others, found, kinds, weights)]
-    said = answer + _context(answer, others, hits, wants_code(kinds))
-    return _draft(asked, _with(few, "\n".join(map(render, said))), said, features)
+    referred = antecedent(answer[0], beside)
+    answer += _second(best, answer, others, found, kinds, weights)
+    said = answer + _context([*referred, *answer], others, hits, wants_code(kinds))
+    text = _with(few, "\n".join(map(render, [*referred, *said])))
+    return _draft(asked, text, [*said, *referred], features)
 
 
 def _with(few: Short, text: str) -> str:
@@ -99,6 +101,7 @@ class _Asked:
 
 
 def _draft(asked: _Asked, text: str, said: Sequence[Block], features: Mapping[str, float]) -> Draft:
+    """said: what the answer rests on most comes first, and is cited first."""
     cited = [*in_section(said[0], asked.beside), *map(in_context, said[1:])]
     citations = _once(citation for block in cited for citation in cite(block, asked.facts))
     shown = "\n".join(f"{one.heading}\n{one.quote}" for one in citations)

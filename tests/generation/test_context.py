@@ -102,7 +102,7 @@ def test_what_because_of_this_refers_to_begins_the_answer() -> None:
     before, own = cut("- Expired keys are not in the copy.\n\n", "Because of this, a replica may show fewer keys.")
     draft = ask("Why does a replica show fewer keys?", own, beside_of([before, own]))
     assert draft.text.endswith("- Expired keys are not in the copy.\nBecause of this, a replica may show fewer keys.")
-    assert {one.passage_id for one in draft.citations} == {before.id, own.id}
+    assert [one.passage_id for one in draft.citations] == [own.id, before.id]  # the answer's own comes first
 
 
 def test_nothing_is_put_before_an_answer_that_stands_by_itself() -> None:
