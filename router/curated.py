@@ -180,8 +180,9 @@ class Entries:
                 continue
             if walked > _LOOKED_AT:
                 return shared, rarest[at:]
-            for number in postings:
-                shared[number] = shared.get(number, 0.0) + weight
+            more = [(number, shared[number] + weight) for number in postings if number in shared]
+            shared |= dict.fromkeys(postings, weight)
+            shared.update(more)
         return shared, []
 
     def _mass(self, number: int) -> float:
@@ -191,19 +192,20 @@ class Entries:
 
     def _wordings(self, entry_id: str, numbers: Sequence[int], cosines: Mapping[str, float]) -> Wordings:
         entry, owned = self.entries[entry_id], self.owned[entry_id]
-        near = [form for number in numbers if not (form := self.forms[number]).negative]
-        negatives = [form for number in owned if (form := self.forms[number]).negative]
+        near = [number for number in numbers if not self.forms[number].negative]
+        negatives = [number for number in owned if self.forms[number].negative]
         return Wordings(
             entry_id,
             entry.status,
             answer_of(entry.answer, self.guards),
-            [self._wording(form, cosines) for form in near or [self.forms[owned[0]]]],
-            [self._wording(form, cosines) for form in negatives],
+            [self._wording(number, cosines) for number in near or owned[:1]],
+            [self._wording(number, cosines) for number in negatives],
             len(owned) - len(negatives),
         )
 
-    def _wording(self, form: Form, cosines: Mapping[str, float]) -> Wording:
-        return Wording(form.text, form.facts, cosines.get(form.key))
+    def _wording(self, number: int, cosines: Mapping[str, float]) -> Wording:
+        form = self.forms[number]
+        return Wording(form.text, form.facts, self._mass(number), cosines.get(form.key))
 
 
 def _most(shared: Mapping[int, float]) -> list[int]:

@@ -12,6 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import NamedTuple
 
 from router.curated_evidence import SILENT, Answer, Evidence, Idf, evidence, mass, standing_for, without_vague
 from router.guards import CONCEPT, Facts, Guards, contradictions, kinds_differ, shown, unexplained
@@ -26,8 +27,7 @@ _DEFINES = frozenset({Kind.WHAT_IS})
 WORDINGS = 6  # of one entry that are compared in full
 
 
-@dataclass(frozen=True, slots=True)
-class Wordings:
+class Wordings(NamedTuple):
     """One entry beside one question. near: its nearest wordings, best first, with the cosines where known. negatives:
     the questions it must not answer, likewise. voters: how many wordings it has. answer: as
     `router.curated_evidence.answer_of` gives it."""
@@ -40,16 +40,18 @@ class Wordings:
     voters: int
 
 
-@dataclass(frozen=True, slots=True)
-class Wording:
+class Wording(NamedTuple):
+    """mass: idf of its words."""
+
     text: str
     facts: Facts
+    mass: float
     cosine: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """contradicted: the guards that keep an entry out of the retrieval pool too, a part of the candidate's guards."""
+class Judged(NamedTuple):
+    """contradicted: whether some of the candidate's guards keep the entry out of the retrieval pool too; such a
+    wording that stands alone has no probability."""
 
     candidate: CuratedCandidate
     line: float
@@ -69,36 +71,48 @@ def idf_of(counts: Mapping[str, Sequence[int]], total: int) -> Idf:
 
 def judge(asked: Facts, entries: Sequence[Wordings], idf: Idf, guards: Guards) -> list[Judged]:
     """Every entry beside the question, the most probable first; those without a guard before the others."""
-    votes = _Votes.of(entries)
-    judged = [_judge(asked, entry, idf, guards, votes) for entry in entries if entry.near]
+    votes, whole = _Votes.of(entries), mass(asked.words, idf)
+    judged = [_judge(asked, whole, entry, idf, guards, votes) for entry in entries if entry.near]
     return sorted(
-        judged, key=lambda one: (bool(one.candidate.guards), -one.candidate.probability, one.candidate.entry_id)
+        judged,
+        key=lambda one: (
+            bool(one.candidate.guards),
+            -one.candidate.probability,
+            -one.candidate.score,
+            one.candidate.entry_id,
+        ),
     )
 
 
-def _judge(asked: Facts, entry: Wordings, idf: Idf, guards: Guards, votes: _Votes) -> Judged:
-    voting = votes.of_entry(entry, asked, idf)
-    pairs = [_pair(asked, wording, entry, idf, guards, voting) for wording in entry.near[:WORDINGS]]
+def _judge(asked: Facts, whole: float, entry: Wordings, idf: Idf, guards: Guards, votes: _Votes) -> Judged:
+    """whole: idf of the question's words."""
+    voting = votes.of_entry(entry, asked, whole, idf)
+    pairs = [_pair(asked, whole, wording, entry, idf, guards, voting) for wording in entry.near[:WORDINGS]]
     best = min(pairs, key=lambda one: (bool(one.candidate.guards), one.contradicted, -one.candidate.probability))
     if voting is None and votes.means and entry.voters >= VOTERS:
         best = _doubted(best, "votes: too few of its wordings are near")
-    reasons = _standing(entry, asked, best, idf)
+    reasons = _standing(entry, asked, whole, best, idf)
     if not reasons:
         return best
-    return replace(
-        best, candidate=replace(best.candidate, guards=(*reasons, *best.candidate.guards)), contradicted=True
-    )
+    candidate = replace(best.candidate, guards=(*reasons, *best.candidate.guards))
+    return best._replace(candidate=candidate, contradicted=True)
 
 
 def _doubted(judged: Judged, doubt: str) -> Judged:
     candidate = judged.candidate
-    return replace(judged, candidate=replace(candidate, guards=(*candidate.guards, doubt)))
+    return judged._replace(candidate=replace(candidate, guards=(*candidate.guards, doubt)))
 
 
 def _pair(
-    asked: Facts, wording: Wording, entry: Wordings, idf: Idf, guards: Guards, voting: Mapping[str, float] | None
+    asked: Facts,
+    whole: float,
+    wording: Wording,
+    entry: Wordings,
+    idf: Idf,
+    guards: Guards,
+    voting: Mapping[str, float] | None,
 ) -> Judged:
-    features = covers(asked, wording.facts, idf)
+    features = covers(asked, whole, wording, idf)
     words = score(features)
     if wording.cosine is not None:
         features["cosine"] = wording.cosine
@@ -111,7 +125,7 @@ def _pair(
         case, fitted = ("words", guards.near.words) if wording.cosine is None else ("pair", guards.near.pair)
         more, against, reasons = _beside(asked, wording.facts, entry.answer, idf, guards)
         features |= more
-    probability = fitted.probability(features)
+    probability = 0.0 if against else fitted.probability(features)
     candidate = CuratedCandidate(entry.entry_id, wording.text, words, probability, wording.cosine, reasons)
     return Judged(candidate, fitted.line, bool(against), features, case)
 
@@ -120,15 +134,15 @@ def _beside(
     asked: Facts, facts: Facts, answer: Answer, idf: Idf, guards: Guards
 ) -> tuple[dict[str, float], tuple[str, ...], tuple[str, ...]]:
     """Features of a wording that stands alone, its contradictions, and all reasons against it: the contradictions, or
-    the doubts where there are none. A word of the question that the entry nowhere says is a doubt; and a word that only
+    the doubts where there are none. What contradicts needs no features, and most of what is near does. A word of the question that the entry nowhere says is a doubt; and a word that only
     its answer says, where it asks what a thing is: what that answer says of the thing, people ask by itself."""
     stood = standing_for(asked, facts, answer, guards)
     theirs = without_vague(facts, stood, answer, guards)
-    ours, others = evidence(stood, theirs, answer, idf, guards), evidence(theirs, stood, SILENT, idf, guards)
-    features = slot_features(stood, theirs, ours, others)
     against = contradictions(stood, theirs)
     if against:
-        return features, against, against
+        return {}, against, against
+    ours, others = evidence(stood, theirs, answer, idf, guards), evidence(theirs, stood, SILENT, idf, guards)
+    features = slot_features(stood, theirs, ours, others)
     doubted = unexplained(stood, theirs, guards)
     strange = ours.unknown | (ours.only_told if _DEFINES & theirs.kinds else frozenset())
     if strange:
@@ -136,11 +150,11 @@ def _beside(
     return features, (), doubted
 
 
-def _standing(entry: Wordings, asked: Facts, best: Judged, idf: Idf) -> tuple[str, ...]:
+def _standing(entry: Wordings, asked: Facts, whole: float, best: Judged, idf: Idf) -> tuple[str, ...]:
     """Why this entry may not answer whatever it says: its state, or a negative that is at least as near."""
     reasons = ("stale",) if entry.status is EntryStatus.STALE else ()
     for negative in entry.negatives:
-        nearer = score(covers(asked, negative.facts, idf)) >= best.candidate.score
+        nearer = score(covers(asked, whole, negative, idf)) >= best.candidate.score
         cosine = best.candidate.cosine
         if nearer or (cosine is not None and negative.cosine is not None and negative.cosine >= cosine):
             return (*reasons, f"negative: {negative.text}")
@@ -153,13 +167,10 @@ def score(features: Mapping[str, float]) -> float:
     return round(2 * ours * theirs / (ours + theirs), 6) if ours + theirs else 0.0
 
 
-def covers(asked: Facts, theirs: Facts, idf: Idf) -> dict[str, float]:
-    """cover_*: share of a side's idf that the other side holds, 0..1."""
-    both = mass(asked.words & theirs.words, idf)
-    return {
-        "cover_asked": both / mass(asked.words, idf) if both else 0.0,
-        "cover_theirs": both / mass(theirs.words, idf) if both else 0.0,
-    }
+def covers(asked: Facts, whole: float, theirs: Wording, idf: Idf) -> dict[str, float]:
+    """cover_*: share of a side's idf that the other side holds, 0..1. whole: idf of the question's words."""
+    both = mass(asked.words & theirs.facts.words, idf)
+    return {"cover_asked": both / whole if both else 0.0, "cover_theirs": both / theirs.mass if both else 0.0}
 
 
 def pair_features(asked: Facts, theirs: Facts, idf: Idf) -> dict[str, float]:
@@ -221,19 +232,21 @@ class _Votes:
 
     @classmethod
     def of(cls, entries: Sequence[Wordings]) -> _Votes:
+        if all(one.cosine is None for entry in entries for one in entry.near):
+            return cls({}, {}, {})
         cosines = {
             entry.entry_id: heapq.nlargest(NEIGHBOURS, (one.cosine for one in entry.near if one.cosine is not None))
             for entry in entries
         }
-        if not any(cosines.values()):
-            return cls({}, {}, {})
         nearest = heapq.nlargest(NEIGHBOURS, ((cosine, name) for name, all_ in cosines.items() for cosine in all_))
         shares = {name: sum(one == name for _, one in nearest) / len(nearest) for _, name in nearest}
         means = {name: sum(all_[:3]) / len(all_[:3]) for name, all_ in cosines.items() if all_}
         return cls(means, shares, _weights(entries))
 
-    def of_entry(self, entry: Wordings, asked: Facts, idf: Idf) -> dict[str, float] | None:
+    def of_entry(self, entry: Wordings, asked: Facts, whole: float, idf: Idf) -> dict[str, float] | None:
         """None where the entry has no vote."""
+        if not self.means:
+            return None
         near = [one for one in entry.near if one.cosine is not None]
         if entry.voters < VOTERS or len(near) < 3:
             return None
@@ -246,7 +259,7 @@ class _Votes:
             "lead": mean - others,
             "share": self.shares.get(entry.entry_id, 0.0),
             "weight": self.weights[entry.entry_id],
-            "known": mass(asked.words & known, idf) / (mass(asked.words, idf) or 1.0),
+            "known": mass(asked.words & known, idf) / (whole or 1.0),
         }
 
 
