@@ -134,9 +134,9 @@ def _beside(
     asked: Facts, facts: Facts, answer: Answer, idf: Idf, guards: Guards
 ) -> tuple[dict[str, float], tuple[str, ...], tuple[str, ...]]:
     """Features of a wording that stands alone, its contradictions, and all reasons against it: the contradictions, or
-    the doubts where there are none. What contradicts gets no features: it cannot be sent. A word of
-    the question that the entry nowhere says is a doubt; and a word that only its answer says, where it asks what a thing
-    is: what that answer says of the thing, people ask by itself."""
+    the doubts where there are none. What contradicts gets no features: it cannot be sent. A word of the question that
+    the entry nowhere says is a doubt; and a word that only its answer says, where it asks what a thing is: what that
+    answer says of the thing, people ask by itself."""
     stood = standing_for(asked, facts, answer, guards)
     theirs = without_vague(facts, stood, answer, guards)
     against = contradictions(stood, theirs)
