@@ -7,7 +7,7 @@ with their data's names; nothing here is a constant that somebody chose.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -16,7 +16,9 @@ from router.types import CuratedMatch, Draft, Hit, SearchResult
 MEANING = {
     "lexical": "how much of what BM25 could give at most the best passage got, 0..1",
     "gap": "how far the best passage is ahead of the best one from another document, 0..1",
+    "lead": "how far the best passage is ahead of the mean of the next seven, 0..1",
     "meaning": "cosine of the question and its nearest sentence, where the text embedder was asked",
+    "meaning_lead": "how much nearer that sentence is than the nearest of another document, where it was asked",
     "corpus": "cosine of the question and the best passage, where the corpus embedder was asked",
     "terms": "number of informative words in the question, 0..1 (10 or more)",
     "chinese": "1 when the question is Chinese",
@@ -29,6 +31,7 @@ EITHER_WAY = frozenset({"terms", "chinese"})
 
 _COSINES = {"meaning": "dense_unit", "corpus": "corpus"}
 _MOST_TERMS = 10
+_BESIDE = 8  # passages that the best one is compared with, itself included
 _BM25_CEILING = 1.9  # k1 + 1: the most that a term's idf is multiplied with
 
 
@@ -41,12 +44,30 @@ def features(found: SearchResult, draft: Draft | None, match: CuratedMatch) -> d
     return {
         "lexical": min(top.scores.get("bm25", 0.0) / max(idf * _BM25_CEILING, 1e-6), 1.0),
         "gap": top.fused - _runner_up(found.hits),
+        "lead": top.fused - _mean(hit.fused for hit in found.hits[1:_BESIDE]),
         **{name: top.scores[score] for name, score in _COSINES.items() if score in top.scores},
+        **_meaning_lead(found.hits),
         "terms": min(len(found.terms) / _MOST_TERMS, 1.0),
         "chinese": float(found.language == "zh"),
         "approved": match.probability if match.pool else 0.0,
         **draft.support,
     }
+
+
+def _meaning_lead(hits: tuple[Hit, ...]) -> dict[str, float]:
+    """Empty where the text embedder was not asked, or nothing of another document was found."""
+    top, cosine = hits[0], _COSINES["meaning"]
+    others = [
+        hit.scores[cosine]
+        for hit in hits[1:_BESIDE]
+        if cosine in hit.scores and hit.passage.document != top.passage.document
+    ]
+    return {"meaning_lead": top.scores[cosine] - max(others)} if others and cosine in top.scores else {}
+
+
+def _mean(values: Iterable[float]) -> float:
+    found = tuple(values)
+    return sum(found) / len(found) if found else 0.0
 
 
 def _runner_up(hits: tuple[Hit, ...]) -> float:

@@ -181,6 +181,23 @@ _SAYS_LIMIT = (
     r"\b(?:fast|slow|cheap|new|old)(?:er|est)\b|\blatest\b|\brecommend",
     "最[大小多少长短高低快慢新旧]|推荐|上限|下限|至少|至多|不(?:能|可|得)?(?:超过|小于|大于|少于|多于)|范围|超过|低于|以内|以[上下]",
 )
+_ASKS_TIME = (
+    r"\bhow (?:long|often|soon)\b|\bhow many (?:(?:milli|micro|nano)?second|minute|hour|day|week|month|year)s?\b",
+    "多久|多长时间|(?:几|多少)个?(?:毫秒|微秒|秒|分钟|小时|天|周|月|年)",
+)
+_SAYS_TIME = (
+    r"\b(?:(?:nano|micro|milli)?second|minute|hour|day|night|week|month|year)s?\b|\d\s?(?:[num]?s|min|[mhd])\b",
+    r"\b(?:hourly|daily|nightly|weekly|monthly|yearly|immediately|instant\w*|never|always|forever|\w*finite\w*)\b",
+    r"毫秒|微秒|分钟|小时|[0-9一二两三四五六七八九十百千几半数]\s?个?(?:秒|分|天|日|周|星期|月|年)|每[天日周月年时分秒次]",
+    r"\b(?:characters?|chars|letters?|bytes?|digits?)\b",  # how long a name may be
+    r"字符|字节|立[即刻]|马上|永[久不]|实时|一直|无限|\d\s?μs",
+)
+_DEMANDS = (
+    (_ASKS_LIMIT, _SAYS_LIMIT),
+    (_ASKS_TIME, _SAYS_TIME),
+    (_ASKED_BY[Kind.DEFAULT], (r"\bdefault", "默认|缺省|预设|預設")),
+)
+"""What a question may ask for by name, and what an answer to it speaks of."""
 _DENIES = (r"\b(?:not|n't) (?:yet )?(?:supported|possible|available)\b|\bcannot be\b", "不支持|暂未|尚未|无法")
 """What cannot be done is no way to do it."""
 _MARKER = re.compile(r"^\W*\d{1,2}(?:[.:)、]|\s-)\s")
@@ -210,14 +227,14 @@ class _Signs:
     asked: Mapping[Kind, re.Pattern[str]]
     said: Mapping[Kind, tuple[re.Pattern[str], re.Pattern[str]]]
     denied: re.Pattern[str]
-    limit_asked: re.Pattern[str]
-    limit_said: re.Pattern[str]
+    demands: tuple[tuple[re.Pattern[str], re.Pattern[str]], ...]
 
     @classmethod
     def of(cls, compiled: Callable[[Iterable[str]], re.Pattern[str]]) -> _Signs:
         asked = {kind: compiled(patterns) for kind, patterns in _ASKED_BY.items()}
         said = {kind: (compiled(clear), compiled(weak)) for kind, (clear, weak) in _SAID_BY.items()}
-        return cls(compiled(_WH), asked, said, compiled(_DENIES), compiled(_ASKS_LIMIT), compiled(_SAYS_LIMIT))
+        demands = tuple((compiled(asks), compiled(says)) for asks, says in _DEMANDS)
+        return cls(compiled(_WH), asked, said, compiled(_DENIES), demands)
 
 
 _SIGNS = _Signs.of(lambda patterns: re.compile("|".join(patterns), re.IGNORECASE))
@@ -236,14 +253,15 @@ def asks(question: str) -> bool:
     return bool(signs.wh.search(text) or kinds_of(question))
 
 
-def limit_said(question: str, text: str) -> bool:
-    """Whether a question for a limit or for the most of something finds a text that speaks of one; True for any
-    other."""
+def demand_met(question: str, text: str) -> bool:
+    """Whether a question for a limit or the most of something, for a time or for a default finds a text that speaks of
+    one; True for any other."""
     signs, asking = _signs_in(question)
-    if not signs.limit_asked.search(asking):
+    wanted = [number for number, (asks, _) in enumerate(signs.demands) if asks.search(asking)]
+    if not wanted:
         return True
     signs, said = _signs_in(text)
-    return signs.limit_said.search(said) is not None
+    return all(signs.demands[number][1].search(said) for number in wanted)
 
 
 def kinds_of(question: str) -> tuple[Kind, ...]:

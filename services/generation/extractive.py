@@ -8,7 +8,7 @@ from itertools import compress
 
 from indexer.analysis import analyse, analyse_question
 from router import support
-from router.kinds import Kind, kinds_of, limit_said
+from router.kinds import Kind, demand_met, kinds_of
 from router.types import Citation, Draft, Hit, Question, SearchResult, UnitKind
 from services.generation.blocks import MOST, Block, Facts, announces, cite, grow, render
 from services.generation.choosing import Choice, probabilities, rank, wants_code
@@ -109,7 +109,7 @@ def _draft(asked: _Asked, text: str, said: Sequence[Block], features: Mapping[st
     held = {
         "identifiers_covered": names,
         "identifiers_all": float(names == 1.0),
-        "limit_said": float(limit_said(asked.question, f"{shown}\n{text}")),
+        "demand_met": float(demand_met(asked.question, f"{shown}\n{text}")),
     }
     return Draft(text, citations, ExtractiveGenerator.name, support={**features, **held})
 

@@ -40,6 +40,6 @@ def test_detect(text: str, language: str) -> None:
     "text", ["```" * 300_000, "`" * 900_000, "<" * 900_000, "](" * 400_000, "a" * 900_000, "```\n" * 200_000]
 )
 def test_long_texts_are_sampled(text: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     detect(text)
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1

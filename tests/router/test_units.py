@@ -58,10 +58,10 @@ def test_markup_soup_never_raises(text: str) -> None:
 @pytest.mark.parametrize("seed", HOSTILE)
 def test_time_is_linear_on_hostile_input(seed: str) -> None:
     text = (seed * 60_000)[:60_000]
-    started = time.perf_counter()
+    started = time.process_time()
     split(text)
     plain("x " + text)
-    assert time.perf_counter() - started < 2.0
+    assert time.process_time() - started < 2.0
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,52 @@
+"""What retrieval says about an answer, as features of the confidence."""
+
+from __future__ import annotations
+
+import pytest
+
+from router.confidence import MEANING, features
+from router.types import CuratedMatch, Draft, Hit, How, Passage, SearchResult
+
+NOTHING = CuratedMatch(How.NONE)
+
+
+def hit(document: str, fused: float, meaning: float | None = None) -> Hit:
+    passage = Passage(f"{document}{fused}", document, ("Title",), 0, 4, "text", "en")
+    scores = {"bm25": 10 * fused} | ({} if meaning is None else {"dense_unit": meaning})
+    return Hit(passage, scores, fused)
+
+
+def of(*hits: Hit) -> dict[str, float]:
+    return features(SearchResult(hits, {"word": 3.0}, "en", "v1"), Draft("text", (), "extractive"), NOTHING)
+
+
+def test_lead_is_over_the_mean_of_the_next_seven() -> None:
+    found = of(hit("a", 0.9), hit("a", 0.5), hit("b", 0.3))
+    assert found["lead"] == pytest.approx(0.5)
+    assert found["gap"] == pytest.approx(0.6)
+    many = of(hit("a", 1.0), *(hit("b", 0.4) for _ in range(7)), *(hit("c", 0.0) for _ in range(20)))
+    assert many["lead"] == pytest.approx(0.6)
+
+
+def test_one_passage_alone_leads_with_all_it_has() -> None:
+    assert of(hit("a", 0.8, 0.7))["lead"] == pytest.approx(0.8)
+
+
+def test_meaning_leads_over_other_documents_only() -> None:
+    found = of(hit("a", 0.9, 0.6), hit("a", 0.8, 0.9), hit("b", 0.7, 0.5), hit("c", 0.6, 0.2))
+    assert found["meaning_lead"] == pytest.approx(0.1)
+    assert of(hit("a", 0.9, 0.4), hit("b", 0.8, 0.7))["meaning_lead"] == pytest.approx(-0.3)
+
+
+@pytest.mark.parametrize("hits", [(hit("a", 0.9), hit("b", 0.5)), (hit("a", 0.9, 0.6), hit("a", 0.5, 0.5))])
+def test_what_was_not_measured_pulls_nowhere(hits: tuple[Hit, ...]) -> None:
+    """Without the text embedder, and with nothing of another document beside it."""
+    assert "meaning_lead" not in of(*hits)
+
+
+def test_every_feature_is_explained() -> None:
+    assert of(hit("a", 0.9, 0.6), hit("b", 0.5, 0.4)).keys() <= MEANING.keys()
+
+
+def test_nothing_found_has_no_features() -> None:
+    assert of() == {}
