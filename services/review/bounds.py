@@ -16,8 +16,9 @@ from scipy import special
 Numbers = npt.NDArray[np.float64]
 
 
-def upper(wrong: int, drawn: int, risk: float) -> float:
-    """The share that the true one is above with probability at most `risk`; 1 when nothing was drawn."""
+def upper(wrong: float, drawn: float, risk: float) -> float:
+    """The share that the true one is above with probability at most `risk`; 1 when nothing was drawn. Both may be
+    effective numbers of a weighted sample."""
     return 1.0 if wrong >= drawn else float(special.betaincinv(wrong + 1, drawn - wrong, 1 - risk))
 
 
