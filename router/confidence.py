@@ -20,17 +20,17 @@ MEANING = {
     "meaning": "cosine of the question and its nearest sentence, where the text embedder was asked",
     "meaning_lead": "how much nearer that sentence is than the nearest of another document, where it was asked",
     "corpus": "cosine of the question and the best passage, where the corpus embedder was asked",
-    "terms": "number of informative words in the question, 0..1 (10 or more)",
+    "evidence": "how many of the question's words the best passage has, and how rare they are: logarithm of BM25, 0..1",
     "chinese": "1 when the question is Chinese",
     "approved": "how probably an approved answer, which was not certain enough to be sent, answers it, 0..1",
 }
 """What each retrieval feature says. A generator adds its own (`Draft.support`)."""
 
-EITHER_WAY = frozenset({"terms", "chinese"})
-"""The features that say what kind of question it is. Every other one is support: more of it never means less sure."""
+EITHER_WAY = frozenset({"chinese"})
+"""The feature that says what kind of question it is. Every other one is support: more of it never means less sure."""
 
 _COSINES = {"meaning": "dense_unit", "corpus": "corpus"}
-_MOST_TERMS = 10
+_MOST_BM25 = 150.0  # the best passages of 99 in 100 questions have less
 _BESIDE = 8  # passages that the best one is compared with, itself included
 _BM25_CEILING = 1.9  # k1 + 1: the most that a term's idf is multiplied with
 
@@ -40,14 +40,14 @@ def features(found: SearchResult, draft: Draft | None, match: CuratedMatch) -> d
     if not found.hits or draft is None:
         return {}
     top = found.hits[0]
-    idf = sum(found.terms.values())
+    bm25, idf = top.scores.get("bm25", 0.0), sum(found.terms.values())
     return {
-        "lexical": min(top.scores.get("bm25", 0.0) / max(idf * _BM25_CEILING, 1e-6), 1.0),
+        "lexical": min(bm25 / max(idf * _BM25_CEILING, 1e-6), 1.0),
+        "evidence": min(math.log1p(bm25) / math.log1p(_MOST_BM25), 1.0),
         "gap": top.fused - _runner_up(found.hits),
         "lead": top.fused - _mean(hit.fused for hit in found.hits[1:_BESIDE]),
         **{name: top.scores[score] for name, score in _COSINES.items() if score in top.scores},
         **_meaning_lead(found.hits),
-        "terms": min(len(found.terms) / _MOST_TERMS, 1.0),
         "chinese": float(found.language == "zh"),
         "approved": match.probability if match.pool else 0.0,
         **draft.support,
