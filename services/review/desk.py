@@ -1,6 +1,7 @@
 """What a reviewer does, for the HTTP interface, the console and the command line alike. READ FIRST of the queue.
 
-Everything is durable when a call returns, and a verdict's curated answer is served by this process by then.
+Everything is durable when a call returns, and this process answers by it then: a verdict's curated answer is served, an
+answer that was called back is not.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 from services.curated.live import LiveCurated
+from services.review.blocking import Blocked
 from services.review.clusters import Similar
 from services.review.grouping import Grouping
 from services.review.writing import entry_of, suggested
@@ -47,6 +49,7 @@ class Desk:
     def __init__(self, store: SqlStore, live: LiveCurated, rules: Rules = Rules()) -> None:  # noqa: B008 - frozen
         self._store, self._live, self._rules = store, live, rules
         self.grouping = Grouping(store)
+        self.blocked = Blocked(store.reviews)
 
     async def items(self, wanted: ItemFilter) -> ItemPage:
         """One page of the queue, what is worth most first."""
@@ -76,19 +79,19 @@ class Desk:
         verdict is `proposed` where the item needs a second reviewer."""
         key = request_key or uuid4().hex
         verdict = await self._store.reviews.decide(item_id, judgement, who, key, self._rules, entry_of)
-        await self._live.refresh()
+        await self._known_here()
         return verdict
 
     async def confirm(self, item_id: str, who: str) -> Verdict:
         """The second reviewer agrees with what the first proposed."""
         verdict = await self._store.reviews.confirm(item_id, who, self._rules, entry_of)
-        await self._live.refresh()
+        await self._known_here()
         return verdict
 
     async def undo(self, item_id: str, who: str) -> Verdict:
         """The item is open again, its curated entry what it was before."""
         verdict = await self._store.reviews.undo(item_id, who)
-        await self._live.refresh()
+        await self._known_here()
         return verdict
 
     async def split(self, item_id: str, wordings: Sequence[str], who: str) -> str:
@@ -103,13 +106,18 @@ class Desk:
         """Calls back the answer of a trace: everybody who got it is told, it is not sent again, and the questions are
         in the queue."""
         made = await self._store.reviews.retract(trace_id, who, reason)
-        await self._live.refresh()
+        await self._known_here()
         return made
 
     async def lift(self, retraction_id: str, who: str) -> Retraction:
         made = await self._store.reviews.lift(retraction_id, who)
-        await self._live.refresh()
+        await self._known_here()
         return made
+
+    async def _known_here(self) -> None:
+        """What was written is what this process answers by: approved answers, and those called back."""
+        await self._live.refresh()
+        await self.blocked.refresh()
 
     async def retractions(self, limit: int = 50, offset: int = 0) -> list[Retraction]:
         return await self._store.reviews.retractions(limit, offset)

@@ -7,7 +7,6 @@ from pathlib import Path
 from router.policy import Policy
 from services.curated.live import LiveCurated
 from services.review.audit import drawn
-from services.review.blocking import Blocked
 from services.review.desk import Desk
 from services.review.following import Followed, follow
 from services.review.webhooks import Webhooks
@@ -20,18 +19,17 @@ class ReviewLoop:
     """Use from one event loop."""
 
     def __init__(self, settings: Settings, store: SqlStore, live: LiveCurated) -> None:
-        self.blocked = Blocked(store.reviews)
         self.desk = Desk(store, live, Rules(settings.claim_s, settings.second_review_risk))
         self.webhooks = Webhooks(settings.webhook_url, settings.webhook_secret, store.reviews)
         self._store, self._live = store, live
         self._share, self._stale = settings.audit_share, settings.stale_policy
 
     def policy(self) -> Policy:
-        return Policy(self.blocked, self._drawn, self._stale)
+        return Policy(self.desk.blocked, self._drawn, self._stale)
 
     async def refresh(self) -> None:
         """What other processes decided."""
-        await self.blocked.refresh()
+        await self.desk.blocked.refresh()
 
     async def follow_index(self, folder: Path) -> Followed:
         """Approved answers whose source is not in this index version any more go stale or move; see `following`."""

@@ -106,11 +106,12 @@ def test_an_answer_is_called_back(here: Live) -> None:
     made = here.client.post(f"/review/traces/{sent['id']}/retract", json={"reason": "outdated"}).json()
     assert (made["recipients"], made["answer"]) == (1, sent["answer"])
     assert here.client.get(f"/ask/{sent['id']}").json()["state"] == "retracted"
-    until(lambda: here.system.review.blocked(sent["answer"]))
+    assert here.system.review.desk.blocked(sent["answer"]), "it is not sent again from the moment the call returns"
     got = here.client.get(f"/review/retractions/{made['id']}/recipients").json()["recipients"]
     assert [one["trace_id"] for one in got] == [sent["id"]]
     assert here.client.post(f"/review/retractions/{made['id']}/lift").json()["lifted"]
     assert here.client.post(f"/review/retractions/{made['id']}/lift").status_code == 409
+    assert not here.system.review.desk.blocked(sent["answer"])
     refused = waiting(here)
     assert here.client.post(f"/review/traces/{refused['id']}/retract").status_code == 422
 

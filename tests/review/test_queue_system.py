@@ -111,7 +111,6 @@ def test_the_loop(place: Place) -> None:
         sent = await ask(system, question)
         assert sent.trace.answer.route is Route.GROUNDED
         await system.review.desk.retract(sent.trace.id, "anna", "wrong node")
-        await system.refresh()
         again = await ask(system, question)
         assert again.trace.answer.route is Route.ABSTAINED and "called back" in again.trace.answer.reason
 
