@@ -14,7 +14,7 @@ from services.api.state import Shared, shared
 from services.api.wire import ShortText
 from services.console.evidence import Found, passages
 from services.console.guard import Page, SignedIn
-from services.console.view import render
+from services.console.view import PER_PAGE, render
 from services.store.records import Role
 
 router = APIRouter(
@@ -42,8 +42,11 @@ async def ask(request: Request, question: Annotated[str, Query(max_length=100_00
 @router.get("/traces/{id}", include_in_schema=False)
 async def trace(request: Request, id: ShortText) -> Response:
     here = shared(request)
-    known = await here.system.why(id)
-    return render(request, "ask.html", await _shown(here, known, known["question"], True))
+    desk, known = here.system.review.desk, await here.system.why(id)
+    called = await desk.called_back(id)
+    got = await desk.recipients(called.id, PER_PAGE) if called else []
+    shown = await _shown(here, known, known["question"], True)
+    return render(request, "ask.html", {**shown, "called": called, "got": got})
 
 
 async def _shown(here: Shared, trace: dict[str, Any], question: str, recorded: bool) -> dict[str, Any]:

@@ -199,6 +199,16 @@ async def recall(request: Request, id: ShortText, form: OwnForm) -> Response:
     return go(f"/console/traces/{id}", "recalled")
 
 
+@router.post("/traces/{id}/lift", include_in_schema=False)
+async def lift(request: Request, id: ShortText, form: OwnForm) -> Response:  # noqa: ARG001
+    desk = desk_of(request)
+    called = await desk.called_back(id)
+    if called is None:
+        raise NotFound(f"the answer of the trace {id!r} is not called back")
+    await desk.lift(called.id, request.state.caller.name)
+    return go(f"/console/traces/{id}", "lifted")
+
+
 # Knowledge gaps
 
 

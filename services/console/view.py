@@ -43,8 +43,22 @@ SAID = {
     "started": "The reindex has started.",
     "asking": "Past questions are being asked again.",
     "recalled": "Called back. Everybody who got it is told.",
+    "lifted": "Allowed again. What was retired with it is back.",
 }
 """What a page says after a form; a code in the address, so that nobody can put words into our mouth."""
+
+DONE = {
+    "review.claim": "claimed",
+    "review.release": "gave it back",
+    "review.propose": "proposed a verdict",
+    "review.verdict": "decided",
+    "review.undo": "took the verdict back",
+    "review.split": "split a wording off",
+    "review.merge": "merged a wording in",
+    "review.join": "found a wording that asks the same",
+    "review.stale": "found that the source changed",
+}
+"""What the history of an item says that somebody did, by the code in the audit log."""
 
 
 @cache
@@ -132,6 +146,7 @@ def environment() -> Environment:
     }
     made.filters.update(filters)
     made.globals["charts"] = charts
+    made.globals["DONE"] = DONE
     return made
 
 
@@ -161,7 +176,8 @@ def citation_value(citation: Any) -> str:
     return json.dumps({name: getattr(citation, name) for name in names}, ensure_ascii=False)
 
 
-# Markdown of answers: no HTML of its own, no images (they would tell another site who reads), safe links only.
+# Markdown of answers: no HTML of its own, no images (they would tell another site who reads), safe links only. A line
+# that ends stays a line: rows of a table are quoted as lines.
 
 
 def markdown(text: str) -> Markup:
@@ -171,7 +187,7 @@ def markdown(text: str) -> Markup:
 
 @cache
 def _markdown() -> MarkdownIt:
-    made = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
+    made = MarkdownIt("commonmark", {"html": False, "breaks": True}).enable("table").disable("image")
     made.validateLink = safe_link  # type: ignore[method-assign]
     made.add_render_rule("link_open", _link)
     return made

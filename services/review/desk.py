@@ -119,6 +119,10 @@ class Desk:
         await self._live.refresh()
         await self.blocked.refresh()
 
+    async def called_back(self, trace_id: str) -> Retraction | None:
+        """The retraction in force of the answer of a trace."""
+        return await self._store.reviews.called_back(trace_id)
+
     async def retractions(self, limit: int = 50, offset: int = 0) -> list[Retraction]:
         return await self._store.reviews.retractions(limit, offset)
 

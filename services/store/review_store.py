@@ -133,6 +133,10 @@ class ReviewStore:
     async def retraction(self, retraction_id: str) -> Retraction:
         return await self._store.read(lambda c: retractions.get(c, retraction_id))
 
+    async def called_back(self, trace_id: str) -> Retraction | None:
+        """The retraction in force of what this trace sent. Raises `NotFound` for a trace that is not there."""
+        return await self._store.read(lambda c: retractions.standing_of(c, traces.get(c, trace_id)))
+
     async def retractions(self, limit: int = 50, offset: int = 0) -> list[Retraction]:
         """Newest first."""
         check_page(limit, offset)

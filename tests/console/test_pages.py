@@ -292,12 +292,12 @@ def test_language_and_theme_can_be_chosen(server: Live, keys: dict[str, str]) ->
 def texts_of_the_code() -> set[str]:
     """Everything that is said through t("…"), in templates and charts; and the codes that they show."""
     from services.console.charts import ROUTES
-    from services.console.view import SAID
+    from services.console.view import DONE, SAID
     from services.curated.self_test import Problem
     from services.store.records import JobState
     from services.store.review_records import RISK, VerdictKind, VerdictState
 
-    said: set[str] = set(SAID.values()) | set(ROUTES) | set(RISK)
+    said: set[str] = set(SAID.values()) | set(DONE.values()) | set(ROUTES) | set(RISK)
     for codes in (Problem, JobState, VerdictKind, VerdictState):
         said |= {code.value for code in codes}
     for path in (*(CONSOLE / "templates").glob("*.html"), CONSOLE / "charts.py"):
@@ -393,6 +393,21 @@ def test_a_verdict_that_lacks_something_says_so_and_decides_nothing(here: Live) 
         reply = person.send(f"{item}/verdict", fields)
         assert reply.status_code == 422, fields
     assert 'data-state="pending"' in person.page(item)
+
+
+def test_an_answer_is_called_back_and_allowed_again(here: Live) -> None:
+    person = Person(here.url)
+    sent = [here.ask("add a read-only node", session_id=f"chat-{number}").json() for number in range(2)]
+    trace = f"/console/traces/{sent[0]['id']}"
+    person.send(f"{trace}/recall", {"reason": "the wrong node"})
+    page = person.page(trace)
+    assert "the wrong node" in page
+    assert all(f"/console/traces/{one['id']}" in page for one in sent), "who got it"
+    assert "chat-0" in page
+    assert f"{trace}/recall" not in page
+    assert person.send(f"{trace}/lift", page=trace).headers["location"].endswith("said=lifted")
+    assert f"{trace}/recall" in person.page(trace)
+    assert person.send(f"{trace}/lift", page=trace).status_code == 404
 
 
 def test_an_entry_is_edited_and_a_late_editor_is_told(here: Live) -> None:
