@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
@@ -15,6 +15,7 @@ from services.cli_output import plain, when
 from services.settings import Settings
 
 if TYPE_CHECKING:
+    from router.types import Citation
     from services.review.desk import Desk
 
 T = TypeVar("T")
@@ -101,13 +102,16 @@ def verdict(
     variant: Annotated[list[str] | None, typer.Option(help="Another way to ask it. May be repeated.")] = None,
     negative: Annotated[list[str] | None, typer.Option(help="What looks alike and is not it. May be repeated.")] = None,
     retract: Annotated[bool, typer.Option("--retract", help="Call back what was answered.")] = False,
+    evidence: Annotated[
+        list[str] | None, typer.Option(metavar="PASSAGE", help="A passage that holds the answer. May be repeated.")
+    ] = None,
     comment: Annotated[str, typer.Option()] = "",
     who: Who = WHO,
     json: Json = False,
 ) -> None:
     """Decide an item: everybody who asked it has the answer, and it is approved from now on.
 
-    answerloop review verdict item-3f2a corrected --answer "Run add-node."
+    answerloop review verdict item-3f2a corrected --answer "Run add-node." --evidence PASSAGE
     """
     from services.api.render_review import verdict_out
     from services.store.review_records import Judgement, VerdictKind
@@ -115,13 +119,36 @@ def verdict(
     if kind not in _KINDS:
         raise InvalidInput(f"the verdict {kind!r} is none of {', '.join(_KINDS)}")
     judged = Judgement(
-        VerdictKind(kind), answer, (), tuple(variant or ()), tuple(negative or ()), entry, comment, retract
+        VerdictKind(kind),
+        answer,
+        _cited(evidence or ()),
+        tuple(variant or ()),
+        tuple(negative or ()),
+        entry,
+        comment,
+        retract,
     )
     made = with_desk(lambda desk: desk.decide(item, judged, who))
     if json:
         return cli_output.print_json(verdict_out(made))
     entry_id = f"; approved answer {made.entry_id}" if made.entry_id else ""
     return cli_output.say(f"Verdict {made.id} ({made.state}) on item {made.item_id}{entry_id}.")
+
+
+def _cited(passages: Sequence[str]) -> tuple[Citation, ...]:
+    """Passages of the served index as evidence. Raises `NotFound`."""
+    from indexer.build import version_folder
+    from services.compose import index_home
+    from services.review.budgeting import active_of
+    from services.review.provenance import whole
+    from services.store.sql import SqlStore
+
+    if not passages:
+        return ()
+    settings = Settings.from_env()
+    with SqlStore.open(settings.store_url) as store:
+        release = active_of(asyncio.run(store.active_release()))
+    return whole(version_folder(index_home(settings), release.index_version) / "content.db", passages)
 
 
 @review.command()

@@ -49,11 +49,11 @@ async def items(
     q: ShortText = "",
     gaps: Annotated[bool, Query(description="Only what the documents did not answer.")] = False,
     mine: Annotated[bool, Query(description="Only what I have claimed.")] = False,
-    order: Literal["worth", "asks", "newest", "updated"] = "worth",
+    order: Literal["worth", "gaps", "asks", "newest", "updated"] = "worth",
     limit: Limit = 50,
     offset: Offset = 0,
 ) -> Response:
-    """What is worth most first: people who wait × risk × age."""
+    """What is worth most first: people who wait × risk × age; with `order=gaps` what the documents lack before all."""
     whose = reviewer.name if mine else ""
     wanted = ItemFilter(state, cause, language, q.strip(), gaps, whose, order, limit, offset)
     page = await _desk(request).items(wanted)

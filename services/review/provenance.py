@@ -14,7 +14,8 @@ from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
-from indexer.content import Content
+from indexer.content import Content, Facts
+from router.errors import NotFound
 from router.types import Citation, CuratedEntry, EntryStatus, Passage
 
 _COMPARED = 40  # passages of a document that are compared in full with the one that is gone
@@ -79,6 +80,22 @@ def examine(entries: Iterable[CuratedEntry], now: Path, before: Path | None) -> 
         old = stack.enter_context(closing(Content(before))) if before is not None and before.is_file() else None
         shelf = _Shelf(content, old.by_id(missing) if old else {})
         return [shelf.affected(entry, missing) for entry in live if _cites(entry, missing)]
+
+
+def whole(content_file: Path, passage_ids: Sequence[str]) -> tuple[Citation, ...]:
+    """Passages as evidence, each with all it says. Raises `NotFound` for one that the index version does not hold."""
+    with closing(Content(content_file)) as content:
+        found, facts = content.by_id(passage_ids), content.facts()
+    gone = [one for one in passage_ids if one not in found]
+    if gone:
+        raise NotFound(f"the served index holds no passage {gone[0]!r}; `answerloop search --json` shows their ids")
+    return tuple(_whole(found[one], facts) for one in dict.fromkeys(passage_ids))
+
+
+def _whole(passage: Passage, facts: Facts) -> Citation:
+    revision, _, aliases = facts.get(passage.document, ("", None, ()))
+    heading = " > ".join(passage.heading)
+    return Citation(passage.id, passage.document, heading, passage.text, passage.start, passage.end, revision, aliases)
 
 
 def _cites(entry: CuratedEntry, missing: set[str]) -> bool:

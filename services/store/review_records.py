@@ -104,7 +104,7 @@ class ItemFilter:
     text: str = ""
     gaps: bool = False
     claimed_by: str = ""
-    order: str = "worth"  # or "asks", "newest"
+    order: str = "worth"  # or "gaps", "asks", "newest", "updated"
     limit: int = 50
     offset: int = 0
 

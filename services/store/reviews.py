@@ -234,6 +234,7 @@ def _worth() -> ColumnElement[float]:
 def _order(order: str) -> tuple[Any, ...]:
     by = {
         "worth": (_worth().desc(), _item.seq),
+        "gaps": (_item.cause.in_(GAPS).desc(), _worth().desc(), _item.seq),
         "asks": (_item.asks.desc(), _item.seq),
         "newest": (_item.seq.desc(),),
         "updated": (_item.updated.desc(), _item.seq.desc()),

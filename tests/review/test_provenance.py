@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from router.errors import NotFound
 from router.types import Citation, CuratedEntry, Document, EntryStatus
 from services.review.following import follow
+from services.review.provenance import whole
 from services.review.writing import entry_of
 from services.store.curated import Wanted
 from services.store.review_records import ItemFilter, Judgement, VerdictKind
@@ -131,3 +133,16 @@ def test_on_a_whole_manual_every_affected_entry_and_no_other(tmp_path: Path) -> 
     assert set(done.stale) | set(done.moved) == affected
     assert gone <= set(done.stale)
     assert len(set(done.stale) - gone) <= len(affected) // 5  # sentences that a new cut runs through; pages vary
+
+
+def test_whole_passages_as_evidence_go_stale_with_their_page(place: Place) -> None:
+    version = place.version(page(PAGE))
+    passage = next(one for one in pages.cut(page(PAGE)) if "seven days" in one.text)
+    (cited,) = whole(version / "content.db", [passage.id, passage.id])
+    assert (cited.passage_id, cited.quote, cited.source) == (passage.id, passage.text, "docs/backup.md")
+    entry = CuratedEntry("e2", "And backups?", "Seven days.", citations=(cited,))
+    asyncio.run(place.store.curated.create(entry, "anna"))
+    asyncio.run(follow(place.store, place.version(page(PAGE.replace("seven", "thirty")))))
+    assert place.status("e2").status is EntryStatus.STALE
+    with pytest.raises(NotFound, match="no passage 'nothing'"):
+        whole(version / "content.db", [passage.id, "nothing"])

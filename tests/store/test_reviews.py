@@ -227,6 +227,8 @@ def test_the_queue_is_ordered_by_askers_risk_and_age(store: SqlStore) -> None:
         oldest = update(tables.review_items).where(tables.review_items.c.id == old)
         await store.write(lambda c: c.execute(oldest.values(opened=tables.review_items.c.opened - 36_000)).rowcount)
         assert (await store.reviews.find(ItemFilter())).items[0].item.id == old
+        gaps_first = (await store.reviews.find(ItemFilter(order="gaps"))).items
+        assert [one.item.id for one in gaps_first] == [old, often, risky]
         assert (await store.reviews.find(ItemFilter(gaps=True))).total == 2
         assert [one.item.id for one in (await store.reviews.find(ItemFilter(text="OFT"))).items] == [often]
 
