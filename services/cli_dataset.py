@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from router.errors import Misconfigured
+from router.ports import Progress
 from services import cli_output
 from services.settings import Settings
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout and nothing else.")]
 Dataset = Annotated[Path, typer.Argument(metavar="DATASET", help="The folder that `dataset build` wrote.")]
+
+_LONG = ("files", "certificate")
 
 dataset = typer.Typer(no_args_is_help=True, help="Make, check and export training data.")
 
@@ -38,15 +41,27 @@ def build(
     except ImportError as error:
         raise Misconfigured(f"training needs the extra 'train': pip install 'answerloop[train]' ({error})") from error
     from router.packing import Window
+    from services.jobs import DATASET, run_job
     from services.training.dataset import Budget, make
     from services.training.gathering import gather
 
-    budget = Budget(Window(window, answer), tokenizer_of(base), base)
-    manifest = make(gather(Settings.from_env(), previous), budget, out)
+    settings, budget = Settings.from_env(), Budget(Window(window, answer), tokenizer_of(base), base)
+    settings.make_home()
+
+    def work(progress: Progress) -> dict[str, Any]:
+        progress("read documents, answers and verdicts", 0, 2)
+        inputs = gather(settings, previous)
+        progress("make rows", 1, 2)
+        made = make(inputs, budget, out)
+        progress("make rows", 2, 2)
+        return made
+
+    about = {"who": "command line", "out": str(out), "base": base}
+    with cli_output.progress_bar(shown=not json) as show:
+        manifest = run_job(settings, DATASET, about, work, show, alone=False, unkept=_LONG)
     if json:
         return cli_output.print_json(manifest)
-    shown = {name: value for name, value in manifest.items() if name not in ("files", "certificate")}
-    return cli_output.print_report(shown, "dataset")
+    return cli_output.print_report({name: manifest[name] for name in manifest if name not in _LONG}, "dataset")
 
 
 @dataset.command("check")

@@ -177,7 +177,7 @@ def jobs(
     limit: Annotated[int, typer.Option(min=1, max=500)] = 20,
     json: Json = False,
 ) -> None:
-    """Jobs (reindexing, replays, refits), newest first, or one of them with its result."""
+    """Jobs (reindexing, replays, refits, datasets, training), newest first, or one of them with its result."""
 
     async def look(store: SqlStore) -> list[dict[str, Any]]:
         await store.interrupt_dead_jobs()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from router.errors import InvalidInput, Misconfigured
+from router.ports import Progress
 from services import cli_output
 from services.settings import Settings
 
@@ -84,9 +86,8 @@ def train(
         tensorboard=tensorboard,
         seed=seed,
     )
-    with cli_output.progress_bar() as show:
-        report = run(options, show, cli_output.say)
-    _print(report.to_json(), json, "training")
+    report = _followed({"base": base, "out": str(out)}, lambda show: run(options, show, cli_output.say).to_json())
+    _print(report, json, "training")
 
 
 @training.command("embedder")
@@ -114,11 +115,11 @@ def embedder(
 
     passages = gather(Settings.from_env(), None).passages
     examples = training_examples(data) if data else []
-    with cli_output.progress_bar() as show:
-        report = run(EmbedderOptions(base, out, epochs, batch, learning_rate), passages, examples, show)
-    _print(asdict(report), json, "embedder")
-    if report.saved:
-        cli_output.say(f"Better. Serve it with ANSWERLOOP_EMBEDDER={report.saved} and `answerloop index --full`.")
+    options = EmbedderOptions(base, out, epochs, batch, learning_rate)
+    report = _followed({"base": base, "out": str(out)}, lambda show: asdict(run(options, passages, examples, show)))
+    _print(report, json, "embedder")
+    if report["saved"]:
+        cli_output.say(f"Better. Serve it with ANSWERLOOP_EMBEDDER={report['saved']} and `answerloop index --full`.")
     else:
         cli_output.say("Not better on sections it had not seen: nothing was saved.")
 
@@ -143,6 +144,17 @@ def merge(
 
     report = run(adapter, base, out, prompts_of(_file(data, "test.jsonl") if data else None))
     _print(asdict(report), json, "merge")
+
+
+def _followed(about: dict[str, Any], work: Callable[[Progress], dict[str, Any]]) -> dict[str, Any]:
+    """The work as a job, so that the console and `answerloop jobs` show how far it is."""
+    from services.jobs import TRAINING, run_job
+
+    settings = Settings.from_env()
+    settings.make_home()
+    about = {"who": "command line", **about}
+    with cli_output.progress_bar() as show:
+        return run_job(settings, TRAINING, about, work, show, alone=False, unkept=("losses", "valid_losses"))
 
 
 def _file(folder: Path, name: str) -> Path:

@@ -1,4 +1,4 @@
-"""Reindexing, and replays of past questions, in the background.
+"""Reindexing, and replays of past questions, in the background; and work of the command line that others follow.
 
 The engine that builds an index holds Python's one lock for seconds, so the work is done by a child process and the
 server only watches it. The child tells its progress to the store; whoever asks, reads it there. A job whose process
@@ -14,12 +14,12 @@ import os
 import signal
 import sys
 from asyncio.subprocess import Process
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
 from typing import Any
 
-from router.errors import AnswerloopError, Conflict
+from router.errors import AnswerloopError, Conflict, Unavailable
 from router.ports import Progress
 from services.review import rehearsal
 from services.settings import Settings
@@ -27,7 +27,13 @@ from services.store.records import Job, JobState
 from services.store.sql import SqlStore
 
 REINDEX, REPLAY = "reindex", rehearsal.KIND
-_DOING = {REINDEX: "building an index", REPLAY: "asking past questions again"}
+DATASET, TRAINING = "dataset", "training"
+_DOING = {
+    REINDEX: "building an index",
+    REPLAY: "asking past questions again",
+    DATASET: "making a dataset",
+    TRAINING: "training",
+}
 GRACE_S = 5.0
 REPORT_S = 0.5
 WORKER = (sys.executable, "-m", "services.cli")
@@ -129,15 +135,24 @@ Work = Callable[[Progress], dict[str, Any]]
 
 
 def run_job(
-    settings: Settings, kind: str, params: dict[str, Any], work: Work, show: Progress, job_id: str | None = None
+    settings: Settings,
+    kind: str,
+    params: dict[str, Any],
+    work: Work,
+    show: Progress,
+    job_id: str | None = None,
+    *,
+    alone: bool = True,
+    unkept: Collection[str] = (),
 ) -> dict[str, Any]:
     """Works in this process, as a job that everybody can follow; its result.
 
-    job_id: a job that waits for its worker; None makes one. Raises `Conflict` while another job of the kind is under
-    way, and what the work raises.
+    job_id: a job that waits for its worker; None makes one. alone: no other job of the kind may be under way. unkept:
+    what of the result is not kept with the job, because it is long. Raises `Conflict` where the job is not alone, and
+    what the work raises.
     """
     with SqlStore.open(settings.store_url) as store:
-        job = job_id or asyncio.run(_own_job(store, kind, params))
+        job = job_id or asyncio.run(_own_job(store, kind, params, alone))
         asyncio.run(store.update_job(job, state=JobState.RUNNING, pid=os.getpid()))
         try:
             result = work(_reported(store, job, show))
@@ -147,7 +162,8 @@ def run_job(
         except KeyboardInterrupt:
             asyncio.run(store.update_job(job, state=JobState.INTERRUPTED, message="Stopped from the keyboard."))
             raise
-        asyncio.run(store.update_job(job, state=JobState.DONE, result=result))
+        kept = {name: value for name, value in result.items() if name not in unkept}
+        asyncio.run(store.update_job(job, state=JobState.DONE, result=kept))
         return result
 
 
@@ -173,8 +189,9 @@ def build_index(
     return run_job(settings, REINDEX, {"full": full, "hold": hold, "who": who}, work, show, job_id)
 
 
-async def _own_job(store: SqlStore, kind: str, params: dict[str, Any]) -> str:
-    await refuse_second(store, kind)
+async def _own_job(store: SqlStore, kind: str, params: dict[str, Any], alone: bool) -> str:
+    if alone:
+        await refuse_second(store, kind)
     return (await store.create_job(kind, params)).id
 
 
@@ -188,6 +205,9 @@ def _reported(store: SqlStore, job: str, show: Progress) -> Progress:
         show(stage, done, total)
         if stage != told_stage or monotonic() - told_at > REPORT_S or done == total:
             told_stage, told_at = stage, monotonic()
-            telling.submit(asyncio.run, store.update_job(job, stage=stage, done=done, total=total)).result()
+            try:
+                telling.submit(asyncio.run, store.update_job(job, stage=stage, done=done, total=total)).result()
+            except Unavailable as error:  # hours of work do not end because nobody can be told how far they are
+                log.warning("the progress of the job %s cannot be told: %s", job, error)
 
     return report

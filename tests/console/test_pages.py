@@ -291,13 +291,17 @@ def test_language_and_theme_can_be_chosen(server: Live, keys: dict[str, str]) ->
 
 def texts_of_the_code() -> set[str]:
     """Everything that is said through t("…"), in templates and charts; and the codes that they show."""
+    from services.api.budget import KIND
     from services.console.charts import ROUTES
     from services.console.view import DONE, SAID
     from services.curated.self_test import Problem
+    from services.jobs import DATASET, REINDEX, REPLAY, TRAINING
     from services.store.records import JobState
     from services.store.review_records import RISK, VerdictKind, VerdictState
 
-    said: set[str] = set(SAID.values()) | set(DONE.values()) | set(ROUTES) | set(RISK)
+    said: set[str] = (
+        set(SAID.values()) | set(DONE.values()) | {REINDEX, REPLAY, DATASET, TRAINING, KIND} | set(ROUTES) | set(RISK)
+    )
     for codes in (Problem, JobState, VerdictKind, VerdictState):
         said |= {code.value for code in codes}
     for path in (*(CONSOLE / "templates").glob("*.html"), CONSOLE / "charts.py"):
