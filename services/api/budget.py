@@ -40,10 +40,11 @@ async def budget(request: Request) -> Response:
 @admin.post("/budget/refit", responses={200: {"model": JobOut}}, response_class=Response)
 async def refit_budget(request: Request, caller: AdminCaller) -> Response:
     """Tests the lines on all verdicts so far; what is certified is in force on return. 404 without a release."""
-    return json_response(job_out(await _refit(shared(request), caller.name)))
+    return json_response(job_out(await refit_as_job(shared(request), caller.name)))
 
 
-async def _refit(here: Shared, who: str) -> Job:
+async def refit_as_job(here: Shared, who: str) -> Job:
+    """Done on return; a job, so that it stays in the list of what was done. Raises `NotFound` without a release."""
     store = here.system.store
     await here.system.budget.state()
     job = await store.create_job(KIND, {"who": who})

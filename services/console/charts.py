@@ -77,9 +77,9 @@ def _figure(title: str, drawn: Markup, below: str, beside: str, top: float, whol
         )
         labels += Markup('<text x="{}" y="{}" text-anchor="end">{}</text>').format(LEFT - 6, _y(share) + 4, value)
     if not whole:
-        for share in (0.0, 0.5, 1.0):
-            spot = (_x(share), HEIGHT - BOTTOM + 16, f"{share:.0%}")
-            labels += Markup('<text x="{}" y="{}" text-anchor="middle">{}</text>').format(*spot)
+        for share, anchor in ((0.0, "middle"), (0.5, "middle"), (1.0, "end")):
+            spot = (_x(share), HEIGHT - BOTTOM + 16, anchor, f"{share:.0%}")
+            labels += Markup('<text x="{}" y="{}" text-anchor="{}">{}</text>').format(*spot)
     labels += Markup('<text x="{}" y="{}" text-anchor="middle">{}</text>').format(_x(0.5), HEIGHT - 6, below)
     labels += Markup('<text x="{}" y="{}">{}</text>').format(LEFT + 6, TOP + 10, beside)
     return Markup(

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from router.types import Release
+from services.api.budget import refit_as_job
 from services.api.state import shared
 from services.api.wire import ShortText
 from services.console.guard import OwnForm, Page, SignedIn, go, text_of
@@ -37,9 +38,7 @@ async def quality(request: Request) -> Response:
 @router.post("/quality/certify", include_in_schema=False)
 async def certify(request: Request, form: OwnForm) -> Response:  # noqa: ARG001
     """A look at the audit: each costs a part of the assurance, so nothing does this by itself."""
-    system = shared(request).system
-    await system.budget.refit(request.state.caller.name)
-    await system.refresh()
+    await refit_as_job(shared(request), request.state.caller.name)
     return go("/console/quality", "certified")
 
 

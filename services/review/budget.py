@@ -289,7 +289,7 @@ _STATED = {
         State.INVALIDATED: "No longer certified, because of: {by}.",
     },
     "zh": {
-        State.CERTIFIED: "已认证：自动发送的回答中错误不超过 {rate}，置信度 {assurance}"
+        State.CERTIFIED: "已认证：自动发送的回答中错误不超过 {rate}，把握 {assurance}"
         "（抽查 {n} 个问题，{errors} 个有错）。",
         State.NOT_CERTIFIABLE: "暂时无法认证：还需抽查 {needed} 个回答（已抽查 {n} 个问题，{errors} 个有错）。",
         State.INVALIDATED: "认证已失效，原因：{by}。",
@@ -307,5 +307,19 @@ def stated(certificate: Certificate, language: str = "en") -> str:
         errors=certificate.errors,
         n=certificate.n,
         needed=certificate.needed,
-        by=", ".join(certificate.invalidated_by),
+        by=_causes(certificate.invalidated_by, language),
     )
+
+
+_CAUSES_ZH = {
+    "index": "索引",
+    "embedder": "向量模型",
+    "model": "模型",
+    "prompt": "提示词",
+    "confidence": "置信度模型",
+    "audit": "抽查结果",
+}
+
+
+def _causes(names: Sequence[str], language: str) -> str:
+    return "、".join(_CAUSES_ZH.get(name, name) for name in names) if language == "zh" else ", ".join(names)

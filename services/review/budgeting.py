@@ -53,17 +53,13 @@ class BudgetState:
         """What is promised and, where nothing is, the line that is in force meanwhile."""
         said = language if language in _NONE_YET else "en"
         found = self.certificate
-        whole = (
-            budget.stated(found, said) if found else _NONE_YET[said].format(needed=self.needed, audited=self.audited)
-        )
-        if found is not None and found.state is State.CERTIFIED:
-            return whole
-        gap = "" if said == "zh" else " "
-        return (
-            whole
-            + gap
-            + _MEANWHILE[said][self._meanwhile()].format(line=f"{self.line:.2f}", careful=f"{self.careful:.2f}")
-        )
+        parts = [budget.stated(found, said)] if found else []
+        if found is None or (found.state is State.INVALIDATED and not _by_audit(found)):
+            parts.append(_NONE_YET[said].format(needed=self.needed, audited=self.audited))
+        if found is None or found.state is not State.CERTIFIED:
+            meanwhile = _MEANWHILE[said][self._meanwhile()]
+            parts.append(meanwhile.format(line=f"{self.line:.2f}", careful=f"{self.careful:.2f}"))
+        return ("" if said == "zh" else " ").join(parts)
 
     def _meanwhile(self) -> str:
         if self.line >= self.careful:
@@ -164,7 +160,8 @@ class Budgeting:
     async def _state(self, release: Release, fitted: Calibration) -> BudgetState:
         certificate = await self._speaks_of(release, fitted)
         rows, undecided = await self._audited(release, fitted)
-        needed = certificate.needed if certificate else self._missing(len(rows))
+        of_another = certificate is not None and certificate.state is State.INVALIDATED and not _by_audit(certificate)
+        needed = self._missing(len(rows)) if certificate is None or of_another else certificate.needed
         lines = lines_of(certificate, self._budget, self._settings.uncertified_line == "careful")
         careful = certificate.conservative_line if certificate else 1 - self._budget.max_wrong_rate
         return BudgetState(certificate, len(rows), undecided, needed, lines.get("/", fitted.line), careful)
@@ -215,6 +212,10 @@ class Budgeting:
         return max(required(0, first.max_wrong_rate, first.risk()) - audited, 1)
 
 
+def _by_audit(certificate: Certificate) -> bool:
+    return "audit" in certificate.invalidated_by
+
+
 def _embedder(folder: Path) -> str:
     """ "" for a version that is not here: what it was made with is not known, which is a change too."""
     try:
@@ -238,7 +239,7 @@ def lines_of(certificate: Certificate | None, wanted: Budget, careful: bool) -> 
     calibration's own line on, which promises nothing, until the audit speaks against it: then from the careful one."""
     if certificate is None:
         return {"/": 1 - wanted.max_wrong_rate} if careful else {}
-    careful = careful or "audit" in certificate.invalidated_by
+    careful = careful or _by_audit(certificate)
     lines: dict[str, float] = {"/": certificate.conservative_line} if careful else {}
     if certificate.state is State.INVALIDATED:
         return lines

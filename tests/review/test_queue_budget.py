@@ -86,6 +86,9 @@ def test_from_nothing_to_a_certificate_and_its_end(tmp_path: Path) -> None:
         state = await place.budget.state()
         assert state.certificate is not None
         assert (state.state, state.certificate.invalidated_by) == ("invalidated", ("index",))
+        assert state.needed == 72, "the new release begins anew"
+        assert "because of: index. Not certifiable yet: 72 more" in state.stated()
+        assert "原因：索引。暂时无法认证：至少还需抽查 72 个" in state.stated("zh")
         assert (await place.budget.calibration(release)).lines == {"/": made.line}  # rolling back brings it back
 
     run(tmp_path, scenario)
