@@ -92,7 +92,7 @@ def standing_out(standing: Standing) -> dict[str, Any]:
         "route": trace.answer.route.value,
         "answer": trace.answer.text,
         "citations": [citation_out(one) for one in trace.answer.citations],
-        "resolution": _resolution(decided) if decided else None,
+        "resolution": {**_resolution(decided), "current": standing.current} if decided else None,
     }
 
 

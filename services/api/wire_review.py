@@ -185,6 +185,7 @@ class ResolutionOut(BaseModel):
     answer: str
     citations: list[CitationOut]
     decided: str
+    current: bool = Field(description="False: it was called back since, or its approved answer is stale or changed.")
 
 
 class StandingReply(BaseModel):

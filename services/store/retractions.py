@@ -80,6 +80,11 @@ def standing_of(connection: Connection, trace: Trace) -> Retraction | None:
     return _standing(connection, answer_key(trace.answer.text)) if trace.answer.route in SENT else None
 
 
+def in_force(connection: Connection, text: str) -> bool:
+    """Whether this answer is called back."""
+    return _standing(connection, answer_key(text)) is not None
+
+
 def blocked_keys(connection: Connection) -> frozenset[str]:
     return frozenset(
         connection.execute(select(retractions.c.answer_key).where(retractions.c.lifted.is_(None))).scalars()

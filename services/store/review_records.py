@@ -160,12 +160,14 @@ class ItemView:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What an asker sees of a question later. verdict: the one that decided it, if one did."""
+    """What an asker sees of a question later. verdict: the one that decided it, if one did. current: False where what
+    people decided is not said any more: it was called back, or its approved answer is stale, changed or gone."""
 
     trace: Trace
     state: Stands
     item_id: str = ""
     verdict: Verdict | None = None
+    current: bool = True
 
 
 @dataclass(frozen=True, slots=True)

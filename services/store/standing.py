@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
-from router.types import Route
-from services.store import retractions, traces, verdicts
+from router.types import EntryStatus, Route
+from services.store import curated, retractions, traces, verdicts
 from services.store.review_records import Standing, Stands, Verdict, VerdictState
 from services.store.tables import review_items, review_traces
 
@@ -24,14 +24,29 @@ def of(connection: Connection, trace_id: str) -> Standing:
     for link in links:
         last = _final(connection, link.root) if link.state == "decided" else None
         if last is not None and last.answer and last.answer != trace.answer.text:
-            return Standing(trace, Stands.RESOLVED, link.root, last)
+            return Standing(trace, Stands.RESOLVED, link.root, last, _current(connection, last))
         if last is not None and recalled is None and trace.answer.route in _UNANSWERED:
-            return Standing(trace, Stands.RESOLVED, link.root, last)
+            return Standing(trace, Stands.RESOLVED, link.root, last, _current(connection, last))
     item_id = links[0].root if links else ""
     if recalled is not None:
         return Standing(trace, Stands.RETRACTED, item_id)
     waits = any(_waits(link, trace.answer.route) for link in links)
     return Standing(trace, Stands.WAITING if waits else Stands.ANSWERED, item_id)
+
+
+def _current(connection: Connection, verdict: Verdict) -> bool:
+    """Whether people still say what they decided. An answer must not outlive its source here either."""
+    if retractions.in_force(connection, verdict.answer):
+        return False
+    if not verdict.entry_id:
+        return True
+    there = curated.latest(connection, [verdict.entry_id]).get(verdict.entry_id)
+    entry = there.entry if there is not None and not there.deleted else None
+    return (
+        entry is not None
+        and entry.status is EntryStatus.LIVE
+        and traces.answer_key(entry.answer) == traces.answer_key(verdict.answer)
+    )
 
 
 def _waits(link: Row[Any], route: Route) -> bool:

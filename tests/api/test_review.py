@@ -55,6 +55,7 @@ def test_the_loop_ask_decide_and_everybody_is_served(here: Live) -> None:
     assert time.monotonic() - began < 1
     standing = here.client.get(f"/ask/{second['id']}").json()
     assert (standing["state"], standing["resolution"]["answer"]) == ("resolved", RIGHT["answer"])
+    assert standing["resolution"]["current"] is True
     assert here.client.post(f"/review/items/{item_id}/verdict", json=RIGHT).status_code == 409
     assert here.client.get("/review/items").json() == {"items": [], "total": 0}
     undone = here.client.post(f"/review/items/{item_id}/undo").json()

@@ -295,13 +295,13 @@ def texts_of_the_code() -> set[str]:
     from services.console.charts import ROUTES
     from services.console.view import DONE, SAID
     from services.curated.self_test import Problem
+    from services.explaining import MEANING
     from services.jobs import DATASET, REINDEX, REPLAY, TRAINING
     from services.store.records import JobState
     from services.store.review_records import RISK, VerdictKind, VerdictState
 
-    said: set[str] = (
-        set(SAID.values()) | set(DONE.values()) | {REINDEX, REPLAY, DATASET, TRAINING, KIND} | set(ROUTES) | set(RISK)
-    )
+    said: set[str] = {*SAID.values(), *DONE.values(), *MEANING.values(), *ROUTES, *RISK}
+    said |= {REINDEX, REPLAY, DATASET, TRAINING, KIND}
     for codes in (Problem, JobState, VerdictKind, VerdictState):
         said |= {code.value for code in codes}
     for path in (*(CONSOLE / "templates").glob("*.html"), CONSOLE / "charts.py"):

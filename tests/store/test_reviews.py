@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from sqlalchemy import update
@@ -90,6 +91,32 @@ def test_one_verdict_writes_the_entry_and_resolves_everybody(store: SqlStore) ->
         assert {one["id"] for one in event.payload["traces"]} == {first.id, second.id}
         assert await store.reviews.take_events() == []
         assert [line.what for line in (await store.reviews.view(item_id)).history] == ["review.verdict"]
+
+    run(scenario)
+
+
+def test_askers_are_told_when_what_people_decided_does_not_hold_any_more(store: SqlStore) -> None:
+    async def scenario() -> None:
+        one = await asked(store, "q")
+        made = await decide(store, await item_of(store, one))
+
+        async def current() -> bool:
+            standing = await store.reviews.standing(one.id)
+            assert standing.state is Stands.RESOLVED
+            return standing.current
+
+        assert await current()
+
+        async def changed(**changes: Any) -> None:
+            there = await store.curated.get(made.entry_id)
+            await store.curated.update(replace(there.entry, **changes), there.version, "ben")
+
+        await changed(status=EntryStatus.STALE)
+        assert not await current()
+        await changed(status=EntryStatus.LIVE, variants=("q2",))
+        assert await current(), "the same answer, confirmed"
+        await changed(answer="PORT=2")
+        assert not await current()
 
     run(scenario)
 
