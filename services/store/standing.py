@@ -41,12 +41,9 @@ def _current(connection: Connection, verdict: Verdict) -> bool:
     if not verdict.entry_id:
         return True
     there = curated.latest(connection, [verdict.entry_id]).get(verdict.entry_id)
-    entry = there.entry if there is not None and not there.deleted else None
-    return (
-        entry is not None
-        and entry.status is EntryStatus.LIVE
-        and traces.answer_key(entry.answer) == traces.answer_key(verdict.answer)
-    )
+    if there is None or there.deleted or there.entry.status is not EntryStatus.LIVE:
+        return False
+    return traces.answer_key(there.entry.answer) == traces.answer_key(verdict.answer)
 
 
 def _waits(link: Row[Any], route: Route) -> bool:
