@@ -15,6 +15,7 @@ from typing import Any
 
 from indexer.analysis import analyse
 from router import checking, prompt
+from router.facts import opposed
 from router.packing import Tokenizer, Window
 from router.prompt import Shot
 from services.generation.checking import packaged_model
@@ -115,10 +116,13 @@ def judge(task: Task, sent: str) -> Judged:
 
 
 def is_right(text: str, reference: str) -> bool:
-    """Whether it holds the reference word for word, or has the same facts and half of its words."""
+    """Whether it holds the reference word for word, or has the same facts and half of its words, none of them turned
+    into its opposite (enable for disable)."""
     ours, theirs = metrics.tokens(text), metrics.tokens(reference)
     if _holds(ours, theirs):
         return True
+    if opposed(text, reference) or opposed(reference, text):
+        return False
     return metrics.fact_f1(text, reference) in (None, 1.0) and metrics.token_f1(text, reference) >= RIGHT_F1
 
 

@@ -14,10 +14,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
+from router.facts import quantities
 from router.support import identifiers
 
 _TOKEN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]|[^\W_]+(?:[._:/'-][^\W_]+)*")
-_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+_CODE = re.compile(r"```[^\n]*\n(?P<block>.*?)(?:```|\Z)|`(?P<span>[^`\n]+)`", re.DOTALL)
+_CODE_WORD = re.compile(r"-{0,2}\w[\w./:=@+-]*")
 _NEGATION = re.compile(
     r"\b(?:not|no|never|none|cannot|without|unless|neither|nor)\b|n't\b|[不没沒无無未非勿别莫]|禁止|除非", re.IGNORECASE
 )
@@ -67,18 +69,32 @@ def bleu(answers: Sequence[str], references: Sequence[str]) -> float:
     return min(1.0, math.exp(1 - theirs / ours)) * math.exp(sum(logs) / _BLEU_ORDER)
 
 
-def facts(text: str) -> Counter[str]:
-    """Numbers, versions, quantities, names and commands of a text, and how often it negates."""
+def facts(text: str, commands: frozenset[str] = frozenset()) -> Counter[str]:
+    """Numbers, quantities with their unit, versions, names, and how often a text negates. commands: words of code that
+    count as facts wherever they stand, in code or not.
+
+    A number counts once alone and once with its unit: "10" for "10 s" is half right, "10 minutes" is not right at all
+    but for the 10, and "10 毫秒" is "10ms"."""
     plain = unicodedata.normalize("NFKC", text)
-    found = Counter(identifiers(plain)) + Counter(_NUMBER.findall(plain))
+    numbers = quantities(plain)
+    found = {name for name in identifiers(plain) if not name[:1].isdigit()}
+    found |= {one.value for one in numbers} | {f"{one.value} {one.unit}" for one in numbers if one.unit}
+    found |= {f"code {word}" for word in _CODE_WORD.findall(plain) if word in commands}
     negations = len(_NEGATION.findall(plain))
-    return found + Counter({"negation": negations} if negations else {})
+    return Counter(found) + Counter({"negation": negations} if negations else {})
 
 
 def fact_f1(answer: str, reference: str) -> float | None:
-    """F1 over facts; None when neither text has any."""
-    ours, theirs = facts(answer), facts(reference)
+    """F1 over facts; None when neither text has any. What either of them shows as code must be in both."""
+    commands = code_words(answer) | code_words(reference)
+    ours, theirs = facts(answer, commands), facts(reference, commands)
     return _f1(ours, theirs) if ours or theirs else None
+
+
+def code_words(text: str) -> frozenset[str]:
+    """Words of code spans and blocks: `kubectl apply -f x` → kubectl, apply, -f, x."""
+    spans = (found["block"] or found["span"] or "" for found in _CODE.finditer(unicodedata.normalize("NFKC", text)))
+    return frozenset(word for span in spans for word in _CODE_WORD.findall(span))
 
 
 def citation_scores(cited: Sequence[int], evidence: Sequence[int]) -> tuple[float, float]:

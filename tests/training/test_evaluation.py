@@ -91,6 +91,8 @@ def test_a_model_that_is_not_there_is_said(tmp_path: Path) -> None:
         ("不是 48MB 的两倍", "是 48MB 的两倍", True),  # it holds the words; the gate against that is the support check
         ("Run `wal-restart --soon`.", "Run `wal-restart --now`.", False),
         ("Stop the service first, then start it", "Stop the service, then start it", True),
+        ("It waits 10 seconds and retries", "It waits 10 minutes and retries", False),
+        ("开启该功能后重试", "关闭该功能后重试", False),
     ],
 )
 def test_right_needs_the_same_facts(text: str, reference: str, right: bool) -> None:

@@ -31,6 +31,24 @@ def test_one_wrong_digit_is_a_wrong_fact() -> None:
     assert m.fact_f1("it waits", "it rests") is None
 
 
+@pytest.mark.parametrize(
+    ("answer", "reference", "same"),
+    [
+        ("It waits 10 seconds", "It waits 10 minutes", False),
+        ("等待 10 秒", "等待 10 毫秒", False),
+        ("等待 10 毫秒", "it waits 10ms", True),
+        ("5 GB", "5GB", True),
+        ("1,000 rows", "1000 rows", True),
+        ("90", "90%", False),
+        ("v1.2.4", "v1.2.3", False),
+        ("Run `kubectl delete -f x`", "Run `kubectl apply -f x`", False),
+        ("Run kubectl apply -f x", "Run `kubectl apply -f x`", True),
+    ],
+)
+def test_units_versions_and_commands_are_facts(answer: str, reference: str, same: bool) -> None:
+    assert (m.fact_f1(answer, reference) == 1.0) is same
+
+
 @pytest.mark.parametrize(("one", "other"), [("不支持", "支持"), ("It cannot restart", "It can restart")])
 def test_negation_is_a_fact(one: str, other: str) -> None:
     assert m.facts(one)["negation"] == 1
