@@ -24,6 +24,7 @@ from router.types import (
 from services.compose import Outcome, Readiness
 from services.curated.live import LiveCurated
 from services.explaining import explanation
+from services.generation.service import ModelService
 from services.review.budgeting import Budgeting
 from services.review.loop import ReviewLoop
 from services.settings import Settings
@@ -43,7 +44,8 @@ PASSAGES = tuple(
 
 @dataclass(slots=True)
 class TinySystem:
-    """delay_s: how long an answer takes. broken: the index cannot be opened."""
+    """delay_s: how long an answer takes. broken: the index cannot be opened. model: as of a real system; it is not
+    asked here."""
 
     settings: Settings
     store: SqlStore
@@ -51,6 +53,7 @@ class TinySystem:
     broken: bool = False
     release: str = "r1"
     record: bool = True
+    model: ModelService | None = None
     asked: list[Question] = field(default_factory=list)
     curated: LiveCurated = field(init=False)
     review: ReviewLoop = field(init=False)

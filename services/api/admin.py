@@ -1,19 +1,22 @@
-"""For admins: reindex and its jobs, releases, keys."""
+"""For admins: reindex and its jobs, releases, an adapter on trial, keys."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from fastapi import APIRouter, Body, Depends, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from router.errors import Conflict, NotFound
+from router.errors import Conflict, GeneratorUnavailable, NotFound
 from services.api.auth import AdminCaller, Requires
 from services.api.render import job_link, job_out, key_out, release_out
 from services.api.state import json_response, shared
 from services.api.wire import (
     ActivateRequest,
+    AdapterReply,
+    AdapterRequest,
     JobOut,
     JobsReply,
     JobStarted,
@@ -29,6 +32,9 @@ from services.api.wire import (
 )
 from services.review import rehearsal
 from services.store.records import Job, Role
+
+if TYPE_CHECKING:
+    from services.generation.service import ModelService
 
 router = APIRouter(prefix="/admin", tags=["admin"], dependencies=[Depends(Requires(Role.ADMIN))])
 
@@ -101,6 +107,30 @@ async def replay(request: Request, id: ShortText) -> Response:
     if found is None:
         raise NotFound(f"There was no replay against release {id}; POST to the same address starts one.")
     return json_response({"job": job_out(found.job), "fresh": found.fresh, "worse": found.worse})
+
+
+@router.post("/adapter", status_code=201, responses={201: {"model": AdapterReply}}, response_class=Response)
+async def try_adapter(request: Request, caller: AdminCaller, body: AdapterRequest) -> Response:
+    """A LoRA adapter that is not merged yet answers a share of the questions of this process, until it is ended, the
+    model is swapped or the process ends. 409 while another one is tried, 503 where vLLM takes none."""
+    model = _model(request)
+    name = await model.try_adapter(Path(body.folder), body.share)
+    await shared(request).system.store.audit(caller.name, "adapter.try", None, {"model": name, "share": body.share})
+    return json_response({"model": name, "share": body.share}, 201)
+
+
+@router.delete("/adapter", status_code=204, response_class=Response)
+async def end_adapter(request: Request, caller: AdminCaller) -> Response:
+    """All questions to the served model again; the adapter is unloaded when its last answer is done."""
+    await _model(request).end_adapter()
+    await shared(request).system.store.audit(caller.name, "adapter.end", None, None)
+    return Response(status_code=204)
+
+
+def _model(request: Request) -> ModelService:
+    if (model := shared(request).system.model) is None:
+        raise GeneratorUnavailable("no model writes the answers of this server, so no adapter can be tried")
+    return model
 
 
 @router.get("/keys", responses={200: {"model": KeysReply}}, response_class=Response)

@@ -214,6 +214,16 @@ class ActivateRequest(Strict):
     force: bool = Field(default=False, description="Do not ask for a fresh replay: for what cannot wait.")
 
 
+class AdapterRequest(Strict):
+    folder: str = Field(min_length=1, max_length=1000, description="The adapter, as `answerloop train` wrote it.")
+    share: float = Field(gt=0, le=1, description="Of the questions, 0 to 1.")
+
+
+class AdapterReply(BaseModel):
+    model: str = Field(description="The name that its answers carry; never used before.")
+    share: float
+
+
 class ReplayRequest(Strict):
     since: ShortText = Field(default="7d", description="A date, a time, or days back.")
 

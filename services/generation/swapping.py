@@ -105,13 +105,16 @@ def try_adapter(fleet: Fleet, folder: Path, share: float) -> Canary:
     """Load a LoRA adapter into the servers of the current model and send it a share, 0..1, of the questions. Blocks.
 
     Its name is made of the adapter's weights and the time, so no name is ever used twice: vLLM keeps what it computed
-    under one. Raises `InvalidInput`, or `GeneratorUnavailable` where the servers do not take it.
+    under one. Raises `InvalidInput`, `Conflict` while another one is tried, or `GeneratorUnavailable` where the servers
+    do not take it.
     """
     current = fleet.current
     if not 0 < share <= 1:
         raise InvalidInput("the share of the questions is above 0 and at most 1")
     if current is None:
         raise GeneratorUnavailable(fleet.state)
+    if fleet.canary:
+        raise Conflict(f"{fleet.canary.served.name} is being tried already; end that first")
     name = adapter_name(folder)
     for endpoint in current.endpoints:
         probing.load_adapter(endpoint, name, str(folder.resolve()))

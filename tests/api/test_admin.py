@@ -16,9 +16,12 @@ import pytest
 
 from router.types import Release
 from services.api.wire import JobOut
+from services.generation.service import ModelService
+from services.settings import Settings
 from services.store.sql import SqlStore
 from tests.api.conftest import Start
 from tests.live import Live, live
+from tests.serving.speaker import Speaker, speaking
 
 
 def wait_for(server: Live, job: str, *states: str) -> JobOut:
@@ -172,6 +175,33 @@ def test_a_release_activated_elsewhere_is_noticed(here: Live) -> None:
     while here.ask().json()["release"] != "r9" and time.monotonic() < until:
         time.sleep(0.1)
     assert here.ask().json()["release"] == "r9"
+
+
+def test_an_adapter_is_tried_on_a_share_of_the_questions_and_ended(tmp_path: Path, start: Start) -> None:
+    (tmp_path / "trial").mkdir()
+    (tmp_path / "trial" / "adapter_model.safetensors").write_bytes(b"weights")
+    wanted = {"folder": str(tmp_path / "trial"), "share": 0.25}
+    with speaking(Speaker("tuned-1")) as speaker:
+        model = ModelService(Settings.from_env({"ANSWERLOOP_GENERATOR_URL": speaker.endpoint.url}))
+        here = start(system_options={"model": model})
+        assert here.client.post("/admin/adapter", json=wanted).status_code == 503  # no model was reached yet
+        asyncio.run(model.look())
+        reply = here.client.post("/admin/adapter", json=wanted)
+        assert reply.status_code == 201 and reply.json()["model"].startswith("trial-")
+        assert speaker.adapters == [reply.json()["model"]]
+        assert "25% of questions to trial-" in model.status()
+        assert here.client.post("/admin/adapter", json=wanted).status_code == 409
+        assert here.client.delete("/admin/adapter").status_code == 204
+        assert not speaker.adapters and "trial-" not in model.status()
+        no_adapter = {"folder": str(tmp_path), "share": 0.25}
+        assert here.client.post("/admin/adapter", json=no_adapter).status_code == 422
+        done = [one.what for one in asyncio.run(here.system.store.list_audit())]
+        assert done[:2] == ["adapter.end", "adapter.try"]
+
+
+def test_without_a_model_no_adapter_can_be_tried(shared_server: Live) -> None:
+    reply = shared_server.client.post("/admin/adapter", json={"folder": "x", "share": 0.5})
+    assert reply.status_code == 503 and "no model writes the answers" in reply.json()["detail"]
 
 
 def test_metrics_count_by_template_and_not_by_path(here: Live) -> None:

@@ -25,7 +25,7 @@ from services.generation.endpoints import Endpoint
 class Speaker:
     """name: of its model. says: its answer, sent in as many tokens as it has words. fails: statuses of the next
     replies. breaks_after: tokens after which it hangs up. errs_after: after which it sends an error as vLLM does.
-    token_s: between two tokens. key: that it asks for. well: its health."""
+    token_s: between two tokens. key: that it asks for. well: its health. adapters: LoRA adapters that were loaded."""
 
     name: str = "tiny"
     says: str = "The pool holds 40 connections [1]."
@@ -38,6 +38,7 @@ class Speaker:
     window: int = 1024
     bodies: list[dict[str, Any]] = field(default_factory=list)
     left: int = 0
+    adapters: list[str] = field(default_factory=list)
     most_at_once: int = 0
     at_once: int = 0
     endpoint: Endpoint = field(default_factory=lambda: Endpoint("http://127.0.0.1:9/v1"))
@@ -49,7 +50,7 @@ class Speaker:
             return JSONResponse({"error": "Unauthorized"}, 401)
         if self.fails:
             return JSONResponse({"error": {"message": "not now", "code": 0}}, self.fails.pop(0))
-        if body["model"] != self.name:
+        if body["model"] not in (self.name, *self.adapters):
             return JSONResponse({"error": {"message": f"The model `{body['model']}` does not exist."}}, 404)
         if not body.get("stream"):
             return JSONResponse({"choices": [{"logprobs": {"content": [_token("7")]}}]})
@@ -90,6 +91,14 @@ class Speaker:
     async def models(self, _request: Request) -> Response:
         return JSONResponse({"data": [{"id": self.name, "max_model_len": self.window}]})
 
+    async def load(self, request: Request) -> Response:
+        self.adapters.append(json.loads(await request.body())["lora_name"])
+        return Response("Success")
+
+    async def unload(self, request: Request) -> Response:
+        self.adapters.remove(json.loads(await request.body())["lora_name"])
+        return Response("Success")
+
     async def health(self, _request: Request) -> Response:
         return Response(status_code=200 if self.well else 503)
 
@@ -116,6 +125,8 @@ def speaking(speaker: Speaker) -> Iterator[Speaker]:
         routes=[
             Route("/v1/chat/completions", speaker.chat, methods=["POST"]),
             Route("/v1/models", speaker.models),
+            Route("/v1/load_lora_adapter", speaker.load, methods=["POST"]),
+            Route("/v1/unload_lora_adapter", speaker.unload, methods=["POST"]),
             Route("/health", speaker.health),
             Route("/tokenize", speaker.tokenize, methods=["POST"]),
         ]
