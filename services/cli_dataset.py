@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,9 @@ from router.errors import Misconfigured
 from router.ports import Progress
 from services import cli_output
 from services.settings import Settings
+
+if TYPE_CHECKING:
+    from services.training.proposing import Writer
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout and nothing else.")]
 Dataset = Annotated[Path, typer.Argument(metavar="DATASET", help="The folder that `dataset build` wrote.")]
@@ -30,9 +33,13 @@ def build(
     previous: Annotated[
         Path | None, typer.Option(help="The dataset before: what it put into a split stays there.")
     ] = None,
+    model: Annotated[
+        str,
+        typer.Option(help="A model that proposes further questions and wordings, all unreviewed: a folder or name."),
+    ] = "",
     json: Json = False,
 ) -> None:
-    """Make a dataset of the served documents, the approved answers and the verdicts.
+    """Make a dataset of the served documents, the approved answers, the verdicts and the answers that helped.
 
     answerloop dataset build --out var/datasets/2 --previous var/datasets/1 --base Qwen/Qwen3-0.6B
     """
@@ -50,7 +57,7 @@ def build(
 
     def work(progress: Progress) -> dict[str, Any]:
         progress("read documents, answers and verdicts", 0, 2)
-        inputs = gather(settings, previous)
+        inputs = gather(settings, previous, _writer(model, progress) if model else None)
         progress("make rows", 1, 2)
         made = make(inputs, budget, out)
         progress("make rows", 2, 2)
@@ -62,6 +69,14 @@ def build(
     if json:
         return cli_output.print_json(manifest)
     return cli_output.print_report({name: manifest[name] for name in manifest if name not in _LONG}, "dataset")
+
+
+def _writer(model: str, show: Progress) -> Writer:
+    """Raises `Misconfigured` when the model cannot be loaded."""
+    from services.training.answering_models import Asked
+
+    asked = Asked(model)
+    return lambda chats, most: asked.answers(chats, most, show)
 
 
 @dataset.command("check")

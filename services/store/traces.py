@@ -69,6 +69,15 @@ def newest(connection: Connection, limit: int, before: int | None, route: str | 
     return [TraceSummary(**row._mapping) for row in connection.execute(query)]
 
 
+def liked(connection: Connection, limit: int) -> list[Trace]:
+    """Answers from the documents that askers said helped, and nobody that they did not; the oldest first."""
+    rated = {rating: select(feedback.c.trace_id).where(feedback.c.rating == rating) for rating in RATINGS}
+    wanted = traces.c.id.in_(rated["up"]) & traces.c.id.not_in(rated["down"])
+    grounded = traces.c.route == Route.GROUNDED.value
+    query = select(traces.c.payload).where(wanted & grounded).order_by(traces.c.seq).limit(limit)
+    return [decode_trace(payload) for payload in connection.execute(query).scalars()]
+
+
 def add_feedback(connection: Connection, trace_id: str, rating: str, comment: str) -> None:
     if rating not in RATINGS:
         raise InvalidInput(f"rating {rating!r} is neither 'up' nor 'down'")

@@ -10,15 +10,17 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
 from router import wording
-from router.types import CuratedEntry, EntryStatus, Passage
+from router.prompt import without_citations
+from router.types import CuratedEntry, EntryStatus, Passage, Trace
 from services.review.decisions import Decided
 from services.training import negatives, questions
 from services.training.cleaning import Cleaned, clean
 from services.training.guarding import differences
 from services.training.neighbours import Neighbours
+from services.training.proposing import Writer, changed, propose, reword
 from services.training.records import Context, Example, Made, Rejected, Split
 from services.training.splits import Assigned, assign
-from services.training.variants import variants
+from services.training.variants import Variant, variants
 
 SHOWN = 4  # passages a row shows, evidence and distractors
 MISSES = 0.25
@@ -28,13 +30,16 @@ promotion look at both sides."""
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """revision: of the documents. ledger: of the dataset before, see `splits.assign`."""
+    """revision: of the documents. ledger: of the dataset before, see `splits.assign`. liked: answers that were sent and
+    whose askers said that they helped. writer: a model that proposes questions and wordings, where there is one."""
 
     passages: Sequence[Passage]
     revision: str
     curated: Sequence[CuratedEntry] = ()
     decisions: Sequence[Decided] = ()
     ledger: Mapping[str, Split] = field(default_factory=dict)
+    liked: Sequence[Trace] = ()
+    writer: Writer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +54,7 @@ class Built:
 
 def build(inputs: Inputs) -> Built:
     maker = _Maker(inputs)
-    asked = [*maker.curated(), *maker.decided(), *maker.rules()]
+    asked = [*maker.curated(), *maker.decided(), *maker.conversations(), *maker.rules(), *maker.proposed()]
     varied = [*asked, *maker.variants(asked)]
     cleaned = clean(varied, differences)
     rows = [maker.beside(one) for one in cleaned.rows]
@@ -115,18 +120,59 @@ class _Maker:
             row = _example(asked, one.answer, one.language, one.cluster, Made.VERDICT, evidence, self._inputs.revision)
         return replace(row, reviewed=True, verdict=one.verdict, reviewer=one.reviewer, rejected=one.wrong)
 
+    def conversations(self) -> Iterator[Example]:
+        """Whole questions of conversations, with the last answer that an asker said helped; those that people decided
+        are theirs. Unreviewed: askers seldom know what is right, so the answer must also stand in what it cites."""
+        asked = {wording.normalise(one.standalone or one.question.text): one for one in self._inputs.liked}
+        for key in sorted(asked.keys() - self._settled()):
+            trace = asked[key]
+            question, answer = trace.standalone or trace.question.text, without_citations(trace.answer.text).strip()
+            cluster = "conversation-" + sha256(key.encode()).hexdigest()[:16]
+            evidence = self._evidence(tuple(dict.fromkeys(one.passage_id for one in trace.answer.citations)), answer)
+            if not evidence or not any(negatives.holds_answer(one.text, answer) for one in evidence):
+                reason = "what it cites is not in the documents any more, or does not hold its answer"
+                self.rejected.append(Rejected(question, cluster, reason))
+                continue
+            yield _example(
+                question, answer, trace.language, cluster, Made.CONVERSATION, evidence, self._inputs.revision
+            )
+
+    def _settled(self) -> set[str]:
+        """Questions that people answered."""
+        people = [(one.question, one.variants) for one in self._inputs.curated]
+        people += [(one.question, one.variants) for one in self._inputs.decisions]
+        return {wording.normalise(text) for question, variants in people for text in (question, *variants)}
+
     def rules(self) -> Iterator[Example]:
-        for one in questions.from_passages(self._inputs.passages):
+        return self._from_documents(questions.from_passages(self._inputs.passages), Made.RULE)
+
+    def proposed(self) -> Iterator[Example]:
+        if self._inputs.writer is None:
+            return iter(())
+        found, refused = propose(self._inputs.passages, self._near, self._inputs.writer)
+        self.rejected += refused
+        return self._from_documents(found, Made.MODEL)
+
+    def _from_documents(self, found: Iterable[questions.Candidate], made: Made) -> Iterator[Example]:
+        for one in found:
             evidence = (_context(one.passage, one.start, one.end),)
-            cluster = "rule-" + sha256(f"{one.passage.id}\n{one.question}".encode()).hexdigest()[:16]
+            cluster = f"{made}-" + sha256(f"{one.passage.id}\n{one.question}".encode()).hexdigest()[:16]
             row = _example(
-                one.question, one.answer, one.passage.language, cluster, Made.RULE, evidence, self._inputs.revision
+                one.question, one.answer, one.passage.language, cluster, made, evidence, self._inputs.revision
             )
             yield replace(row, method=one.rule)
 
     def variants(self, asked: Iterable[Example]) -> Iterator[Example]:
-        for parent in asked:
-            kept, refused = variants(parent.question, parent.language, differences)
+        rows = list(asked)
+        written = (
+            reword([one for one in rows if not one.refuses], self._near, writer)
+            if (writer := self._inputs.writer)
+            else {}
+        )
+        for parent in rows:
+            said = written.get(parent.id)
+            more = [Variant(said, "model", changed(parent.question, said))] if said else []
+            kept, refused = variants(parent.question, parent.language, differences, more)
             self.refused += [Rejected(one.question, parent.cluster, why) for one, why in refused]
             for one in kept:
                 identity = _identity(one.question, parent.answer, parent.context)

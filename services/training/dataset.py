@@ -1,7 +1,8 @@
 """`answerloop dataset build`: a dataset's folder, written whole or not at all, and its manifest.
 
 train.jsonl, valid.jsonl, test.jsonl, calibration.jsonl: chat rows. examples.jsonl: every row with its lineage and
-split. text.jsonl: passages for continued pre-training, those of test sections left out. rejected.jsonl, refused.jsonl,
+split. fits.jsonl: of each row, its tokens, what was shortened or found no room, and how much of the answer's support is
+left. text.jsonl: passages for continued pre-training, those of test sections left out. rejected.jsonl, refused.jsonl,
 removed.jsonl, merged.jsonl: what is not in it and why, enough to undo it. ledger.json: what the next dataset must not
 move. manifest.json: hashes, counts, certificate.
 """
@@ -106,6 +107,7 @@ def _write(folder: Path, inputs: Inputs, built: Built, fitted: Sequence[Fitted],
         jsonl.write(folder / f"{split}.jsonl", ({"messages": list(row.messages)} for row in chosen))
     kept = {row.example.id: row.example for row in fitted}
     jsonl.write(folder / "examples.jsonl", map(jsonl.example_row, kept.values()))
+    jsonl.write(folder / "fits.jsonl", map(_fit_row, fitted))
     jsonl.write(folder / "text.jsonl", ({"text": text} for text in _texts(inputs, kept.values(), splits)))
     jsonl.write(folder / "rejected.jsonl", map(asdict, rejected))
     jsonl.write(folder / "refused.jsonl", map(asdict, built.refused))
@@ -114,6 +116,11 @@ def _write(folder: Path, inputs: Inputs, built: Built, fitted: Sequence[Fitted],
     clusters = {row.cluster: splits[row.cluster] for row in kept.values()}
     (folder / "splits.json").write_text(_json(clusters), "utf-8")
     (folder / LEDGER).write_text(_json(built.assigned.ledger), "utf-8")
+
+
+def _fit_row(row: Fitted) -> dict[str, Any]:
+    names = ("part", "parts", "tokens", "condensed", "left_out", "support")
+    return {"id": row.example.id, **{name: getattr(row, name) for name in names}}
 
 
 def _texts(inputs: Inputs, rows: Iterable[Example], splits: Mapping[str, Split]) -> list[str]:

@@ -12,16 +12,20 @@ from indexer.analysis import analyse
 from router.packing import DoesNotFit, Form, Packed, Tokenizer, Wanted, Window, pack
 from router.prompt import Shot
 from router.types import Hit, Passage
+from services.training import metrics
 from services.training.records import Context, Example, Rejected
 
 Message = Mapping[str, str]
+
+KEPT = 0.8
+"""Of what supports an answer, the share that must be left after shortening; below it the row teaches guessing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
     """One training row. messages: prompt and answer. tokens: of the prompt. cited: passage numbers in the answer.
     condensed, left_out: passage ids that were shortened, or found no room. part, parts: 1 and 1 for most.
-    seen: title and text of each passage as the model sees it."""
+    seen: title and text of each passage as the model sees it. support: see `supported`."""
 
     example: Example
     messages: tuple[Message, ...]
@@ -33,6 +37,7 @@ class Fitted:
     part: int = 1
     parts: int = 1
     seen: tuple[str, ...] = ()
+    support: float = 1.0
 
 
 def fit(
@@ -46,7 +51,23 @@ def fit(
         packed = pack(_wanted(example, shots), [_hit(one) for one in example.context], window, tokenizer, analyse)
     except DoesNotFit as error:
         return Rejected(example.question, example.cluster, str(error))
-    return [_row(example, packed, piece, at, len(pieces)) for at, piece in enumerate(pieces, 1)]
+    kept = supported(example, packed)
+    if kept < KEPT:
+        return Rejected(example.question, example.cluster, f"shortening left {kept:.0%} of what supports its answer")
+    return [_row(example, packed, piece, at, len(pieces), kept) for at, piece in enumerate(pieces, 1)]
+
+
+def supported(example: Example, packed: Packed) -> float:
+    """Share, 0..1, of the answer's words and facts in its evidence that are left in what the model sees of it."""
+    own = {one.passage_id for one in example.evidence}
+    whole = _words("\n".join(one.text for one in example.evidence))
+    shown = _words("\n".join(one.text for one in packed.included if one.passage.id in own))
+    wanted = _words(example.answer) & whole
+    return len(wanted & shown) / len(wanted) if wanted else 1.0
+
+
+def _words(text: str) -> set[str]:
+    return {*metrics.tokens(text), *metrics.facts(text)}
 
 
 def _wanted(example: Example, shots: tuple[Shot, ...]) -> Wanted:
@@ -59,7 +80,7 @@ def _hit(one: Context) -> Hit:
     return Hit(Passage(one.passage_id, one.document, heading, 0, len(one.text), one.text, ""), {}, 0.0)
 
 
-def _row(example: Example, packed: Packed, answer: str, part: int, parts: int) -> Fitted:
+def _row(example: Example, packed: Packed, answer: str, part: int, parts: int, support: float) -> Fitted:
     evidence = {one.passage_id for one in example.evidence}
     cited = tuple(one.number for one in packed.included if one.passage.id in evidence)
     marks = "".join(f"[{number}]" for number in cited)
@@ -79,6 +100,7 @@ def _row(example: Example, packed: Packed, answer: str, part: int, parts: int) -
         part=part,
         parts=parts,
         seen=tuple(f"{_title(one.passage)}\n{one.text}" for one in packed.included),
+        support=support,
     )
 
 

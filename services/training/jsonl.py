@@ -16,6 +16,7 @@ Row = Mapping[str, Any]
 SHAPES: Mapping[str, frozenset[str]] = {
     "chat": frozenset({"messages"}),
     "completion": frozenset({"prompt", "completion"}),
+    "context": frozenset({"question", "context", "answer"}),
     "text": frozenset({"text"}),
 }
 """The training row formats, by the keys that a row has, no more and no fewer."""

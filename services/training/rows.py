@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from router import prompt, wording
 from router.errors import InvalidInput
+from router.prompt import Source
 from services.training import jsonl
 from services.training.encoding import Encoded, Tokenizer, check, encode
 from services.training.records import Example, Split
@@ -66,9 +68,21 @@ def _text(tokenizer: Tokenizer, text: str) -> Encoded:
 
 
 def _parts(raw: Mapping[str, Any], where: str) -> tuple[Sequence[Mapping[str, str]], str]:
+    if "question" in raw:
+        return _rendered(raw, where), raw["answer"]
     if "prompt" in raw:
         return [{"role": "user", "content": raw["prompt"]}], raw["completion"]
     *messages, last = raw["messages"] or [{}]
     if not messages or last.get("role") != "assistant":
         raise InvalidInput(f"{where}: the last message must be the assistant's answer")
     return messages, last["content"]
+
+
+def _rendered(raw: Mapping[str, Any], where: str) -> Sequence[Mapping[str, str]]:
+    """A question with its passages, {"title", "text"} each or plain text, in the prompt that serving renders."""
+    try:
+        sources = [Source("", one) if isinstance(one, str) else Source(**one) for one in raw["context"]]
+    except TypeError as error:
+        raise InvalidInput(f"{where}: context is a list of texts, or of title and text ({error})") from error
+    made = prompt.render(raw["question"], sources, wording.language_of(raw["question"]))
+    return [{"role": one.role, "content": one.content} for one in made.messages]

@@ -7,7 +7,7 @@ another question (重置 is not 卸载).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -90,14 +90,16 @@ _PARTICIPLES = {
 _SYNTAX = re.compile(r"\b(?:and|or|to|with|from|in|on|for|by|when|if|without|into)\b", re.IGNORECASE)
 
 
-def variants(question: str, language: str, guard: Guard) -> tuple[list[Variant], list[tuple[Variant, str]]]:
-    """Up to `MOST` that keep the meaning, and those that were refused, each with what differs.
+def variants(
+    question: str, language: str, guard: Guard, more: Iterable[Variant] = ()
+) -> tuple[list[Variant], list[tuple[Variant, str]]]:
+    """Up to `MOST` that keep the meaning, and those that were refused, each with what differs. more: by a model.
 
     Which of many are taken is decided by a hash of the question, so that all the rules get their share.
     """
     kept: dict[str, Variant] = {}
     refused: list[tuple[Variant, str]] = []
-    for one in _all(question, language):
+    for one in (*_all(question, language), *more):
         key = wording.normalise(one.question)
         if key == wording.normalise(question) or key in kept:
             continue

@@ -15,7 +15,7 @@ from sqlalchemy import update
 from router.errors import Conflict, InvalidInput, NotFound
 from router.ports import Store
 from router.types import Route
-from services.store import tables
+from services.store import tables, traces
 from services.store.records import JobState, Role
 from services.store.sql import SqlStore
 from tests.store.samples import release, review, trace
@@ -129,6 +129,21 @@ def test_feedback(store: SqlStore) -> None:
             await store.add_feedback("nobody", "up", "")
         with pytest.raises(InvalidInput):
             await store.add_feedback(fine.id, "sideways", "")
+
+    asyncio.run(scenario())
+
+
+def test_answers_that_helped_are_those_that_nobody_called_bad(store: SqlStore) -> None:
+    async def scenario() -> None:
+        good, doubted, silent = (trace(f"q{at}", Route.GROUNDED) for at in range(3))
+        away = trace("q4", Route.ABSTAINED)
+        for one in (good, doubted, silent, away):
+            await store.record(one, None)
+        for one in (good, doubted, away):
+            await store.add_feedback(one.id, "up", "")
+        await store.add_feedback(doubted.id, "down", "")
+        found = await store.read(lambda c: traces.liked(c, 10))
+        assert [one.id for one in found] == [good.id]
 
     asyncio.run(scenario())
 

@@ -5,20 +5,21 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from router import wording
 from router.errors import Conflict, InvalidInput, Mismatch
-from router.packing import Tokenizer, Window
+from router.packing import Packed, Tokenizer, Window
 from router.types import Citation, CuratedEntry, EntryStatus, Passage
 from services.review.decisions import Decided
-from services.training import jsonl
+from services.training import fitting, jsonl
 from services.training.building import Inputs, build
 from services.training.dataset import Budget, check, ledger_of, make
 from services.training.exports import export
 from services.training.negatives import holds_answer
-from services.training.records import Made, Split
+from services.training.records import Made, Rejected, Split
 
 BUDGET = Budget(Window(1200, 300), Tokenizer(lambda text: max(len(text) // 3, 1)), "three characters")
 NAMES = ["wal", "lock", "cache", "pool", "disk", "node", "page", "redo", "undo", "sort", "join", "scan"]
@@ -171,6 +172,37 @@ def test_text_leaves_test_sections_out(tmp_path: Path) -> None:
     for row in jsonl.read_examples(tmp_path / "a" / "examples.jsonl"):
         if splits[row.cluster] == "test":
             assert not any(one.text in texts for one in row.evidence)
+
+
+def test_each_row_says_what_was_trimmed_and_that_its_support_is_left(tmp_path: Path) -> None:
+    """The whole window first, then one that has no room for all distractors."""
+    make(inputs(), BUDGET, tmp_path / "a")
+    manifest = make(inputs(), replace(BUDGET, window=Window(400, 120)), tmp_path / "b")
+    for name, trimmed in (("a", False), ("b", True)):
+        fits = [row for _, row in jsonl.read(tmp_path / name / "fits.jsonl")]
+        examples = {one.id: one for one in jsonl.read_examples(tmp_path / name / "examples.jsonl")}
+        assert {one["id"] for one in fits} == set(examples)
+        assert any(one["left_out"] or one["condensed"] for one in fits) is trimmed
+        for one in fits:
+            evidence = {part.passage_id for part in examples[one["id"]].evidence}
+            assert not evidence & set(one["left_out"]) and one["support"] == 1.0
+    assert manifest["left_out_context"] + manifest["condensed"] == sum(
+        bool(row["left_out"]) + bool(row["condensed"]) for _, row in jsonl.read(tmp_path / "b" / "fits.jsonl")
+    )
+
+
+def test_a_row_whose_support_was_shortened_away_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The packer keeps gold; this holds it to that."""
+    row = next(one for one in build(inputs()).assigned.rows if one.made is Made.RULE)
+    real = fitting.pack
+
+    def lossy(*given: Any) -> Packed:
+        packed = real(*given)
+        return replace(packed, included=tuple(replace(one, text="nothing of it") for one in packed.included))
+
+    monkeypatch.setattr(fitting, "pack", lossy)
+    found = fitting.fit(row, BUDGET.window, BUDGET.tokenizer)
+    assert isinstance(found, Rejected) and "supports its answer" in found.reason
 
 
 def test_a_tiny_window_rejects_with_the_reason_and_never_cuts_gold(tmp_path: Path) -> None:
