@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -37,6 +37,9 @@ def build(
         str,
         typer.Option(help="A model that proposes further questions and wordings, all unreviewed: a folder or name."),
     ] = "",
+    reviewed: Annotated[
+        bool, typer.Option("--reviewed", help="Only what people approved or decided, its variants and the refusals.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Make a dataset of the served documents, the approved answers, the verdicts and the answers that helped.
@@ -59,7 +62,7 @@ def build(
         progress("read documents, answers and verdicts", 0, 2)
         inputs = gather(settings, previous, _writer(model, progress) if model else None)
         progress("make rows", 1, 2)
-        made = make(inputs, budget, out)
+        made = make(replace(inputs, reviewed=reviewed), budget, out)
         progress("make rows", 2, 2)
         return made
 

@@ -33,6 +33,7 @@ def evaluate(
     previous: Annotated[
         Path | None, typer.Option(help="An older dataset: are answers remembered that have changed since?")
     ] = None,
+    encoder: Annotated[str, typer.Option(help="Also BERTScore, by this local encoder: a folder. In no gate.")] = "",
     out: Annotated[Path | None, typer.Option(help="Where the report goes.", show_default="beside the model")] = None,
     json: Json = False,
 ) -> None:
@@ -43,7 +44,9 @@ def evaluate(
     evaluation = _training("evaluation")
     from services.training.calibrations import served_calibration
 
-    options = evaluation.EvaluationOptions(model, data, served_calibration(Settings.from_env()), base, previous)
+    options = evaluation.EvaluationOptions(
+        model, data, served_calibration(Settings.from_env()), base, previous, encoder=encoder
+    )
     with cli_output.progress_bar() as show:
         found = evaluation.evaluate(options, show)
     path = evaluation.write(found, model, out)
@@ -108,6 +111,9 @@ def curve(
     learning_rate: Annotated[float, typer.Option(min=1e-6, max=1.0)] = 2e-4,
     batch: Annotated[int, typer.Option(min=1)] = 4,
     accumulation: Annotated[int, typer.Option(min=1)] = 4,
+    wrong: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the clusters that are given another one's answer.")
+    ] = 0.0,
     json: Json = False,
 ) -> None:
     """How much each further reviewed cluster brings: one training a size, judged on the same test rows.
@@ -116,7 +122,7 @@ def curve(
     """
     learning_curve = _training("learning_curve")
     options = learning_curve.CurveOptions(
-        data, base, out, _sizes(sizes), unreviewed, epochs, learning_rate, batch, accumulation
+        data, base, out, _sizes(sizes), unreviewed, epochs, learning_rate, batch, accumulation, wrong
     )
     with cli_output.progress_bar() as show:
         report = learning_curve.run(options, show)

@@ -31,7 +31,8 @@ promotion look at both sides."""
 @dataclass(frozen=True, slots=True)
 class Inputs:
     """revision: of the documents. ledger: of the dataset before, see `splits.assign`. liked: answers that were sent and
-    whose askers said that they helped. writer: a model that proposes questions and wordings, where there is one."""
+    whose askers said that they helped. writer: a model that proposes questions and wordings, where there is one.
+    reviewed: only what people approved or decided, with its variants and the refusals."""
 
     passages: Sequence[Passage]
     revision: str
@@ -40,6 +41,7 @@ class Inputs:
     ledger: Mapping[str, Split] = field(default_factory=dict)
     liked: Sequence[Trace] = ()
     writer: Writer | None = None
+    reviewed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,9 @@ class Built:
 
 def build(inputs: Inputs) -> Built:
     maker = _Maker(inputs)
-    asked = [*maker.curated(), *maker.decided(), *maker.conversations(), *maker.rules(), *maker.proposed()]
+    asked = [*maker.curated(), *maker.decided()]
+    if not inputs.reviewed:
+        asked += [*maker.conversations(), *maker.rules(), *maker.proposed()]
     varied = [*asked, *maker.variants(asked)]
     cleaned = clean(varied, differences)
     rows = [maker.beside(one) for one in cleaned.rows]

@@ -41,7 +41,8 @@ _CLOSED = 200  # training rows asked without passages, at most
 @dataclass(frozen=True, slots=True)
 class EvaluationOptions:
     """model: a merged model's folder or name. dataset: a folder. base: what it was tuned from, "" to leave it out.
-    previous: an older dataset, whose answers that changed since are looked for. shots: examples of the few-shot run."""
+    previous: an older dataset, whose answers that changed since are looked for. shots: examples of the few-shot run.
+    encoder: a local encoder for BERTScore, "" for none."""
 
     model: str
     dataset: Path
@@ -49,6 +50,7 @@ class EvaluationOptions:
     base: str = ""
     previous: Path | None = None
     shots: int = 2
+    encoder: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,8 @@ def evaluate(options: EvaluationOptions, progress: Progress) -> Evaluation:
         "judged": [asdict(one) for one in judged],
         "rows": _rows(run.test, replies),
     }
+    if options.encoder:
+        report["bert_score"] = _bert_score(options.encoder, run.test, routes)
     return Evaluation(report, judged)
 
 
@@ -277,6 +281,14 @@ def _route(tasks: Sequence[Task], replies: Sequence[Reply]) -> dict[str, Any]:
         "as_sent": judging.figures(tasks, [one.sent for one in replies]),
         "replies": [asdict(one) for one in replies],
     }
+
+
+def _bert_score(encoder: str, tasks: Sequence[Task], routes: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Of the routes that were asked every row."""
+    from services.training.bert_score import Encoder, compared
+
+    written = {name: [reply["written"] for reply in one["replies"]] for name, one in routes.items()}
+    return compared(Encoder(encoder), tasks, {name: some for name, some in written.items() if len(some) == len(tasks)})
 
 
 def _sent(route: dict[str, Any]) -> list[str]:

@@ -68,11 +68,23 @@ def check_rows(path: Path) -> dict[str, int]:
     counts: dict[str, int] = {}
     for number, row in read(path):
         shape = shape_of(row, f"{path}, line {number}")
+        _check_inside(row, f"{path}, line {number}")
         counts[shape] = counts.get(shape, 0) + 1
     supervised = [shape for shape in counts if shape != "text"]
     if len(supervised) > 1:
         raise InvalidInput(f"{path}: rows of {' and '.join(sorted(supervised))} in one file; use one format")
     return counts
+
+
+def _check_inside(row: Row, where: str) -> None:
+    """Texts are texts, and a message has its role and content alone: a typo in one would train on nothing."""
+    for message in row.get("messages", ()):
+        if not isinstance(message, dict) or message.keys() != {"role", "content"}:
+            raise InvalidInput(f"{where}: a message has exactly content, role; this is {str(message)[:80]}")
+    texts = [row[name] for name in row if name not in ("messages", "context")]
+    texts += [message["content"] for message in row.get("messages", ())]
+    if wrong := [one for one in texts if not isinstance(one, str)]:
+        raise InvalidInput(f"{where}: a text is needed where {str(wrong[0])[:80]} stands")
 
 
 def example_row(example: Example) -> dict[str, Any]:

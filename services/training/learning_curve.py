@@ -7,14 +7,16 @@ is ± 9 and ± 7 points. Here every point has one, and its paired difference to 
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from router.errors import InvalidInput
 from router.ports import Progress
+from services.generation.endpoints import share_of
 from services.training import jsonl, judging
 from services.training.answering_models import Asked
 from services.training.chart import draw
@@ -29,7 +31,8 @@ from services.training.records import Example, Split
 @dataclass(frozen=True, slots=True)
 class CurveOptions:
     """sizes: numbers of clusters, rising; 0 is the base as it is. unreviewed: whether clusters that nobody read count
-    as well. The rest: see `lora.TrainOptions`."""
+    as well. wrong: share of the training clusters, 0..1, that get another one's answer: what label noise costs. The
+    rest: see `lora.TrainOptions`."""
 
     dataset: Path
     base: str
@@ -40,6 +43,7 @@ class CurveOptions:
     learning_rate: float = 2e-4
     batch: int = 4
     accumulation: int = 4
+    wrong: float = 0.0
 
 
 def run(options: CurveOptions, progress: Progress) -> dict[str, Any]:
@@ -81,7 +85,8 @@ def _tuned(options: CurveOptions, data: Data, clusters: Sequence[str], progress:
     out = options.out / str(len(clusters))
     out.mkdir(parents=True, exist_ok=True)
     wanted = frozenset(clusters)
-    _write(out / "train.jsonl", [one for one in data.of(Split.TRAIN) if one.cluster in wanted], data, options.base)
+    rows = [one for one in data.of(Split.TRAIN) if one.cluster in wanted]
+    _write(out / "train.jsonl", mislabelled(rows, options.wrong), data, options.base)
     _write(out / "valid.jsonl", data.of(Split.VALID), data, options.base)
     settings = TrainOptions(
         base=options.base,
@@ -95,6 +100,21 @@ def _tuned(options: CurveOptions, data: Data, clusters: Sequence[str], progress:
         max_tokens=data.window.tokens,
     )
     return Asked(train(settings, progress).adapter, options.base)
+
+
+def mislabelled(rows: Sequence[Example], share: float) -> list[Example]:
+    """A share of the clusters, chosen by hash, each with the answer of the next cluster of its language instead."""
+    answers: dict[str, dict[str, str]] = defaultdict(dict)
+    for one in rows:
+        if not one.refuses:
+            answers[one.language].setdefault(one.cluster, one.answer)
+    following = {
+        cluster: answer
+        for known in answers.values()
+        for cluster, answer in zip(known, [*list(known.values())[1:], *list(known.values())[:1]], strict=True)
+    }
+    wrong = {name for name in following if share_of(f"wrong {name}") < share}
+    return [replace(one, answer=following[one.cluster]) if one.cluster in wrong else one for one in rows]
 
 
 def _write(path: Path, examples: Sequence[Example], data: Data, base: str) -> None:
@@ -123,6 +143,7 @@ def _report(options: CurveOptions, found: Sequence[tuple[int, dict[str, list[flo
     return {
         "base": options.base,
         "counted": "all clusters" if options.unreviewed else "reviewed clusters",
+        "wrong": options.wrong,
         "clusters_there": known,
         "left_out_sizes": [size for size in options.sizes if size > known],
         "test_clusters": len(first),

@@ -7,7 +7,9 @@ ways write as many tokens. `itself`: the rendered prompts posted to the server b
 and throws it away. `path`: packing, streaming, log-probabilities, the check of every statement, citations and the
 quoting that gives the features. Rounds of both ways take turns, the same questions in each. `lost` is the share of
 tokens a second that the path costs (bar: 0.05 at most): the median over pairs of rounds, which a burst of other work on
-the machine does not move; `lost_in_sum` is of all rounds together. All runs on this machine: what the path computes,
+the machine does not move; `lost_in_sum` is of all rounds together. `answer_ms`: how long one asker of the 16 waits for
+a whole answer of that length; `first_token_ms`: for vLLM's first token (what is sent is checked first, so an asker sees
+nothing before the whole). All runs on this machine: what the path computes,
 vLLM cannot use.
 """
 
@@ -116,51 +118,70 @@ async def _measured(served: Served, fleet: Fleet, options: argparse.Namespace) -
         orjson.dumps(request(served.name, packed_for(*one, served).prompt.messages, served.window.answer))
         for one in asked
     ]
+    firsts: list[float] = []
     async with httpx.AsyncClient(timeout=600, trust_env=False, limits=httpx.Limits(max_connections=None)) as bare:
 
         async def itself(at: int) -> None:
-            await _read(bare, served, bodies[at])
+            firsts.append(await _read(bare, served, bodies[at]))
 
         async def path(at: int) -> None:
             await generator.generate(*asked[at])
 
         ways: dict[str, Callable[[int], Awaitable[None]]] = {"itself": itself, "path": path}
-        figures = await _rounds(ways, options)
+        figures, waits = await _rounds(ways, options)
     await client.close()
     tokens = options.questions * served.window.answer
-    return _report(figures, tokens, options)
+    return {**_report(figures, tokens, options), **_waited(waits, firsts)}
 
 
-async def _read(bare: httpx.AsyncClient, served: Served, body: bytes) -> None:
+def _waited(waits: dict[str, list[float]], firsts: list[float]) -> dict[str, Any]:
+    """Milliseconds over all askers."""
+    shown = {name: _quantiles(some) for name, some in waits.items()}
+    return {"answer_ms": shown, "first_token_ms": _quantiles(firsts)}
+
+
+def _quantiles(seconds: list[float]) -> dict[str, float]:
+    cuts = statistics.quantiles(seconds, n=20, method="inclusive")
+    return {"p50": round(cuts[9] * 1e3, 1), "p95": round(cuts[18] * 1e3, 1)}
+
+
+async def _read(bare: httpx.AsyncClient, served: Served, body: bytes) -> float:
+    """Seconds to the first piece."""
     endpoint = served.endpoints[0]
     headers = {**endpoint.headers, "Content-Type": "application/json"}
+    began, first = time.perf_counter(), 0.0
     async with bare.stream("POST", f"{endpoint.url}/chat/completions", content=body, headers=headers) as response:
         response.raise_for_status()
         async for _ in response.aiter_raw():
-            pass
+            first = first or time.perf_counter() - began
+    return first
 
 
 async def _rounds(
     ways: dict[str, Callable[[int], Awaitable[None]]], options: argparse.Namespace
-) -> dict[str, list[tuple[float, float]]]:
-    """Way → (seconds, processor seconds of this process) of each round; the way that begins alternates."""
+) -> tuple[dict[str, list[tuple[float, float]]], dict[str, list[float]]]:
+    """Way → (seconds, processor seconds of this process) of each round, and the seconds of each answer; the way that
+    begins alternates."""
     figures: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
+    waits: dict[str, list[float]] = {name: [] for name in ways}
     for way in ways.values():  # warm: the prefix cache then holds what it ever will
-        await _round(way, options.questions)
+        await _round(way, options.questions, [])
     for number in range(options.rounds):
         for name, way in list(ways.items())[:: 1 if number % 2 else -1]:
             began, cpu = time.perf_counter(), time.process_time()
-            await _round(way, options.questions)
+            await _round(way, options.questions, waits[name])
             figures[name].append((time.perf_counter() - began, time.process_time() - cpu))
-    return figures
+    return figures, waits
 
 
-async def _round(way: Callable[[int], Awaitable[None]], questions: int) -> None:
+async def _round(way: Callable[[int], Awaitable[None]], questions: int, waits: list[float]) -> None:
     waiting = iter(range(questions))
 
     async def asker() -> None:
         for at in waiting:
+            began = time.perf_counter()
             await way(at)
+            waits.append(time.perf_counter() - began)
 
     await asyncio.gather(*(asker() for _ in range(AT_ONCE)))
 

@@ -112,6 +112,12 @@ def test_an_entry_without_a_citation_needs_a_passage_that_holds_its_answer() -> 
     assert [one.cluster for one in built.rejected if "without evidence" in one.reason] == ["curated-e5"]
 
 
+def test_only_reviewed_rows_their_variants_and_refusals_where_that_is_asked() -> None:
+    rows = build(inputs(reviewed=True)).assigned.rows
+    parents = {one.id for one in rows if one.reviewed}
+    assert parents and all(one.reviewed or one.refuses or one.parent in parents for one in rows)
+
+
 def test_the_same_inputs_give_the_same_bytes(tmp_path: Path) -> None:
     first, second = make(inputs(), BUDGET, tmp_path / "a"), make(inputs(), BUDGET, tmp_path / "b")
     assert first == second

@@ -17,6 +17,7 @@ from router.packing import Window
 from services.compose import packaged_calibration
 from services.training import evaluation, judging
 from services.training.answering_models import Asked
+from services.training.bert_score import Encoder, compared
 from services.training.counting import tokenizer_of
 from services.training.dataset import Budget, make
 from services.training.encoding import encode, with_template
@@ -161,6 +162,16 @@ def test_every_route_is_in_the_report(data: Path, base: Path, tmp_path: Path) ->
     assert report["adversarial"]["rows"] > 0 and report["perplexity"]["mean"] > 1
     guarded = [one for one in found.judged if one.guarded]
     assert guarded and len(found.judged) > report["test"]["rows"] - 1
+
+
+def test_bert_score_stands_beside_that_of_unrelated_texts(data: Path, base: Path) -> None:
+    """Any encoder that transformers loads; this one knows little, but a text is nearest to itself."""
+    rows = tasks(data, base)
+    found = compared(Encoder(str(base)), rows, {"itself": [one.answer for one in rows], "silent": [""] * len(rows)})
+    assert found["itself"]["mean"] == pytest.approx(1.0, abs=1e-4) and found["silent"]["mean"] == 0.0
+    assert found["silent"]["mean"] < found["unrelated"]["mean"] < found["itself"]["mean"]
+    with pytest.raises(Misconfigured, match="encoder"):
+        Encoder(str(data))
 
 
 def test_shots_come_from_training_clusters(data: Path, base: Path) -> None:

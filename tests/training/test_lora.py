@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from router.errors import InvalidInput, Misconfigured
+from router.prompt import Source, render
 from services.training.encoding import MASKED, check, encode, with_template
 from services.training.looping import order_of
 from services.training.lora import ADAPTER, TrainOptions, attach, attached, train
@@ -82,6 +83,19 @@ def test_a_tokenizer_that_never_stops_is_refused(tmp_path: Path) -> None:
     tokenizer.chat_template = "{% for message in messages %}{{ message.content }}\n{% endfor %}"
     with pytest.raises(Misconfigured, match="never stop"):
         encode(tokenizer, ROWS[0]["messages"][:1], "a")
+
+
+def test_a_question_with_its_passages_is_the_prompt_that_serving_renders(tmp_path: Path) -> None:
+    tokenizer = with_template(AutoTokenizer.from_pretrained(make(tmp_path / "base", "qwen3", TEXTS)))
+    path = tmp_path / "rows.jsonl"
+    row = {"question": "上限是多少？", "context": ["上限是 7。", {"title": "a > b", "text": "c"}], "answer": "7 [1]"}
+    path.write_text(json.dumps(row), "utf-8")
+    served = render("上限是多少？", (Source("", "上限是 7。"), Source("a > b", "c")), "zh")
+    messages = [{"role": one.role, "content": one.content} for one in served.messages]
+    assert load(tokenizer, path, 4096).rows == (encode(tokenizer, messages, "7 [1]"),)
+    path.write_text(json.dumps({**row, "context": [{"titel": "a", "text": "c"}]}), "utf-8")
+    with pytest.raises(InvalidInput, match="line 1: context is a list"):
+        load(tokenizer, path, 4096)
 
 
 def test_too_long_rows_are_listed_and_never_cut(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from services.training.gates import FEWEST, Judged
 from services.training.human_sheet import KEY, SHEET
 from services.training.human_sheet import read as read_scores
 from services.training.human_sheet import write as write_sheet
-from services.training.learning_curve import CurveOptions, ordered_clusters
+from services.training.learning_curve import CurveOptions, mislabelled, ordered_clusters
 from services.training.learning_curve import run as run_curve
 from services.training.merging import MERGED
 from tests.store.samples import trace
@@ -257,6 +257,16 @@ def test_subsets_are_nested_and_reviewed(made: tuple[Path, Path]) -> None:
     assert set(reviewed) < set(every) and len(every) == len(set(every))
     by_cluster = {one.cluster: one for one in data.examples if one.reviewed}
     assert set(reviewed) <= set(by_cluster)
+
+
+def test_label_noise_is_a_share_of_the_clusters_and_never_their_own_answer(made: tuple[Path, Path]) -> None:
+    rows = read_data(made[1]).examples
+    noisy = mislabelled(rows, 0.5)
+    changed = {one.cluster for one, other in zip(rows, noisy, strict=True) if one.answer != other.answer}
+    answered = {one.cluster for one in rows if not one.refuses}
+    assert 0.2 < len(changed) / len(answered) < 0.8
+    assert mislabelled(rows, 0.0) == list(rows)
+    assert {one.answer for one in noisy} <= {one.answer for one in rows}
 
 
 @pytest.mark.slow
