@@ -78,11 +78,12 @@ def check_rows(path: Path) -> dict[str, int]:
 
 def _check_inside(row: Row, where: str) -> None:
     """Texts are texts, and a message has its role and content alone: a typo in one would train on nothing."""
-    for message in row.get("messages", ()):
+    values = [row[name] for name in row if name != "context"]
+    messages = [message for one in values if isinstance(one, list) for message in one]
+    for message in messages:
         if not isinstance(message, dict) or message.keys() != {"role", "content"}:
             raise InvalidInput(f"{where}: a message has exactly content, role; this is {str(message)[:80]}")
-    texts = [row[name] for name in row if name not in ("messages", "context")]
-    texts += [message["content"] for message in row.get("messages", ())]
+    texts = [one for one in values if not isinstance(one, list)] + [message["content"] for message in messages]
     if wrong := [one for one in texts if not isinstance(one, str)]:
         raise InvalidInput(f"{where}: a text is needed where {str(wrong[0])[:80]} stands")
 

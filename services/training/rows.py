@@ -70,9 +70,9 @@ def _text(tokenizer: Tokenizer, text: str) -> Encoded:
 def _parts(raw: Mapping[str, Any], where: str) -> tuple[Sequence[Mapping[str, str]], str]:
     if "question" in raw:
         return _rendered(raw, where), raw["answer"]
-    if "prompt" in raw:
+    if isinstance(raw.get("prompt"), str):
         return [{"role": "user", "content": raw["prompt"]}], raw["completion"]
-    *messages, last = raw["messages"] or [{}]
+    *messages, last = raw.get("messages") or [*raw.get("prompt", ()), *raw.get("completion", ())] or [{}]
     if not messages or last.get("role") != "assistant":
         raise InvalidInput(f"{where}: the last message must be the assistant's answer")
     return messages, last["content"]

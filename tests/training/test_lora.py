@@ -93,6 +93,10 @@ def test_a_question_with_its_passages_is_the_prompt_that_serving_renders(tmp_pat
     served = render("上限是多少？", (Source("", "上限是 7。"), Source("a > b", "c")), "zh")
     messages = [{"role": one.role, "content": one.content} for one in served.messages]
     assert load(tokenizer, path, 4096).rows == (encode(tokenizer, messages, "7 [1]"),)
+    path.write_text(
+        json.dumps({"prompt": messages, "completion": [{"role": "assistant", "content": "7 [1]"}]}), "utf-8"
+    )
+    assert load(tokenizer, path, 4096).rows == (encode(tokenizer, messages, "7 [1]"),), "as `dataset export` writes it"
     path.write_text(json.dumps({**row, "context": [{"titel": "a", "text": "c"}]}), "utf-8")
     with pytest.raises(InvalidInput, match="line 1: context is a list"):
         load(tokenizer, path, 4096)
