@@ -21,6 +21,7 @@ from router import answering
 from router.answering import Parts
 from router.confidence import Calibration
 from router.errors import IndexUnavailable, Mismatch, NotFound
+from router.prompt import prompt_hash
 from router.types import Citation, Hit, Question, Release, ReviewItem, SearchResult, Trace
 from services.citing import citations, neighbours, passage_deed
 from services.curated.embedding import TogetherEmbedder
@@ -218,7 +219,9 @@ class System:
             return Readiness(False, {**parts, "index": self._problem})
         release = self._serving.release
         index = f"ok, version {release.index_version}"
-        generator = self.model.status() if self.model and self.model.writes(release.model) else release.model
+        generator = release.model
+        if self.model and self.model.writes(release.model):
+            generator = self.model.status() + _other_prompts(release)
         return Readiness(True, {**parts, "index": index, "generator": generator, "calibration": release.calibration})
 
     async def activate(self, release_id: str, who: str, keep_curated: bool = False) -> Release:
@@ -345,6 +348,14 @@ class System:
         if old:
             await asyncio.to_thread(old.retriever.close)  # finishes the searches that wait
             _close_quoting(old, self._serving)
+
+
+def _other_prompts(release: Release) -> str:
+    """What `/ready` says of a model that was tuned with other prompts than this version renders: an upgrade does that,
+    and its answers get worse without any error. "none": no tuned model was promoted into this release."""
+    if release.prompt_hash in ("none", prompt_hash()):
+        return ""
+    return "; it was tuned with other prompts than this version renders: train and promote it again"
 
 
 def _close_quoting(old: _Serving, new: _Serving | None) -> None:

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from router.errors import Conflict, InvalidInput
+from router.prompt import prompt_hash
 from router.types import Question, Route
 from services.compose import System, open_system, packaged_calibration
-from services.indexing import run_index
+from services.indexing import release_with, run_index
 from services.review import rehearsal
 from services.review.replay import Change
 from services.review.shadowing import WAITING
@@ -90,6 +91,21 @@ def story(settings: Settings, told: Callable[[System], Any]) -> None:
             await system.close()
 
     asyncio.run(asyncio.wait_for(run(), 240))
+
+
+def test_a_model_that_was_tuned_with_other_prompts_is_told_of(place: tuple[Settings, Speaker, Speaker]) -> None:
+    """As after an upgrade that renders prompts anew: the release still names the hash of those it was promoted with."""
+    settings, _, _ = place
+
+    async def told(system: System) -> None:
+        active = await system.store.active_release()
+        assert active and "other prompts" not in system.readiness().parts["generator"]
+        for hashed, said in ((prompt_hash(), False), ("of another version", True)):
+            await release_with(system.store, active, "test", prompt_hash=hashed)
+            await system.refresh()
+            assert ("other prompts" in system.readiness().parts["generator"]) is said
+
+    story(settings, told)
 
 
 def test_the_candidate_is_asked_and_nobody_sees_it(place: tuple[Settings, Speaker, Speaker]) -> None:

@@ -178,6 +178,8 @@ def test_servers_elsewhere_are_found() -> None:
             assert service.status().startswith("quoting; no model has been reached yet")
             await service.look()
             assert service.status() == "ok, tuned-1 on 2 of 3 servers"
+            warmed = [(body["stream"], "structured_outputs" in body, body["logprobs"]) for body in one.bodies]
+            assert set(warmed) == {(False, False, True), (False, True, True)}, "nobody waits for what is made first"
             current = service.fleet.current
             assert current and current.window == Window(512, 128) and current.tokenizer.text("七个字") == 3
             await service.close()
