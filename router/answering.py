@@ -12,13 +12,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from router import confidence, deciding, policy, wording
+from router import advice, confidence, deciding, policy, wording
 from router.confidence import Calibration
 from router.conversation import understand
 from router.deciding import Grounds
 from router.errors import GeneratorUnavailable, IndexUnavailable
 from router.policy import Policy
-from router.ports import Curated, Generator, Retriever, Store
+from router.ports import Adviser, Curated, Generator, Retriever, Store
 from router.types import (
     Answer,
     Citation,
@@ -49,7 +49,7 @@ class Parts:
     """What answering needs, pinned by one release. quoting: the generator that is always there.
     cite: a passage as a citation, whole. new_id, now: an id and the time for each trace.
     another_deed: which action a passage is about instead of the one that a question asks for, "" where it is not; see
-    `router.guards.another_deed`."""
+    `router.guards.another_deed`. adviser: a model that is asked beside answering, where there is one."""
 
     curated: Curated
     retriever: Retriever
@@ -63,6 +63,7 @@ class Parts:
     now: Callable[[], str]
     policy: Policy = field(default_factory=Policy)
     another_deed: Callable[[str, Passage], str] = _any_deed
+    adviser: Adviser | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +103,14 @@ async def propose(question: Question, parts: Parts, watch: _Watch | None = None)
 async def _understood(question: Question, parts: Parts) -> tuple[Understood, CuratedMatch]:
     """Where the message stands for itself and its very words are approved, nothing else is to be understood."""
     if question.history:
+        understood = await advice.whole(understand(question), question, parts.adviser)
+        match = await parts.curated.match(understood.standalone)
+    else:
+        match = await parts.curated.match(question.text)
+        if match.how is How.EXACT:
+            return Understood(MessageKind.QUESTION, question.text, wording.language_of(question.text)), match
         understood = understand(question)
-        return understood, await parts.curated.match(understood.standalone)
-    match = await parts.curated.match(question.text)
-    if match.how is How.EXACT:
-        return Understood(MessageKind.QUESTION, question.text, wording.language_of(question.text)), match
-    return understand(question), match
+    return understood, await advice.confirmed(match, understood, parts.adviser)
 
 
 def _curated(understood: Understood, match: CuratedMatch, parts: Parts) -> _Outcome | None:

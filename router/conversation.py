@@ -38,6 +38,7 @@ def _language(text: str, history: tuple[Turn, ...]) -> str:
 
 
 _WORD = re.compile(r"[^\W_](?:[\w'’.-]*\w)?")
+_PIECE = re.compile(r"[\u3400-\u9fff]|[A-Za-z0-9](?:[A-Za-z0-9'’._-]*[A-Za-z0-9])?")
 _VAGUE = frozenset(
     "work works working worked use uses mean means fix fixed help want need know tell explain show happen happens "
     "happened say said go start try make get give think see look done doing using thing things stuff way ways good bad "
@@ -58,13 +59,21 @@ def has_content(text: str) -> bool:
     if all(word.isdecimal() for word in _WORD.findall(text)):
         return False
     if is_chinese(text):
-        text = simplified(text)
-        rest = _VAGUE_ZH.sub(" ", GENERIC_ZH.sub(" ", _FAILS_ZH.sub(" ", without_little(text, " "))))
-        return len(text) > _FEW_CHARACTERS or any(map(_says_something, _WORD.findall(rest)))
+        return len(text) > _FEW_CHARACTERS or any(map(_says_something, _WORD.findall(_without_vague(text))))
     words = _WORD.findall(text)
     if any(map(_says_something, words)):
         return True
     return len(words) > _FEW_WORDS and not _POINTS.search(text)
+
+
+def said_words(text: str) -> frozenset[str]:
+    """The words that say something: Latin ones in lower case without a plural's s, and single Han characters."""
+    found = _PIECE.findall(_without_vague(text) if is_chinese(text) else text)
+    return frozenset(one.lower().removesuffix("s") for one in found if not one[0].isascii() or _says_something(one))
+
+
+def _without_vague(text: str) -> str:
+    return _VAGUE_ZH.sub(" ", GENERIC_ZH.sub(" ", _FAILS_ZH.sub(" ", without_little(simplified(text), " "))))
 
 
 def _says_something(word: str) -> bool:

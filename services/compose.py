@@ -325,11 +325,11 @@ class System:
     def _made(
         self, retriever: Retriever, quoting: Generator, calibration: Calibration, release: Release, facts: Facts
     ) -> Parts:
-        written = self.model is not None and self.model.writes(release.model)
+        model = self.model if self.model and self.model.writes(release.model) else None
         return Parts(
             curated=self.curated,
             retriever=retriever,
-            generator=self.model.generator(quoting, lambda _paths: facts) if written and self.model else quoting,
+            generator=model.generator(quoting, lambda _paths: facts) if model else quoting,
             quoting=quoting,
             calibration=calibration,
             store=self.store,
@@ -339,6 +339,7 @@ class System:
             now=now,
             policy=self.review.policy(),
             another_deed=passage_deed,
+            adviser=model.adviser() if model and self.settings.model_advice else None,
         )
 
     async def _switch(self, serving: _Serving | None) -> None:

@@ -162,6 +162,11 @@ class Settings:
         0, _whole(0, 10_000_000), "Tokens of prompt and answer; 0: what the model can, at most 8,192."
     )
     model_answer_tokens: int = _setting(512, _whole(16, 100_000), "Longest answer of the model, in tokens.")
+    model_advice: bool = _setting(
+        True,
+        _flag,
+        "The model confirms near matches of approved questions, and reads follow-ups that rules cannot.",
+    )
     model_adapters: bool = _setting(False, _flag, "Start vLLM so that LoRA adapters can be tried while it runs.")
     vllm_python: str = _setting("", _text, "Python that has vLLM; empty: the one that runs Answerloop.")
     audit_share: float = _setting(

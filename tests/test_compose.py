@@ -1,4 +1,4 @@
-"""A system without an index: it says so, and still gives approved answers."""
+"""A system without an index: it says so, and still gives approved answers, which a model may confirm."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from router.errors import IndexUnavailable
 from router.types import CuratedEntry, Question, Route
 from services.compose import open_system
 from services.settings import Settings
+from tests.serving.speaker import Speaker, speaking
 
 
 def test_without_an_index_approved_answers_are_given_and_all_else_says_why(tmp_path: Path) -> None:
@@ -29,3 +30,29 @@ def test_without_an_index_approved_answers_are_given_and_all_else_says_why(tmp_p
         await system.close()
 
     asyncio.run(story())
+
+
+@pytest.mark.parametrize(("no", "route"), [(-0.01, Route.ABSTAINED), (-9.0, Route.CURATED)])
+def test_a_near_match_is_sent_when_the_model_confirms_it(tmp_path: Path, no: float, route: Route) -> None:
+    assert _near(tmp_path, True, no) == (route, 2)
+
+
+def test_the_model_is_not_asked_where_its_advice_is_not_wanted(tmp_path: Path) -> None:
+    assert _near(tmp_path, False, -0.01) == (Route.CURATED, 0)
+
+
+def _near(home: Path, advice: bool, no: float) -> tuple[Route, int]:
+    """The route of a question that is nearly an approved one, and how often the model was asked whether it is."""
+
+    async def story() -> Route:
+        await system.store.curated.create(CuratedEntry("e1", "How do I restart the cluster?", "Run it again."), "test")
+        await system.refresh()
+        given = await system.ask(Question("how to restart my cluster"))
+        await system.close()
+        return given.trace.answer.route
+
+    with speaking(Speaker(no=no)) as speaker:
+        settings = Settings(home=home, generator_url=speaker.endpoint.url, model_advice=advice)
+        system = open_system(settings)
+        route = asyncio.run(story())
+    return route, sum("restart my cluster" in body["messages"][-1]["content"] for body in speaker.bodies)

@@ -25,7 +25,8 @@ from services.generation.endpoints import Endpoint
 class Speaker:
     """name: of its model. says: its answer, sent in as many tokens as it has words. fails: statuses of the next
     replies. breaks_after: tokens after which it hangs up. errs_after: after which it sends an error as vLLM does.
-    token_s: between two tokens. key: that it asks for. well: its health. adapters: LoRA adapters that were loaded."""
+    token_s: between two tokens. no: log-probability of " no" beside "Yes" with -0.1.
+    key: that it asks for. well: its health. adapters: LoRA adapters that were loaded."""
 
     name: str = "tiny"
     says: str = "The pool holds 40 connections [1]."
@@ -33,6 +34,7 @@ class Speaker:
     breaks_after: int | None = None
     errs_after: int | None = None
     token_s: float = 0.0
+    no: float = -2.5
     key: str = ""
     well: bool = True
     window: int = 1024
@@ -53,7 +55,7 @@ class Speaker:
         if body["model"] not in (self.name, *self.adapters):
             return JSONResponse({"error": {"message": f"The model `{body['model']}` does not exist."}}, 404)
         if not body.get("stream"):
-            return JSONResponse({"choices": [{"logprobs": {"content": [_token("7")]}}]})
+            return JSONResponse({"choices": [{"logprobs": {"content": [_token("7", self.no)]}}]})
         return StreamingResponse(self._stream(), media_type="text/event-stream")
 
     async def _stream(self) -> AsyncIterator[bytes]:
@@ -83,7 +85,9 @@ class Speaker:
             if at == self.breaks_after:
                 return
             await asyncio.sleep(self.token_s)
-            yield _event({"choices": [{"delta": {"content": piece}, "logprobs": {"content": [_token(piece)]}}]})
+            yield _event(
+                {"choices": [{"delta": {"content": piece}, "logprobs": {"content": [_token(piece, self.no)]}}]}
+            )
         yield _event({"choices": [{"delta": {"content": ""}, "finish_reason": "stop"}]})
         yield _event({"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": len(pieces)}})
         yield b"data: [DONE]\n\n"
@@ -109,8 +113,8 @@ class Speaker:
         return JSONResponse({"count": len(text), "tokens": [ord(char) for char in text]})
 
 
-def _token(text: str) -> dict[str, Any]:
-    alternatives = [{"token": "Yes", "logprob": -0.1}, {"token": " no", "logprob": -2.5}, {"token": "x", "logprob": -3}]
+def _token(text: str, no: float) -> dict[str, Any]:
+    alternatives = [{"token": "Yes", "logprob": -0.1}, {"token": " no", "logprob": no}, {"token": "x", "logprob": -3}]
     return {"token": text, "logprob": -0.25, "top_logprobs": alternatives}
 
 
