@@ -56,6 +56,7 @@ DONE = {
     "review.split": "split a wording off",
     "review.merge": "merged a wording in",
     "review.join": "found a wording that asks the same",
+    "review.rebind": "found the evidence in another passage",
     "review.stale": "found that the source changed",
 }
 """What the history of an item says that somebody did, by the code in the audit log."""

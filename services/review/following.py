@@ -1,16 +1,16 @@
-"""After a reindex the curated store follows its sources: done by whoever makes or opens a version, twice is no harm."""
+"""After a reindex approved answers and verdicts follow their sources: done by whoever makes or opens a version, twice is no harm."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from indexer.version import read_manifest
-from services.review.provenance import Affected, examine
-from services.store.provenance import Renewal
+from services.review.provenance import Affected, examine, moved_evidence
+from services.store.provenance import Rebinding, Renewal
 from services.store.sql import SqlStore
 
 _TRIES = 3  # an entry edited while we look is looked at again
@@ -20,14 +20,30 @@ log = logging.getLogger("answerloop.provenance")
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """Ids of entries that went stale, and of those whose citations moved by themselves."""
+    """Ids of entries that went stale, and of those whose citations moved by themselves. verdicts: ids of those whose
+    evidence moved."""
 
     stale: tuple[str, ...] = ()
     moved: tuple[str, ...] = ()
+    verdicts: tuple[str, ...] = ()
 
 
 async def follow(store: SqlStore, folder: Path) -> Followed:
     """folder: of the index version to serve."""
+    followed = await _follow_entries(store, folder)
+    verdicts = await _follow_verdicts(store, folder)
+    if followed.stale or followed.moved or verdicts:
+        log.info(
+            "index %s: %d curated answers are stale, %d follow their source, with the evidence of %d verdicts",
+            folder.name,
+            len(followed.stale),
+            len(followed.moved),
+            len(verdicts),
+        )
+    return replace(followed, verdicts=verdicts)
+
+
+async def _follow_entries(store: SqlStore, folder: Path) -> Followed:
     parent = (await asyncio.to_thread(read_manifest, folder)).parent
     before = folder.parent / parent / "content.db" if parent else None
     stale: list[str] = []
@@ -45,9 +61,14 @@ async def follow(store: SqlStore, folder: Path) -> Followed:
         moved += [one.entry.id for one in done if not one.gone]
         if not again:
             break
-    if stale or moved:
-        log.info("index %s: %d curated answers are stale, %d follow their source", folder.name, len(stale), len(moved))
     return Followed(tuple(stale), tuple(moved))
+
+
+async def _follow_verdicts(store: SqlStore, folder: Path) -> tuple[str, ...]:
+    verdicts = await store.reviews.final_verdicts()
+    found = await asyncio.to_thread(moved_evidence, verdicts, folder / "content.db")
+    wanted = [Rebinding(name, tuple((one.before, one.after) for one in moved)) for name, moved in found.items()]
+    return tuple(await store.reviews.rebind(wanted, folder.name)) if wanted else ()
 
 
 def _renewal(one: Affected) -> Renewal:

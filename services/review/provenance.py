@@ -1,4 +1,5 @@
 """Approved answers never outlive their source: what cites a passage that is gone is looked at before it is sent again.
+The evidence of verdicts follows in the same way; where it is gone, it teaches nothing any more.
 
 A passage's id is its words under its headings, so the passages that changed between two index versions are a set
 difference of ids: nothing is compared but what is gone. Where the words of the evidence still stand in the document,
@@ -17,6 +18,7 @@ from typing import Any
 from indexer.content import Content, Facts
 from router.errors import NotFound
 from router.types import Citation, CuratedEntry, EntryStatus, Passage
+from services.store.review_records import Verdict
 
 _COMPARED = 40  # passages of a document that are compared in full with the one that is gone
 _SHOWN = 4_000  # characters of either text; a passage is rarely half as long
@@ -79,7 +81,19 @@ def examine(entries: Iterable[CuratedEntry], now: Path, before: Path | None) -> 
             return []
         old = stack.enter_context(closing(Content(before))) if before is not None and before.is_file() else None
         shelf = _Shelf(content, old.by_id(missing) if old else {})
-        return [shelf.affected(entry, missing) for entry in live if _cites(entry, missing)]
+        return [shelf.affected(entry, missing) for entry in live if _cites(entry.citations, missing)]
+
+
+def moved_evidence(verdicts: Iterable[Verdict], now: Path) -> dict[str, tuple[Moved, ...]]:
+    """By the id of a verdict: its citations that stand in another passage of the index version. now: its content file.
+    Evidence that is gone is not named: the verdict keeps what it rested on."""
+    resting = [one for one in verdicts if one.citations]
+    cited = {citation.passage_id for one in resting for citation in one.citations if citation.passage_id}
+    with closing(Content(now)) as content:
+        missing = cited - content.known(cited)
+        shelf = _Shelf(content, {}) if missing else None
+        looked = {one.id: shelf.moved(one.citations, missing) for one in resting} if shelf else {}
+    return {name: moved for name, moved in looked.items() if moved}
 
 
 def whole(content_file: Path, passage_ids: Sequence[str]) -> tuple[Citation, ...]:
@@ -98,8 +112,8 @@ def _whole(passage: Passage, facts: Facts) -> Citation:
     return Citation(passage.id, passage.document, heading, passage.text, passage.start, passage.end, revision, aliases)
 
 
-def _cites(entry: CuratedEntry, missing: set[str]) -> bool:
-    return any(one.passage_id in missing for one in entry.citations)
+def _cites(citations: Iterable[Citation], missing: set[str]) -> bool:
+    return any(one.passage_id in missing for one in citations)
 
 
 class _Shelf:
@@ -111,26 +125,25 @@ class _Shelf:
         self._documents: dict[str, Sequence[Passage]] = {}
 
     def affected(self, entry: CuratedEntry, missing: set[str]) -> Affected:
-        moved: list[Moved] = []
-        gone: list[Gone] = []
-        for citation in entry.citations:
-            if citation.passage_id in missing:
-                found = self._look(citation)
-                if isinstance(found, Moved):
-                    moved.append(found)
-                else:
-                    gone.append(found)
-        return Affected(entry, tuple(moved), tuple(gone))
+        moved = self.moved(entry.citations, missing)
+        still = {one.before for one in moved}
+        lost = [one for one in entry.citations if one.passage_id in missing and one not in still]
+        return Affected(entry, moved, tuple(self._gone(one) for one in lost))
 
-    def _look(self, citation: Citation) -> Moved | Gone:
-        passages = self._passages(citation)
+    def moved(self, citations: Iterable[Citation], missing: set[str]) -> tuple[Moved, ...]:
+        """Those whose passage is missing and whose words still stand."""
+        looked = (self._moved(one) for one in citations if one.passage_id in missing)
+        return tuple(one for one in looked if one is not None)
+
+    def _moved(self, citation: Citation) -> Moved | None:
         quote = citation.quote.strip()
-        holder = next((one for one in passages if quote and quote in one.text), None)
-        if holder is not None:
-            return Moved(citation, self._cited(citation, holder, quote))
+        holder = next((one for one in self._passages(citation) if quote and quote in one.text), None)
+        return None if holder is None else Moved(citation, self._cited(citation, holder, quote))
+
+    def _gone(self, citation: Citation) -> Gone:
         old = self._old.get(citation.passage_id)
         text = old.text if old else citation.quote
-        return Gone(citation, text, _nearest(passages, citation.heading, text))
+        return Gone(citation, text, _nearest(self._passages(citation), citation.heading, text))
 
     def _passages(self, citation: Citation) -> Sequence[Passage]:
         """Of the document, or of the same page under another name."""

@@ -1,19 +1,20 @@
-"""Entries whose source changed: stale or moved in one revision, each stale one in the queue. Functions here take an
-open transaction."""
+"""Entries whose source changed: stale or moved in one revision, each stale one in the queue; and verdicts whose
+evidence moved. Functions here take an open transaction."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import Connection
 
 from router import wording
-from router.types import CuratedEntry, EntryStatus, ReviewItem
-from services.store import audit, curated, reviews
+from router.types import Citation, CuratedEntry, EntryStatus, ReviewItem
+from services.store import audit, curated, reviews, verdicts
 from services.store.records import now
+from services.store.review_records import VerdictState
 
 WHO = "provenance"
 
@@ -27,6 +28,14 @@ class Renewal:
     after: CuratedEntry
     moved: tuple[tuple[str, str], ...]
     changed: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rebinding:
+    """moved: citations of a verdict, each as it was and as it is to be."""
+
+    verdict_id: str
+    moved: tuple[tuple[Citation, Citation], ...]
 
 
 def renew(connection: Connection, wanted: Sequence[Renewal], version: str) -> list[str]:
@@ -44,6 +53,22 @@ def renew(connection: Connection, wanted: Sequence[Renewal], version: str) -> li
             audit.write(connection, WHO, "curated.rebind", None, after, one.after.id)
     done = {one.before.id for one in current}
     return [one for one in ids if one not in done and one in there and not there[one].deleted]
+
+
+def rebind(connection: Connection, wanted: Sequence[Rebinding], version: str) -> list[str]:
+    """The ids of the verdicts that cite something else now. What the reviewer said stays as it was said; one that was
+    taken back meanwhile is left alone."""
+    done = []
+    for one in wanted:
+        there, by = verdicts.get(connection, one.verdict_id), dict(one.moved)
+        cited = tuple(by.get(citation, citation) for citation in there.citations)
+        if there.state is VerdictState.FINAL and cited != there.citations:
+            verdicts.put(connection, replace(there, citations=cited))
+            before = {"evidence": [citation.passage_id for citation in there.citations]}
+            after = {"evidence": [citation.passage_id for citation in cited], "index_version": version}
+            audit.write(connection, WHO, "review.rebind", before, after, there.item_id)
+            done.append(there.id)
+    return done
 
 
 def _open(connection: Connection, one: Renewal, version: str) -> None:

@@ -22,7 +22,7 @@ from services.store import (
 from services.store.certificates import DrawnAnswer, KeptCertificate
 from services.store.codec import decode_trace, loads
 from services.store.paging import check_page
-from services.store.provenance import Renewal
+from services.store.provenance import Rebinding, Renewal
 from services.store.records import QueuedItem
 from services.store.review_records import (
     AskedWording,
@@ -162,6 +162,10 @@ class ReviewStore:
     async def renew(self, wanted: Sequence[Renewal], version: str) -> list[str]:
         """Entries whose source changed; the ids of those that somebody edited meanwhile, which are left alone."""
         return await self._store.write(lambda c: provenance.renew(c, wanted, version))
+
+    async def rebind(self, wanted: Sequence[Rebinding], version: str) -> list[str]:
+        """Verdicts whose evidence stands in another passage now; the ids of those that cite that one from now on."""
+        return await self._store.write(lambda c: provenance.rebind(c, wanted, version))
 
     # The error budget
 

@@ -104,7 +104,7 @@ def decide(
         raise Conflict(f"another reviewer has to confirm the verdict {waiting.id!r} on this item")
     made = _new(opened, judgement, who, key)
     if waiting is not None:
-        _put(connection, replace(waiting, state=VerdictState.REPLACED))
+        put(connection, replace(waiting, state=VerdictState.REPLACED))
     if rules.two(row.risk):
         return _propose(connection, row, made)
     return _apply(connection, row, opened, made, write)
@@ -132,7 +132,7 @@ def undo(connection: Connection, item_id: str, who: str) -> Verdict:
     for retraction_id in last.retraction_ids:
         retractions.lift(connection, retraction_id, who)
     undone = replace(last, state=VerdictState.UNDONE)
-    _put(connection, undone)
+    put(connection, undone)
     review_opening.reopen(connection, row.id)
     audit.write(connection, who, "review.undo", {"verdict": last}, {"state": "pending"}, row.id)
     _tell(connection, "item.reopened", undone)
@@ -164,7 +164,7 @@ def _new(opened: Opened, judgement: Judgement, who: str, key: str) -> Verdict:
 
 
 def _propose(connection: Connection, row: Row[Any], made: Verdict) -> Verdict:
-    _put(connection, made)
+    put(connection, made)
     _set(connection, row.id, state="pending", claimed_by=None, lease_until=None)
     audit.write(connection, made.who, "review.propose", _shown(row), {"verdict": made}, row.id)
     return made
@@ -175,7 +175,7 @@ def _apply(connection: Connection, row: Row[Any], opened: Opened, made: Verdict,
     final = replace(made, state=VerdictState.FINAL)
     final = _recalled(connection, opened, final, who)
     final = _written(connection, opened, final, who, write)
-    _put(connection, final)
+    put(connection, final)
     decided = {"state": "decided", "claimed_by": who, "lease_until": None, "updated": now()}
     connection.execute(update(review_items).where(review_items.c.root == row.id).values(decided))
     audit.write(connection, who, "review.verdict", _shown(row), {"verdict": final}, row.id)
@@ -250,6 +250,13 @@ def _tell(connection: Connection, event: str, verdict: Verdict) -> None:
 # Reading
 
 
+def get(connection: Connection, verdict_id: str) -> Verdict:
+    row = connection.execute(select(review_verdicts).where(review_verdicts.c.id == verdict_id)).one_or_none()
+    if row is None:
+        raise NotFound(f"no verdict {verdict_id!r}")
+    return _verdict(row)
+
+
 def by_request(connection: Connection, key: str) -> Verdict | None:
     row = connection.execute(select(review_verdicts).where(review_verdicts.c.request_key == key)).one_or_none()
     return None if row is None else _verdict(row)
@@ -279,8 +286,8 @@ def _same(known: Verdict, item_id: str, judgement: Judgement) -> Verdict:
     return known
 
 
-def _put(connection: Connection, verdict: Verdict) -> None:
-    """New, or in another state than before."""
+def put(connection: Connection, verdict: Verdict) -> None:
+    """New, or another than before."""
     values = {
         "id": verdict.id,
         "item_id": verdict.item_id,

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import random
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from indexer.content import Content
 from router.errors import NotFound
 from router.types import Citation, CuratedEntry, Document, EntryStatus
+from services.review.decisions import decisions
 from services.review.following import follow
 from services.review.provenance import whole
 from services.review.writing import entry_of
@@ -18,10 +21,14 @@ from services.store.curated import Wanted
 from services.store.review_records import ItemFilter, Judgement, VerdictKind
 from services.store.sql import SqlStore
 from services.store.verdicts import Rules
+from services.training.building import Built, Inputs, build
+from services.training.records import Made
 from tests.review import pages
+from tests.store.samples import review, trace
 
 MANUAL = Path(__file__).parents[2] / "docs"
 PAGE = "# Backup\n\n## Keeping\n\nBackups are kept for seven days, then they are removed.\n\n## Restoring\n\nRun it.\n"
+RECUT = PAGE.replace("then they are removed", "and removed at night")
 
 
 class Place:
@@ -68,13 +75,12 @@ def test_the_same_words_elsewhere_change_nothing(place: Place) -> None:
 
 
 def test_evidence_that_still_stands_takes_the_entry_along(place: Place) -> None:
-    version = place.version(page(PAGE.replace("then they are removed", "and removed at night")))
+    version = place.version(page(RECUT))
     done = asyncio.run(follow(place.store, version))
     assert (done.stale, done.moved) == ((), ("e1",))
     entry = place.status()
     (cited,) = entry.citations
-    text = PAGE.replace("then they are removed", "and removed at night")
-    assert (entry.status, text[cited.start : cited.end]) == (EntryStatus.LIVE, cited.quote)
+    assert (entry.status, RECUT[cited.start : cited.end]) == (EntryStatus.LIVE, cited.quote)
     assert any(line.what == "curated.rebind" for line in asyncio.run(place.store.list_audit()))
     assert asyncio.run(follow(place.store, version)).moved == ()
 
@@ -146,3 +152,55 @@ def test_whole_passages_as_evidence_go_stale_with_their_page(place: Place) -> No
     assert place.status("e2").status is EntryStatus.STALE
     with pytest.raises(NotFound, match="no passage 'nothing'"):
         whole(version / "content.db", [passage.id, "nothing"])
+
+
+def corrected(place: Place) -> str:
+    """An item whose wrong answer a reviewer corrected, without making an approved answer of it."""
+    wrong = trace("How long are backups kept?")
+    item = asyncio.run(place.store.record(wrong, review(wrong))) or ""
+    right = Judgement(VerdictKind.CORRECTED, "For seven days.", place.status().citations, curate=False)
+    asyncio.run(place.store.reviews.decide(item, right, "anna", item, Rules(), entry_of))
+    return item
+
+
+def dataset_of(place: Place, version: Path) -> Built:
+    made = tuple(asyncio.run(decisions(place.store)))
+    with closing(Content(version / "content.db")) as content:
+        return build(Inputs(list(content.all_passages()), version.name, decisions=made))
+
+
+def test_the_evidence_of_a_verdict_follows_and_its_row_stays_in_the_dataset(place: Place) -> None:
+    item = corrected(place)
+    version = place.version(page(RECUT))
+    (verdict,) = asyncio.run(place.store.reviews.view(item)).verdicts
+    assert asyncio.run(follow(place.store, version)).verdicts == (verdict.id,)
+    holder = next(one for one in pages.cut(page(RECUT)) if "seven" in one.text)
+    view = asyncio.run(place.store.reviews.view(item))
+    assert [one.passage_id for one in view.verdicts[0].citations] == [holder.id]
+    assert view.verdicts[0].judgement == verdict.judgement, "what the reviewer said stays"
+    assert (view.history[0].what, view.history[0].before) == (
+        "review.rebind",
+        {"evidence": [verdict.citations[0].passage_id]},
+    )
+    assert asyncio.run(follow(place.store, version)).verdicts == ()
+    (row,) = (
+        one for one in dataset_of(place, version).assigned.rows if one.cluster == item and one.made is Made.VERDICT
+    )
+    assert (row.answer, row.rejected, row.evidence[0].passage_id) == ("For seven days.", ("改 `PORT`。",), holder.id)
+
+
+def test_a_verdict_whose_evidence_is_gone_is_listed_with_the_reason(place: Place) -> None:
+    item = corrected(place)
+    version = place.version(page(PAGE.replace("seven days", "thirty days")))
+    assert asyncio.run(follow(place.store, version)).verdicts == ()
+    built = dataset_of(place, version)
+    assert item not in {one.cluster for one in built.assigned.rows}
+    (listed,) = (one for one in built.rejected if one.cluster == item)
+    assert listed.reason == "its evidence is not in the documents any more"
+
+
+def test_a_verdict_that_was_taken_back_follows_nothing(place: Place) -> None:
+    item = corrected(place)
+    asyncio.run(place.store.reviews.undo(item, "anna"))
+    version = place.version(page(RECUT))
+    assert asyncio.run(follow(place.store, version)).verdicts == ()
