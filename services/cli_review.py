@@ -15,8 +15,10 @@ from services.cli_output import plain, when
 from services.settings import Settings
 
 if TYPE_CHECKING:
+    from router.ports import Progress
     from router.types import Citation
     from services.review.desk import Desk
+    from services.store.review_records import Verdict
 
 T = TypeVar("T")
 
@@ -113,7 +115,6 @@ def verdict(
 
     answerloop review verdict item-3f2a corrected --answer "Run add-node." --evidence PASSAGE
     """
-    from services.api.render_review import verdict_out
     from services.store.review_records import Judgement, VerdictKind
 
     if kind not in _KINDS:
@@ -128,7 +129,12 @@ def verdict(
         comment,
         retract,
     )
-    made = with_desk(lambda desk: desk.decide(item, judged, who))
+    _tell_verdict(with_desk(lambda desk: desk.decide(item, judged, who)), json)
+
+
+def _tell_verdict(made: Verdict, json: bool) -> None:
+    from services.api.render_review import verdict_out
+
     if json:
         return cli_output.print_json(verdict_out(made))
     entry_id = f"; approved answer {made.entry_id}" if made.entry_id else ""
@@ -149,6 +155,40 @@ def _cited(passages: Sequence[str]) -> tuple[Citation, ...]:
     with SqlStore.open(settings.store_url) as store:
         release = active_of(asyncio.run(store.active_release()))
     return whole(version_folder(index_home(settings), release.index_version) / "content.db", passages)
+
+
+@review.command()
+def confirm(item: Item, who: Who = WHO, json: Json = False) -> None:
+    """Agree, as the second reviewer, with the verdict that is proposed."""
+    _tell_verdict(with_desk(lambda desk: desk.confirm(item, who)), json)
+
+
+@review.command()
+def split(
+    item: Item,
+    wordings: Annotated[list[str], typer.Argument(metavar="WORDING...", help="Ids of wordings, as `show` lists them.")],
+    who: Who = WHO,
+) -> None:
+    """Make an item of its own of wordings that ask something else; they are kept apart from now on.
+
+    answerloop review split item-3f2a wording-71c0
+    """
+    made = with_desk(lambda desk: desk.split(item, wordings, who))
+    cli_output.say(f"{len(wordings)} of its wordings are item {made} now.")
+
+
+@review.command()
+def merge(
+    item: Item,
+    others: Annotated[list[str], typer.Argument(metavar="OTHER...", help="Open items that ask the same.")],
+    who: Who = WHO,
+) -> None:
+    """Take the wordings of other open items into this one; one verdict decides them all.
+
+    answerloop review merge item-3f2a item-90bb
+    """
+    made = with_desk(lambda desk: desk.merge(item, others, who))
+    cli_output.say(f"Item {made} holds the wordings of {len(others)} more.")
 
 
 @review.command()
@@ -226,6 +266,21 @@ def print_replay(found: Mapping[str, Any]) -> None:
         cli_output.table("changed", ("change", "asks", "question", "before", "after"), rows)
 
 
+def _refit(settings: Settings) -> None:
+    """As a job, like the refits of the server: it stays in the list of what was done."""
+    from services.compose import index_home
+    from services.jobs import BUDGET, run_job
+    from services.review.budgeting import Budgeting
+    from services.store.sql import SqlStore
+
+    def work(progress: Progress) -> dict[str, Any]:
+        progress("certify", 0, 1)
+        with SqlStore.open(settings.store_url) as store:
+            return asyncio.run(Budgeting(settings, store, index_home(settings)).refit(WHO)).to_json()
+
+    run_job(settings, BUDGET, {"who": WHO}, work, lambda *_: None, alone=False)
+
+
 def budget(
     refit: Annotated[
         bool, typer.Option("--refit", help="Test the lines on the verdicts there are, and use them.")
@@ -244,10 +299,11 @@ def budget(
     settings = Settings.from_env()
     settings.make_home()
 
+    if refit:
+        _refit(settings)
+
     async def look(store: SqlStore) -> tuple[BudgetState, list[Certificate]]:
         budgeting = Budgeting(settings, store, index_home(settings))
-        if refit:
-            await budgeting.refit(WHO)
         return await budgeting.state(), await budgeting.history()
 
     with SqlStore.open(settings.store_url) as store:

@@ -27,12 +27,13 @@ from services.store.records import Job, JobState
 from services.store.sql import SqlStore
 
 REINDEX, REPLAY = "reindex", rehearsal.KIND
-DATASET, TRAINING = "dataset", "training"
+DATASET, TRAINING, BUDGET = "dataset", "training", "budget"
 _DOING = {
     REINDEX: "building an index",
     REPLAY: "asking past questions again",
     DATASET: "making a dataset",
     TRAINING: "training",
+    BUDGET: "testing the lines",
 }
 GRACE_S = 5.0
 REPORT_S = 0.5

@@ -15,14 +15,13 @@ from services.api.render import job_out
 from services.api.state import Shared, json_response, shared
 from services.api.wire import JobOut
 from services.api.wire_review import BudgetReply
+from services.jobs import BUDGET
 from services.review import quality
 from services.review.budgeting import report
 from services.store.records import Job, JobState, Role
 
 router = APIRouter(prefix="/review", tags=["review"], dependencies=[Depends(Requires(Role.REVIEWER))])
 admin = APIRouter(prefix="/admin", tags=["admin"], dependencies=[Depends(Requires(Role.ADMIN))])
-
-KIND = "budget"
 
 
 @router.get("/budget", responses={200: {"model": BudgetReply}}, response_class=Response)
@@ -47,7 +46,7 @@ async def refit_as_job(here: Shared, who: str) -> Job:
     """Done on return; a job, so that it stays in the list of what was done. Raises `NotFound` without a release."""
     store = here.system.store
     await here.system.budget.state()
-    job = await store.create_job(KIND, {"who": who})
+    job = await store.create_job(BUDGET, {"who": who})
     await store.update_job(job.id, state=JobState.RUNNING, stage="certify")
     try:
         made = await here.system.budget.refit(who)

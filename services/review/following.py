@@ -1,4 +1,7 @@
-"""After a reindex approved answers and verdicts follow their sources: done by whoever makes or opens a version, twice is no harm."""
+"""After a reindex approved answers and verdicts follow their sources: done by whoever makes or opens a version.
+
+Done twice it is no harm.
+"""
 
 from __future__ import annotations
 

@@ -291,17 +291,16 @@ def test_language_and_theme_can_be_chosen(server: Live, keys: dict[str, str]) ->
 
 def texts_of_the_code() -> set[str]:
     """Everything that is said through t("…"), in templates and charts; and the codes that they show."""
-    from services.api.budget import KIND
     from services.console.charts import ROUTES
     from services.console.view import DONE, SAID
     from services.curated.self_test import Problem
     from services.explaining import MEANING
-    from services.jobs import DATASET, REINDEX, REPLAY, TRAINING
+    from services.jobs import BUDGET, DATASET, REINDEX, REPLAY, TRAINING
     from services.store.records import JobState
     from services.store.review_records import RISK, VerdictKind, VerdictState
 
     said: set[str] = {*SAID.values(), *DONE.values(), *MEANING.values(), *ROUTES, *RISK}
-    said |= {REINDEX, REPLAY, DATASET, TRAINING, KIND}
+    said |= {REINDEX, REPLAY, DATASET, TRAINING, BUDGET}
     for codes in (Problem, JobState, VerdictKind, VerdictState):
         said |= {code.value for code in codes}
     for path in (*(CONSOLE / "templates").glob("*.html"), CONSOLE / "charts.py"):
