@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from services.console import charts
+from services.console.history import changes
 from services.version import own_version
 
 HERE = Path(__file__).parent
@@ -144,6 +145,7 @@ def environment() -> Environment:
         "percent": lambda share: f"{share:.1%}",
         "short": short,
         "citation_value": citation_value,
+        "changes": changes,
     }
     made.filters.update(filters)
     made.globals["charts"] = charts

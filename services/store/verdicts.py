@@ -65,7 +65,7 @@ def claim(connection: Connection, item_id: str, who: str, rules: Rules) -> Queue
     row = _free(connection, item_id, who)
     until = stamp(datetime.now(UTC) + timedelta(seconds=rules.lease_s))
     _set(connection, row.id, state="claimed", claimed_by=who, lease_until=until)
-    audit.write(connection, who, "review.claim", _shown(row), {"claimed_by": who, "lease_until": until}, row.id)
+    audit.write(connection, who, "review.claim", _shown(row), {"state": "claimed", "claimed_by": who, "lease_until": until}, row.id)
     return reviews.get(connection, row.id)
 
 
@@ -134,7 +134,7 @@ def undo(connection: Connection, item_id: str, who: str) -> Verdict:
     undone = replace(last, state=VerdictState.UNDONE)
     put(connection, undone)
     review_opening.reopen(connection, row.id)
-    audit.write(connection, who, "review.undo", {"verdict": last}, {"state": "pending"}, row.id)
+    audit.write(connection, who, "review.undo", {"state": "decided", "verdict": last}, {"state": "pending"}, row.id)
     _tell(connection, "item.reopened", undone)
     return undone
 
@@ -166,7 +166,7 @@ def _new(opened: Opened, judgement: Judgement, who: str, key: str) -> Verdict:
 def _propose(connection: Connection, row: Row[Any], made: Verdict) -> Verdict:
     put(connection, made)
     _set(connection, row.id, state="pending", claimed_by=None, lease_until=None)
-    audit.write(connection, made.who, "review.propose", _shown(row), {"verdict": made}, row.id)
+    audit.write(connection, made.who, "review.propose", _shown(row), {"state": "pending", "verdict": made}, row.id)
     return made
 
 
@@ -178,7 +178,7 @@ def _apply(connection: Connection, row: Row[Any], opened: Opened, made: Verdict,
     put(connection, final)
     decided = {"state": "decided", "claimed_by": who, "lease_until": None, "updated": now()}
     connection.execute(update(review_items).where(review_items.c.root == row.id).values(decided))
-    audit.write(connection, who, "review.verdict", _shown(row), {"verdict": final}, row.id)
+    audit.write(connection, who, "review.verdict", _shown(row), {"state": "decided", "verdict": final}, row.id)
     _tell(connection, "item.resolved", final)
     return final
 

@@ -292,6 +292,7 @@ def test_language_and_theme_can_be_chosen(server: Live, keys: dict[str, str]) ->
 def texts_of_the_code() -> set[str]:
     """Everything that is said through t("…"), in templates and charts; and the codes that they show."""
     from services.console.charts import ROUTES
+    from services.console.history import NAMES
     from services.console.view import DONE, SAID
     from services.curated.self_test import Problem
     from services.explaining import MEANING
@@ -300,6 +301,7 @@ def texts_of_the_code() -> set[str]:
     from services.store.review_records import RISK, VerdictKind, VerdictState
 
     said: set[str] = {*SAID.values(), *DONE.values(), *MEANING.values(), *ROUTES, *RISK}
+    said |= {name for name, _ in NAMES.values()}
     said |= {REINDEX, REPLAY, DATASET, TRAINING, BUDGET}
     for codes in (Problem, JobState, VerdictKind, VerdictState):
         said |= {code.value for code in codes}
@@ -370,6 +372,12 @@ def test_abstain_claim_correct_and_everybody_is_served(here: Live) -> None:
     assert done.headers["location"] == f"{item}?said=decided"
     shown = person.page(item)
     assert "<strong>silver</strong>" in shown
+    row = '<th scope="row">{}</th><td>{}</td><td>{}</td>'
+    for change in (("State", "claimed", "decided"), ("Verdict", "–", "corrected"), ("State", "pending", "claimed")):
+        assert row.format(*change) in shown, "the history, before and after"
+    in_chinese = Person(here.url, **{"accept-language": "zh"}).page(item)
+    assert row.format("状态", "已认领", "已有结论") in in_chinese
+    assert row.format("结论", "–", "已更正") in in_chinese
     assert here.client.get(f"/ask/{asked['id']}").json()["state"] == "resolved"
     entries = here.client.get("/admin/curated").json()["entries"]
     assert [(one["answer"], one["variants"]) for one in entries] == [

@@ -14,9 +14,10 @@ from router.types import Citation
 from services.console import charts
 from services.console.evidence import read
 from services.console.gaps import as_csv, as_markdown
-from services.console.view import citation_value, markdown, safe_link, translate
+from services.console.history import Change, Shown, changes
+from services.console.view import citation_value, environment, markdown, safe_link, translate
 from services.review.quality import CurvePoint, ReliabilityBin
-from services.store.records import QueuedItem
+from services.store.records import AuditEntry, QueuedItem
 
 CSS = (Path(__file__).resolve().parents[2] / "services/console/static/console.css").read_text("utf-8")
 
@@ -188,3 +189,29 @@ def test_a_report_holds_one_row_for_each_gap(questions: list[str]) -> None:
     assert len(rows) == len(questions) + 1
     assert not any(cell.lstrip().startswith(("=", "+", "-", "@")) for row in rows for cell in row)
     assert as_markdown(found).count("\n| ") == len(questions) + 1
+
+
+# What an action changed
+
+
+def test_the_history_shows_what_differs_and_nothing_else() -> None:
+    before = {"state": "pending", "claimed_by": None, "lease_until": None}
+    claimed = {"state": "claimed", "claimed_by": "anna", "lease_until": "2026-01-02T03:04:05Z", "secret": "x"}
+    line = AuditEntry("2026-01-02", "anna", "review.claim", before, claimed)
+    assert changes(line) == [
+        Change("State", Shown.CODE, "pending", "claimed"),
+        Change("Who works on it", Shown.WORDS, "", "anna"),
+        Change("Until", Shown.MOMENT, "", "2026-01-02T03:04:05Z"),
+    ]
+    moved = AuditEntry("2026-01-02", "provenance", "review.rebind", {"evidence": ["a", "b"]}, {"evidence": ["a", "c"]})
+    assert changes(moved) == [Change("Evidence", Shown.WORDS, "a, b", "a, c")]
+    for value in (None, "r1", {"state": "pending"}):
+        assert changes(AuditEntry("", "", "", value, value)) == []
+
+
+def test_the_history_of_a_page_is_words_and_never_markup() -> None:
+    line = AuditEntry("2026-01-02", "<i>", "review.merge", {"item_id": "<b>one</b>"}, {"item_id": "two"})
+    macros = environment().get_template("_macros.html").module
+    shown = str(macros.done(line, {}, lambda text: text))  # type: ignore[attr-defined]
+    assert "<td>&lt;b&gt;one&lt;/b&gt;</td><td>two</td>" in shown
+    assert "<i>" not in shown
