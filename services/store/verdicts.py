@@ -64,8 +64,9 @@ def claim(connection: Connection, item_id: str, who: str, rules: Rules) -> Queue
     decided."""
     row = _free(connection, item_id, who)
     until = stamp(datetime.now(UTC) + timedelta(seconds=rules.lease_s))
-    _set(connection, row.id, state="claimed", claimed_by=who, lease_until=until)
-    audit.write(connection, who, "review.claim", _shown(row), {"state": "claimed", "claimed_by": who, "lease_until": until}, row.id)
+    claimed = {"state": "claimed", "claimed_by": who, "lease_until": until}
+    _set(connection, row.id, **claimed)
+    audit.write(connection, who, "review.claim", _shown(row), claimed, row.id)
     return reviews.get(connection, row.id)
 
 
