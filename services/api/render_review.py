@@ -76,9 +76,12 @@ def verdict_out(verdict: Verdict) -> dict[str, Any]:
     }
 
 
+_OWN = ("language", "reopened")
+
+
 def retraction_out(made: Retraction) -> dict[str, Any]:
     shown = asdict(made)
-    return {**{name: value for name, value in shown.items() if name != "language"}, "entries": list(made.entries)}
+    return {**{name: value for name, value in shown.items() if name not in _OWN}, "entries": list(made.entries)}
 
 
 def standing_out(standing: Standing) -> dict[str, Any]:

@@ -40,6 +40,7 @@ class ReviewLoop:
     async def work(self) -> None:
         """A little of what waits: new questions to their items, events to the webhook."""
         await self.desk.grouping.place()
+        await self._store.reviews.tell_late()
         await self.webhooks.deliver()
 
     async def close(self) -> None:

@@ -31,6 +31,12 @@ def put_each(connection: Connection, event: str, about: Mapping[str, Any], told:
         put(connection, event, {**about, "traces": list(told[start : start + AT_ONCE])})
 
 
+def told(connection: Connection, event: str, since: str) -> frozenset[str]:
+    """The ids of the traces in the calls about an event that were written since then, delivered or not."""
+    query = select(outbox.c.payload).where(outbox.c.event == event, outbox.c.created >= since)
+    return frozenset(one["id"] for payload in connection.execute(query).scalars() for one in loads(payload)["traces"])
+
+
 def due(connection: Connection) -> bool:
     """Whether there is anything to send. Cheap: asked every second."""
     query = select(outbox.c.seq).where(outbox.c.next_try <= now()).limit(1)

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, func, insert, select, update
 
 from router.errors import Conflict, InvalidInput, NotFound
 from router.types import CuratedEntry, EntryStatus, Trace
 from services.store import audit, curated, outbox, reviews
 from services.store.codec import decode_trace, dumps, loads
-from services.store.records import now
+from services.store.records import now, stamp
 from services.store.review_records import Recipient, Retraction
 from services.store.tables import retractions, traces
 from services.store.traces import SENT, answer_key
+
+LATE_S = 60.0
+"""Other processes hear of a recall within about a second; a reply that was under way may take longer to be written."""
+
+_EVENT = "answer.retracted"
 
 
 def retract(connection: Connection, trace: Trace, who: str, reason: str, reopen: bool = True) -> Retraction:
@@ -36,15 +42,63 @@ def retract(connection: Connection, trace: Trace, who: str, reason: str, reopen:
     entries = _retire(connection, trace.answer.text, key, who)
     text = trace.standalone or trace.question.text
     made = Retraction(
-        uuid4().hex, trace.answer.text, text, trace.language, now(), who, reason, len(got), tuple(entries)
+        uuid4().hex,
+        trace.answer.text,
+        text,
+        trace.language,
+        now(),
+        who,
+        reason,
+        len(got),
+        tuple(entries),
+        reopened=reopen,
     )
     row = {"id": made.id, "answer_key": key, "created": made.created, "who": who, "payload": dumps(made)}
     connection.execute(insert(retractions).values(row))
     audit.write(connection, who, "answer.retract", None, {"retraction": made})
-    outbox.put_each(connection, "answer.retracted", {"retraction_id": made.id, "answer": made.answer}, _told(got))
+    _tell(connection, made, got)
     if reopen:
-        _reopen(connection, key)
+        _reopen(connection, select(traces.c.payload).where(traces.c.answer_key == key))
     return made
+
+
+def tell_late(connection: Connection) -> int:
+    """Tells those who got an answer in the moment after it was called back, from a process that had not heard of it
+    yet: like everybody who got it before, each once. How many they are."""
+    missed = late(connection)
+    for one, got in missed:
+        ids = [recipient.trace_id for recipient in got]
+        counted = replace(one, recipients=one.recipients + len(got))
+        connection.execute(update(retractions).where(retractions.c.id == one.id).values(payload=dumps(counted)))
+        audit.write(connection, "recall", "answer.retract.late", None, {"retraction_id": one.id, "traces": ids})
+        _tell(connection, one, got)
+        if one.reopened:
+            _reopen(connection, select(traces.c.payload).where(traces.c.id.in_(ids)))
+    return sum(len(got) for _, got in missed)
+
+
+def late(connection: Connection) -> list[tuple[Retraction, list[Recipient]]]:
+    """The answers called back in the last `LATE_S`, with those who got them and were not told. Cheap: asked every
+    second."""
+    since = _ago(datetime.now(UTC))
+    query = select(retractions).where(retractions.c.lifted.is_(None), retractions.c.created >= since)
+    found = []
+    for row in connection.execute(query).all():
+        one = _retraction(row)
+        recent = recipients(connection, row.answer_key, None, since=_ago(datetime.fromisoformat(one.created)))
+        told = outbox.told(connection, _EVENT, one.created) if recent else frozenset()
+        if got := [recipient for recipient in recent if recipient.trace_id not in told]:
+            found.append((one, got))
+    return found
+
+
+def _ago(moment: datetime) -> str:
+    return stamp(moment - timedelta(seconds=LATE_S))
+
+
+def _tell(connection: Connection, one: Retraction, got: Sequence[Recipient]) -> None:
+    told = [{"id": recipient.trace_id, "session_id": recipient.session_id} for recipient in got]
+    outbox.put_each(connection, _EVENT, {"retraction_id": one.id, "answer": one.answer}, told)
 
 
 def lift(connection: Connection, retraction_id: str, who: str) -> Retraction:
@@ -97,10 +151,12 @@ def mark(connection: Connection) -> tuple[int, int]:
     return row[0], row[1]
 
 
-def recipients(connection: Connection, key: str, limit: int | None, offset: int = 0) -> list[Recipient]:
-    """Who got an answer, the newest first."""
+def recipients(
+    connection: Connection, key: str, limit: int | None, offset: int = 0, since: str = ""
+) -> list[Recipient]:
+    """Who got an answer, the newest first. since: when they asked, at the earliest."""
     columns = (traces.c.id, traces.c.session_id, traces.c.question, traces.c.created)
-    query = select(*columns).where(traces.c.answer_key == key).order_by(traces.c.seq.desc())
+    query = select(*columns).where(traces.c.answer_key == key, traces.c.created >= since).order_by(traces.c.seq.desc())
     return [Recipient(*row) for row in connection.execute(query.limit(limit).offset(offset))]
 
 
@@ -135,15 +191,10 @@ def _brought_back(connection: Connection, ids: Sequence[str]) -> tuple[CuratedEn
     return tuple(found)
 
 
-def _reopen(connection: Connection, key: str) -> None:
-    payloads = connection.execute(select(traces.c.payload).where(traces.c.answer_key == key).order_by(traces.c.seq))
-    for payload in payloads.scalars().all():
+def _reopen(connection: Connection, payloads: Select[Any]) -> None:
+    for payload in connection.execute(payloads.order_by(traces.c.seq)).scalars().all():
         trace = decode_trace(payload)
         reviews.attach(connection, reviews.of_trace(trace, "retracted"), trace.normalised)
-
-
-def _told(got: Sequence[Recipient]) -> list[dict[str, Any]]:
-    return [{"id": one.trace_id, "session_id": one.session_id} for one in got]
 
 
 def _retraction(row: Row[Any]) -> Retraction:

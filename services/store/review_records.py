@@ -183,7 +183,8 @@ class Recipient:
 @dataclass(frozen=True, slots=True)
 class Retraction:
     """answer: the text that is not sent again. question: the one it was wrong for. recipients: traces that sent it.
-    entries: curated ones that were retired with it. lifted: when it was allowed again."""
+    entries: curated ones that were retired with it. lifted: when it was allowed again. reopened: its questions went to
+    people; else a verdict had decided them."""
 
     id: str
     answer: str
@@ -195,6 +196,7 @@ class Retraction:
     recipients: int
     entries: tuple[str, ...] = ()
     lifted: str | None = None
+    reopened: bool = False
 
 
 @dataclass(frozen=True, slots=True)

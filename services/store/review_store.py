@@ -159,6 +159,12 @@ class ReviewStore:
     async def blocked_mark(self) -> tuple[int, int]:
         return await self._store.read(retractions.mark)
 
+    async def tell_late(self) -> int:
+        """See `retractions.tell_late`. Writes nothing where there is nobody."""
+        if not await self._store.read(retractions.late):
+            return 0
+        return await self._store.write(retractions.tell_late)
+
     async def renew(self, wanted: Sequence[Renewal], version: str) -> list[str]:
         """Entries whose source changed; the ids of those that somebody edited meanwhile, which are left alone."""
         return await self._store.write(lambda c: provenance.renew(c, wanted, version))

@@ -14,6 +14,7 @@ from router.errors import Conflict, InvalidInput, NotFound
 from router.types import Citation, CuratedEntry, EntryStatus, Route, Trace
 from services.review.writing import entry_of
 from services.store import tables
+from services.store.records import now
 from services.store.review_records import ItemFilter, Judgement, Stands, Verdict, VerdictKind, VerdictState
 from services.store.sql import SqlStore
 from services.store.verdicts import Rules
@@ -306,6 +307,44 @@ def test_a_wrong_answer_is_called_back(store: SqlStore) -> None:
         await store.reviews.lift(made.id, "anna")
         assert (await store.reviews.blocked())[1] == frozenset()
         assert (await store.curated.get("says-it")).entry.status is EntryStatus.LIVE
+
+    run(scenario)
+
+
+def test_who_got_it_after_it_was_called_back_is_told_too(store: SqlStore) -> None:
+    """Another process sends it until it hears of the recall."""
+
+    async def scenario() -> None:
+        first, late, other = (replace(trace(text, Route.GROUNDED), created=now()) for text in ("a", "b", "c"))
+        await store.record(first, None)
+        made = await store.reviews.retract(first.id, "anna", "wrong")
+        assert await store.reviews.tell_late() == 0
+        await store.record(late, None)
+        await store.record(replace(other, answer=replace(other.answer, text="something else")), None)
+        assert await store.reviews.tell_late() == 1
+        assert await store.reviews.tell_late() == 0, "each is told once"
+        events = await store.reviews.take_events()
+        assert [[one["id"] for one in event.payload["traces"]] for event in events] == [[first.id], [late.id]]
+        assert {(one.event, one.payload["retraction_id"]) for one in events} == {("answer.retracted", made.id)}
+        (known,) = await store.reviews.retractions()
+        assert known.recipients == 2
+        found = await store.reviews.find(ItemFilter(cause="retracted"))
+        assert sorted(one.item.question for one in found.items) == ["a", "b"]
+        await store.reviews.lift(made.id, "anna")
+        await store.record(replace(trace("d", Route.GROUNDED), created=now()), None)
+        assert await store.reviews.tell_late() == 0, "it may be sent again"
+
+    run(scenario)
+
+
+def test_late_askers_of_what_a_verdict_called_back_do_not_open_it_again(store: SqlStore) -> None:
+    async def scenario() -> None:
+        sent = replace(trace("a", Route.GROUNDED), created=now())
+        await store.record(sent, review(sent, "audit"))
+        await decide(store, await item_of(store, sent), replace(RIGHT, retract=True))
+        await store.record(replace(sent, id="late"), None)
+        assert await store.reviews.tell_late() == 1
+        assert (await store.reviews.find(ItemFilter())).total == 0
 
     run(scenario)
 
