@@ -11,6 +11,7 @@ from router.errors import InvalidInput
 from router.types import CuratedEntry, Release, Trace
 from services.compose import index_home
 from services.review.decisions import Decided, decisions, regressions
+from services.review.following import follow
 from services.settings import Settings
 from services.store import traces
 from services.store.sql import SqlStore
@@ -22,7 +23,9 @@ _LIKED = 10_000  # answers that helped, the oldest: their splits are settled
 
 
 def gather(settings: Settings, previous: Path | None, writer: Writer | None = None) -> Inputs:
-    """previous: the dataset before, whose splits stay. writer: see `Inputs`. Raises `InvalidInput` without an index."""
+    """previous: the dataset before, whose splits stay. writer: see `Inputs`. Raises `InvalidInput` without an index.
+
+    What cites passages follows its sources first: no server need have opened the release."""
     release, entries, decided, liked = asyncio.run(_read(settings))
     content = Content(version_folder(index_home(settings), release.index_version) / "content.db")
     try:
@@ -39,6 +42,7 @@ async def _read(
         release = await store.active_release()
         if release is None:
             raise InvalidInput("there is no index to make a dataset of; make one with `answerloop index` first")
+        await follow(store, version_folder(index_home(settings), release.index_version))
         decided = tuple(await decisions(store))
         wrong = {key for one in await regressions(store) for key in map(traces.answer_key, one.wrong)}
         liked = await store.read(lambda c: traces.liked(c, _LIKED))

@@ -2,9 +2,10 @@
 
     python -m tests.bench.provenance [--pages 50] [--entries 2000] [--seed 2026]
 
-Cuts `tidb_docs_cn`, writes entries that each cite one sentence, edits some pages as people do, and follows. Prints one
-JSON object: entries that had to go stale, that had to move and that had to stay, what went otherwise, and seconds. What
-had to happen is told from the pages' text, without passages: stale when the sentence is not in its page any more.
+Cuts `tidb_docs_cn`, writes entries that each cite one sentence, and for each a verdict on the same sentence, edits some
+pages as people do, and follows. Prints one JSON object: entries that had to go stale, that had to move and that had to
+stay, what went otherwise, and seconds. What had to happen is told from the pages' text, without passages: stale when
+the sentence is not in its page any more.
 """
 
 from __future__ import annotations
@@ -15,13 +16,16 @@ import json
 import random
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from router.types import EntryStatus
+from router.types import CuratedEntry, EntryStatus
 from services.review.following import follow
+from services.store import verdicts
 from services.store.curated import Wanted
-from services.store.review_records import ItemFilter
+from services.store.records import now
+from services.store.review_records import ItemFilter, Judgement, Verdict, VerdictKind, VerdictState
 from services.store.sql import SqlStore
 from tests.review import pages
 
@@ -46,6 +50,8 @@ def measure(edited: int, count: int, seed: int, home: Path) -> dict[str, Any]:
 
 async def _follow(store: SqlStore, made: Any, new: Path, stale: set[str], moved: set[str]) -> dict[str, Any]:
     await store.curated.edit(lambda _: Wanted(put=tuple(made)), "bench", "import")
+    for one in made:
+        await store.write(partial(verdicts.put, verdict=_verdict(one)))
     began, cpu = time.perf_counter(), time.process_time()
     done = await follow(store, new)
     seconds, cpu_s = time.perf_counter() - began, time.process_time() - cpu
@@ -60,12 +66,19 @@ async def _follow(store: SqlStore, made: Any, new: Path, stale: set[str], moved:
         "missed": sorted(stale - not_live),
         "unaffected_but_stale": sorted(not_live - stale - moved),
         "moved": len(set(done.moved) & moved),
+        "verdicts_moved": len(set(done.verdicts) & moved),
         "stale_though_the_words_stand": sorted(not_live & moved),
         "items_opened": items,
-        "again": len(again.stale) + len(again.moved),
+        "again": len(again.stale) + len(again.moved) + len(again.verdicts),
         "seconds": round(seconds, 3),
         "cpu_s": round(cpu_s, 3),
     }
+
+
+def _verdict(entry: CuratedEntry) -> Verdict:
+    said = Judgement(VerdictKind.CORRECTED, entry.answer, entry.citations)
+    about = (entry.question, "zh", entry.answer, entry.citations)
+    return Verdict(entry.id, f"item-{entry.id}", entry.id, VerdictState.FINAL, "bench", now(), said, *about)
 
 
 def main() -> None:

@@ -13,18 +13,21 @@ import pytest
 from indexer.content import Content
 from router.errors import NotFound
 from router.types import Citation, CuratedEntry, Document, EntryStatus
+from services.compose import index_home
 from services.review.decisions import decisions
 from services.review.following import follow
 from services.review.provenance import whole
 from services.review.writing import entry_of
+from services.settings import Settings
 from services.store.curated import Wanted
 from services.store.review_records import ItemFilter, Judgement, VerdictKind
 from services.store.sql import SqlStore
 from services.store.verdicts import Rules
 from services.training.building import Built, Inputs, build
+from services.training.gathering import gather
 from services.training.records import Made
 from tests.review import pages
-from tests.store.samples import review, trace
+from tests.store.samples import release, review, trace
 
 MANUAL = Path(__file__).parents[2] / "docs"
 PAGE = "# Backup\n\n## Keeping\n\nBackups are kept for seven days, then they are removed.\n\n## Restoring\n\nRun it.\n"
@@ -35,8 +38,9 @@ class Place:
     """A store and index versions of a few pages."""
 
     def __init__(self, home: Path) -> None:
-        self.home, self.last = home, ""
-        self.store = SqlStore.open(f"sqlite:///{home}/store.db")
+        home.mkdir(parents=True, exist_ok=True)
+        self.home, self.last, self.url = home, "", f"sqlite:///{home}/store.db"
+        self.store = SqlStore.open(self.url)
 
     def version(self, *documents: Document) -> Path:
         number = len(list(self.home.glob("v*"))) + 1
@@ -52,8 +56,11 @@ class Place:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
-    """One page in one version, and one entry that cites the sentence about keeping."""
-    made = Place(tmp_path)
+    return filled(Place(tmp_path))
+
+
+def filled(made: Place) -> Place:
+    """With one page in one version, and one entry that cites the sentence about keeping."""
     page = pages.document("docs/backup.md", PAGE, "en")
     made.version(page)
     passage = next(one for one in pages.cut(page) if "seven days" in one.text)
@@ -187,6 +194,22 @@ def test_the_evidence_of_a_verdict_follows_and_its_row_stays_in_the_dataset(plac
         one for one in dataset_of(place, version).assigned.rows if one.cluster == item and one.made is Made.VERDICT
     )
     assert (row.answer, row.rejected, row.evidence[0].passage_id) == ("For seven days.", ("改 `PORT`。",), holder.id)
+
+
+def test_a_dataset_of_a_release_that_no_server_has_opened_follows_first(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    place = filled(Place(index_home(settings) / "versions"))
+    item, version = corrected(place), place.version(page(RECUT))
+
+    async def activate(store: SqlStore) -> None:
+        await store.add_release(replace(release("r1"), index_version=version.name))
+        await store.activate_release("r1", "test")
+
+    asyncio.run(activate(place.store))
+    found = gather(replace(settings, database_url=place.url), None)
+    (decided,) = (one for one in found.decisions if one.cluster == item)
+    assert set(decided.evidence) < {one.id for one in found.passages}
+    assert len(decided.evidence) == 1
 
 
 def test_a_verdict_whose_evidence_is_gone_is_listed_with_the_reason(place: Place) -> None:
