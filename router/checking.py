@@ -28,9 +28,11 @@ from router.types import UnitKind
 
 class Entailment(Protocol):
     """A model that says how probable it is, 0..1, that `hypothesis` is true where `premise` is. Called once or twice a
-    statement that nothing contradicts, with the units nearest to it; its word then replaces that of the features."""
+    statement that nothing contradicts, with the units nearest to it; its word then replaces that of the features. None:
+    both are more than it can read, and the features decide. Called on several threads at a time. Raises
+    `GeneratorUnavailable`."""
 
-    def __call__(self, premise: str, hypothesis: str) -> float: ...
+    def __call__(self, premise: str, hypothesis: str) -> float | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ MEANING = {
 }
 """What each support feature of a checked draft says; all are in 0..1."""
 
-_ENTAILED = 0.5  # probability from which an entailment model's word counts as yes
+ENTAILED = 0.5  # probability from which an entailment model's word counts as yes
 _WIDE = "\u2e80"  # where the scripts that are written without spaces begin
 _STANDS = frozenset({Verdict.SUPPORTED, Verdict.MENDED})
 
@@ -268,7 +270,9 @@ class _Judge:
         weights = {token: self.weight(token) for token in tokens_of(text, self.analyse)}
         premise = "\n".join(evidence.units[place] for place in sorted(nearest(weights, evidence)))
         likely = self.entails(premise, text)
-        verdict = Verdict.SUPPORTED if likely >= _ENTAILED else Verdict.UNSUPPORTED
+        if likely is None:
+            return checked
+        verdict = Verdict.SUPPORTED if likely >= ENTAILED else Verdict.UNSUPPORTED
         return replace(checked, verdict=verdict, probability=likely)
 
     def _evidence(self, numbers: tuple[int, ...]) -> Evidence:

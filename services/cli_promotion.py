@@ -44,8 +44,9 @@ def evaluate(
     evaluation = _training("evaluation")
     from services.training.calibrations import served_calibration
 
+    settings = Settings.from_env()
     options = evaluation.EvaluationOptions(
-        model, data, served_calibration(Settings.from_env()), base, previous, encoder=encoder
+        model, data, served_calibration(settings), base, previous, encoder=encoder, entailment=settings.entailment
     )
     with cli_output.progress_bar() as show:
         found = evaluation.evaluate(options, show)

@@ -42,6 +42,7 @@ from services.trace_ids import TraceIds
 if TYPE_CHECKING:
     from indexer.content import Facts
     from indexer.search import BatchingRetriever
+    from router.checking import Entailment
     from router.ports import Embedder, Engines, Generator, Retriever
     from services.generation.service import ModelService
 
@@ -93,6 +94,13 @@ def near_embedder_of(settings: Settings) -> Callable[[], Embedder | None]:
         return embedder if embedder.fingerprint == packaged_guards().near.embedder else None
 
     return fitted
+
+
+def entailment_of(model: str) -> Entailment | None:
+    """What confirms the sentences of a model's draft; "" for nothing. Raises `Misconfigured`."""
+    from indexer.backends import entailment
+
+    return entailment.load(model) if model else None
 
 
 def engines_of(settings: Settings) -> Engines:
@@ -375,7 +383,7 @@ def model_of(settings: Settings, own: bool, folder: str = "generator") -> ModelS
         return None
     from services.generation.service import ModelService
 
-    return ModelService(settings, folder)
+    return ModelService(settings, folder, entailment_of(settings.entailment))
 
 
 def open_system(settings: Settings, own_model: bool = False) -> System:

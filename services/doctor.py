@@ -11,7 +11,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import Any
 
 from packaging.requirements import Requirement
 
+from router.checking import ENTAILED
 from router.errors import AnswerloopError, GeneratorUnavailable, Misconfigured, NotFound
 from services.generation import launching
 from services.running import running_server
@@ -71,6 +72,7 @@ def examine(read_settings: Callable[[], Settings] = Settings.from_env) -> Report
 def _installation(settings: Settings) -> Iterator[Check]:
     yield check_embedder(settings)
     yield from check_model(settings)
+    yield check_entailment(settings)
     home = check_home(settings)
     yield home
     if home.state == "missing":
@@ -173,6 +175,25 @@ def _flags(settings: Settings, here: launching.Machine) -> Iterator[Check]:
         yield Check("vLLM start", "info", f"{name} {value}".strip() + f": {reason}")
 
 
+def check_entailment(settings: Settings) -> Check:
+    """Loaded and tried, as a server would: a sentence follows from itself."""
+    from services.compose import entailment_of
+
+    said, mend = "The server listens on port 8080.", "correct or unset ANSWERLOOP_ENTAILMENT"
+    try:
+        entails = entailment_of(settings.entailment)
+        likely = entails(said, said) if entails else None
+    except AnswerloopError as exc:
+        return Check("entailment", "missing", str(exc), mend)
+    if entails is None:
+        detail = "none: a model's sentences are held against passages by words, numbers, names and negation alone"
+        return Check("entailment", "info", detail)
+    if likely is None or likely < ENTAILED:
+        detail = f"{settings.entailment} does not find that a sentence follows from itself: trained, labels in order?"
+        return Check("entailment", "warning", detail, mend)
+    return Check("entailment", "ok", f"{settings.entailment} confirms each sentence that a model writes")
+
+
 def check_cpu() -> Check:
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
@@ -271,7 +292,7 @@ def _opened_index(settings: Settings) -> Check:
     from services.compose import open_system  # loads the engine
 
     try:
-        system = open_system(settings)
+        system = open_system(replace(settings, entailment=""))  # which has a check of its own
         readiness = system.readiness()
         asyncio.run(system.close())
     except AnswerloopError as exc:

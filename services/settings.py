@@ -169,6 +169,9 @@ class Settings:
     )
     model_adapters: bool = _setting(False, _flag, "Start vLLM so that LoRA adapters can be tried while it runs.")
     vllm_python: str = _setting("", _text, "Python that has vLLM; empty: the one that runs Answerloop.")
+    entailment: str = _setting(
+        "", _text, "NLI model (folder, or name in the model cache) that confirms each sentence of a draft; empty: none."
+    )
     audit_share: float = _setting(
         0.05, _between(0, 1), "Share of the answers sent that are drawn at random for people to check; 0: none."
     )

@@ -20,15 +20,16 @@ TOP = {
     "services", "indexer", "router", "tests", "deploy", "docs", "var",
 }  # fmt: skip
 MODEL = "indexer.backends.sentence_transformer"
+NLI = "indexer.backends.entailment"
 HOMES = {
-    "torch": (MODEL, "indexer.corpus_training", "services.training"),
+    "torch": (MODEL, NLI, "indexer.corpus_training", "services.training"),
     "onnxruntime": (MODEL,),
     "onnx": (MODEL,),
     "openvino": (MODEL,),
     "sentence_transformers": (MODEL, "services.training.embedder"),
-    "transformers": (MODEL, "services.training"),
+    "transformers": (MODEL, NLI, "services.training"),
     "tokenizers": (MODEL, "services.training", "services.generation.counting"),
-    "safetensors": (MODEL, "services.training"),
+    "safetensors": (MODEL, NLI, "services.training"),
     "qdrant_edge": ("indexer.backends.qdrant_edge",),
     "qdrant_client": ("indexer.backends.qdrant_server",),
     "vllm": ("services.generation.vllm",),

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from indexer.analysis import analyse
 from router import checking, likelihood, prompt
-from router.checking import Result, Statement
+from router.checking import Entailment, Result, Statement
 from router.claims import tokens_of, weight_of
 from router.errors import GeneratorUnavailable
 from router.packing import DoesNotFit, Included, Packed, Wanted, pack
@@ -26,12 +26,16 @@ MODEL = "model"  # what the generator is called before it is known which model a
 
 class ModelGenerator:
     """`router.ports.Generator` that lets the current model of a fleet write. quoting: what it would quote says how well
-    the passages answer, which is what the features of the calibration are about. facts: see `extractive.quote`."""
+    the passages answer, which is what the features of the calibration are about. facts: see `extractive.quote`.
+    entails: see `router.checking`."""
 
     name = MODEL
 
-    def __init__(self, client: Vllm, fleet: Fleet, quoting: Generator, facts: FactsOf) -> None:
+    def __init__(
+        self, client: Vllm, fleet: Fleet, quoting: Generator, facts: FactsOf, entails: Entailment | None = None
+    ) -> None:
         self._client, self._fleet, self._quoting, self._facts = client, fleet, quoting, facts
+        self._entails = entails
 
     async def generate(self, question: Question, found: SearchResult) -> Draft:
         with self._fleet.borrow(question.session_id or question.text) as served:
@@ -39,7 +43,7 @@ class ModelGenerator:
             written = await self._client.write(served, packed.prompt.messages)
         quoted = await self._quoting.generate(question, found)
         known = self._facts(list(dict.fromkeys(one.passage.document for one in packed.included)))
-        draft = await asyncio.to_thread(drafted, written, packed.included, served.name, known)
+        draft = await asyncio.to_thread(drafted, written, packed.included, served.name, known, self._entails)
         return _with(draft, quoted)
 
 
@@ -59,11 +63,13 @@ def packed_for(question: Question, found: SearchResult, served: Served) -> Packe
     return packed
 
 
-def drafted(written: Written, included: Sequence[Included], model: str, facts: Facts) -> Draft:
+def drafted(
+    written: Written, included: Sequence[Included], model: str, facts: Facts, entails: Entailment | None = None
+) -> Draft:
     """What of the model's text may be sent, its citations in the order of their numbers; no text and no citations
     where nothing may be, or where the model refused."""
     seen = [f"{_title(one.passage)}\n{one.text}" for one in included]
-    checked = checking.check(_whole(written), seen, analyse, packaged_model())
+    checked = checking.check(_whole(written), seen, analyse, packaged_model(), entails)
     support = {**checked.support, **likelihood.features(written.logprobs)}
     if not checked.text or not checked.passages:
         return Draft("", (), model, written.logprobs, support)

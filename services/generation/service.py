@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from router.checking import Entailment
 from router.errors import AnswerloopError, GeneratorUnavailable, InvalidInput
 from router.ports import Adviser, Generator
 from services.generation import probing
@@ -36,11 +37,11 @@ log = logging.getLogger("answerloop.generator")
 class ModelService:
     """Use from one event loop; close it there."""
 
-    def __init__(self, settings: Settings, folder: str = "generator") -> None:
-        """folder: see `services.compose.model_of`."""
+    def __init__(self, settings: Settings, folder: str = "generator", entails: Entailment | None = None) -> None:
+        """folder: see `services.compose.model_of`. entails: see `router.checking`."""
         self.fleet = Fleet(_STATE)
         self._settings, self._folder = settings, settings.home / folder
-        self._client = Vllm(settings.generator_timeout_s)
+        self._client, self._entails = Vllm(settings.generator_timeout_s), entails
         self._swapper = Swapper(self.fleet, settings.generator_timeout_s)
         self._remote = _Remote(settings, self.fleet) if settings.generator_url else None
         self._own: Supervisor | None = None
@@ -98,7 +99,7 @@ class ModelService:
             await asyncio.sleep(_UP_EVERY_S)
 
     def generator(self, quoting: Generator, facts: FactsOf) -> Generator:
-        return ModelGenerator(self._client, self.fleet, quoting, facts)
+        return ModelGenerator(self._client, self.fleet, quoting, facts, self._entails)
 
     def adviser(self) -> Adviser:
         return ModelAdviser(self._client, self.fleet)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from router import answering, prompt
 from router.answering import Parts
+from router.checking import Entailment
 from router.packing import Window
 from router.policy import SENT
 from router.ports import Generator, Progress
@@ -35,19 +36,20 @@ DIFFERS = "is not what people said, and the live model does not get it wrong"
 
 class InProcess:
     """`router.ports.Generator` by transformers in this process: packed, checked and cited as serving does it, one
-    question at a time. folder: a model. name: what its drafts say wrote them."""
+    question at a time. folder: a model. name: what its drafts say wrote them. entails: see `router.checking`."""
 
-    def __init__(self, folder: Path, window: Window, quoting: Generator) -> None:
+    def __init__(self, folder: Path, window: Window, quoting: Generator, entails: Entailment | None = None) -> None:
         """Raises `Misconfigured` when it cannot be loaded."""
         self.name = folder.name
         self._asked, self._quoting = Asked(str(folder)), quoting
+        self._entails = entails
         self._served = Served(self.name, (), window, tokenizer_of(str(folder)))
 
     async def generate(self, question: Question, found: SearchResult) -> Draft:
         """Raises `GeneratorUnavailable` when the question does not fit into its window."""
         packed = packed_for(question, found, self._served)
         written = self._written([{"role": one.role, "content": one.content} for one in packed.prompt.messages])
-        draft = drafted(written, packed.included, self.name, {})
+        draft = drafted(written, packed.included, self.name, {}, self._entails)
         quoted = await self._quoting.generate(question, found)
         return replace(draft, support={**quoted.support, **draft.support})
 

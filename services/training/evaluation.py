@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from router import prompt, wording
+from router.checking import Entailment
 from router.confidence import Calibration
 from router.curated import Entries
 from router.errors import InvalidInput, Mismatch
@@ -22,6 +23,7 @@ from router.packing import Tokenizer, Window
 from router.ports import Progress
 from router.prompt import Shot, Source
 from router.types import CuratedEntry
+from services.compose import entailment_of
 from services.curated.vocabulary import packaged_guards
 from services.training import jsonl, judging
 from services.training.answering_models import Asked
@@ -42,7 +44,7 @@ _CLOSED = 200  # training rows asked without passages, at most
 class EvaluationOptions:
     """model: a merged model's folder or name. dataset: a folder. base: what it was tuned from, "" to leave it out.
     previous: an older dataset, whose answers that changed since are looked for. shots: examples of the few-shot run.
-    encoder: a local encoder for BERTScore, "" for none."""
+    encoder: a local encoder for BERTScore, "" for none. entailment: as the setting of serving."""
 
     model: str
     dataset: Path
@@ -51,6 +53,7 @@ class EvaluationOptions:
     previous: Path | None = None
     shots: int = 2
     encoder: str = ""
+    entailment: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +110,13 @@ def evaluate(options: EvaluationOptions, progress: Progress) -> Evaluation:
     """Raises `InvalidInput` without test rows, `Misconfigured` when a model cannot be loaded."""
     data = read_data(options.dataset)
     tokenizer = tokenizer_of(options.model)
-    run = _Run(data, tokenizer, Quoting(data.examples, options.calibration), progress)
+    quoting, entails = Quoting(data.examples, options.calibration), entailment_of(options.entailment)
+    run = _Run(data, tokenizer, quoting, progress, entails)
     if not run.test:
         raise InvalidInput(f"{options.dataset} has no test rows that fit into its window; it is too small to judge by")
     tuned = Asked(options.model)
     written = run.asked(tuned, run.test)
-    replies = [judging.reply(*pair, run.quoting) for pair in zip(run.test, written, strict=True)]
+    replies = run.replied(run.test, written)
     routes = run.without_model() | {"tuned": _route(run.test, replies)}
     routes |= {"tuned, few shots": run.few_shot(tuned, options.shots), "tuned, closed book": run.closed_book(tuned)}
     closed = [one["written"] for one in routes["tuned, closed book"]["replies"]]
@@ -129,6 +133,7 @@ def evaluate(options: EvaluationOptions, progress: Progress) -> Evaluation:
         "base": options.base,
         "dataset": data.digest,
         "prompt_hash": prompt.prompt_hash(),
+        "entailment": options.entailment,
         "test": {"rows": len(run.test), "clusters": len({one.cluster for one in run.test}), "left_out": run.left_out},
         "routes": {name: {key: one[key] for key in ("as_written", "as_sent")} for name, one in routes.items()},
         "differences": {name: {**one.to_json(), "says": said_of(one)} for name, one in pairs.items()},
@@ -143,10 +148,13 @@ def evaluate(options: EvaluationOptions, progress: Progress) -> Evaluation:
     return Evaluation(report, judged)
 
 
-def judged_replies(model: str, dataset: Path, calibration: Calibration, progress: Progress) -> list[Judged]:
-    """A model's judged rows alone, as the gates need them."""
+def judged_replies(
+    model: str, dataset: Path, calibration: Calibration, progress: Progress, entailment: str = ""
+) -> list[Judged]:
+    """A model's judged rows alone, as the gates need them. entailment: as the setting of serving."""
     data = read_data(dataset)
-    run = _Run(data, tokenizer_of(model), Quoting(data.examples, calibration), progress)
+    quoting = Quoting(data.examples, calibration)
+    run = _Run(data, tokenizer_of(model), quoting, progress, entailment_of(entailment))
     return run.judged(Asked(model), {})
 
 
@@ -175,17 +183,27 @@ def said_of(one: Interval) -> str:
 class _Run:
     """The test rows of a dataset, asked of one model after another. left_out: rows that do not fit."""
 
-    def __init__(self, data: Data, tokenizer: Tokenizer, quoting: Quoting, progress: Progress) -> None:
+    def __init__(
+        self,
+        data: Data,
+        tokenizer: Tokenizer,
+        quoting: Quoting,
+        progress: Progress,
+        entails: Entailment | None = None,
+    ) -> None:
         self.data, self.tokenizer, self.quoting, self.progress = data, tokenizer, quoting, progress
+        self.entails = entails
         self.test, rejected = judging.tasks_of(data.of(Split.TEST), data.window, tokenizer)
         self.left_out = len(rejected)
 
     def asked(self, model: Asked, tasks: Sequence[Task]) -> list[str]:
         return model.answers([one.messages for one in tasks], self.data.window.answer, self.progress)
 
+    def replied(self, tasks: Sequence[Task], written: Sequence[str]) -> list[Reply]:
+        return [judging.reply(*one, self.quoting, self.entails) for one in zip(tasks, written, strict=True)]
+
     def model(self, model: Asked) -> dict[str, Any]:
-        written = self.asked(model, self.test)
-        return _route(self.test, [judging.reply(*one, self.quoting) for one in zip(self.test, written, strict=True)])
+        return _route(self.test, self.replied(self.test, self.asked(model, self.test)))
 
     def without_model(self) -> dict[str, dict[str, Any]]:
         quoted = [judging.quoted_reply(one, self.quoting) for one in self.test]
@@ -209,7 +227,7 @@ class _Run:
             lambda example: examples.get(example.language, ()),
         )
         written = self.asked(model, tasks) if tasks else []
-        return _route(tasks, [judging.reply(*one, self.quoting) for one in zip(tasks, written, strict=True)])
+        return _route(tasks, self.replied(tasks, written))
 
     def _shots(self, language: str, most: int) -> tuple[Shot, ...]:
         rows = [one for one in self.data.of(Split.TRAIN) if one.language == language and one.evidence]
@@ -230,9 +248,8 @@ class _Run:
         tasks, _ = judging.tasks_of(self.data.judged(), self.data.window, self.tokenizer)
         missing = [one for one in tasks if one.row not in known]
         written = self.asked(model, missing) if missing else []
-        replies = known | {
-            one.row: judging.reply(one, text, self.quoting) for one, text in zip(missing, written, strict=True)
-        }
+        replied = zip((one.row for one in missing), self.replied(missing, written), strict=True)
+        replies = known | dict(replied)
         return [judging.judge(one, replies[one.row].sent) for one in tasks]
 
     def perplexity(self, model: Asked) -> dict[str, float]:

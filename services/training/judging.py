@@ -15,6 +15,7 @@ from typing import Any
 
 from indexer.analysis import analyse
 from router import checking, prompt
+from router.checking import Entailment
 from router.facts import opposed
 from router.packing import Tokenizer, Window
 from router.prompt import Shot
@@ -87,10 +88,10 @@ def _task(one: Fitted) -> Task:
     return Task(row, one.example, one.messages[:-1], one.messages[-1]["content"], one.cited, one.seen)
 
 
-def reply(task: Task, written: str, quoting: Quoting) -> Reply:
+def reply(task: Task, written: str, quoting: Quoting, entails: Entailment | None = None) -> Reply:
     """As serving decides it: checked statement by statement, then held against the line by how well the row's passages
     answer."""
-    checked = checking.check(prompt.unescape(written), task.seen, analyse, packaged_model())
+    checked = checking.check(prompt.unescape(written), task.seen, analyse, packaged_model(), entails)
     features = {**quoting.quoted(task.example).features, **checked.support}
     held = bool(checked.text and checked.passages) and quoting.sure(features)
     return Reply(written, checked.text if held else "")

@@ -21,7 +21,7 @@ from router.errors import InvalidInput, Mismatch
 from router.packing import Window
 from router.ports import Progress
 from router.types import Release
-from services.compose import System, calibration_of
+from services.compose import System, calibration_of, entailment_of
 from services.indexing import release_with
 from services.review.decisions import regressions
 from services.settings import Settings
@@ -102,7 +102,7 @@ def promote(settings: Settings, name: str, data: Path, who: str, progress: Progr
     folder = registry_of(settings).path(name)
     check_identity(card, data)
     live, calibration = asyncio.run(_live(settings))
-    ours = judged_replies(str(folder), data, calibration, progress)
+    ours = judged_replies(str(folder), data, calibration, progress, settings.entailment)
     theirs = _judged_live(settings, live.model, data, calibration, str(folder), progress)
     ours, theirs = common(ours, theirs)
     reasked = asyncio.run(_reasked(settings, live, folder, read_data(data).window, progress))
@@ -159,7 +159,7 @@ def _judged_live(
     folder = _folder_of(settings, model)
     if folder is None:
         return judged_quotes(data, calibration, counted_by)
-    return judged_replies(str(folder), data, calibration, progress)
+    return judged_replies(str(folder), data, calibration, progress, settings.entailment)
 
 
 def _folder_of(settings: Settings, model: str) -> Path | None:
@@ -184,13 +184,13 @@ async def _reasked(
         known = await regressions(system.store)
         if not known:
             return []
-        served = _folder_of(settings, live.model)
+        served, entails = _folder_of(settings, live.model), entailment_of(settings.entailment)
         async with system.trying(live.id) as parts:
             return await ask_again(
                 known,
                 parts,
-                lambda bare: InProcess(candidate, window, bare.quoting),
-                lambda bare: InProcess(served, window, bare.quoting) if served else bare.quoting,
+                lambda bare: InProcess(candidate, window, bare.quoting, entails),
+                lambda bare: InProcess(served, window, bare.quoting, entails) if served else bare.quoting,
                 progress,
             )
     finally:

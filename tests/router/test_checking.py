@@ -195,6 +195,16 @@ def test_an_entailment_model_has_the_word_but_not_over_facts() -> None:
     assert any("Replicas are read-only" in premise for premise, _ in asked)
 
 
+def test_the_features_decide_what_an_entailment_model_cannot_read() -> None:
+    found = check("Replicas are read-only by default [2]. Bananas grow there [2].", PASSAGES, analyse, MODEL, _unread)
+    assert [one.verdict for one in found.statements] == [Verdict.SUPPORTED, Verdict.UNSUPPORTED]
+    assert found.text == "Replicas are read-only by default [1]."
+
+
+def _unread(_premise: str, _hypothesis: str) -> None:
+    return None
+
+
 PIECES = [
     "默认端口为 5432",
     "Replicas are read-only",

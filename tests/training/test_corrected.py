@@ -99,7 +99,7 @@ def promoted(home: Settings, data: Path, monkeypatch: pytest.MonkeyPatch, says: 
     monkeypatch.setattr(promotion, "judged_replies", lambda *_: judged(True))
     monkeypatch.setattr(promotion, "judged_quotes", lambda *_: judged(False))
     monkeypatch.setattr(promotion, "_test_rows", lambda _data, rows: {one.row for one in rows})
-    monkeypatch.setattr(promotion, "InProcess", lambda folder, _window, quoting: Says(says[folder.name], quoting))
+    monkeypatch.setattr(promotion, "InProcess", lambda folder, _window, quoting, _: Says(says[folder.name], quoting))
     return promotion.promote(home, "first", data, "test", lambda *_: None)
 
 

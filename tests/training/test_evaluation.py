@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,11 +21,12 @@ from services.training.answering_models import Asked
 from services.training.bert_score import Encoder, compared
 from services.training.counting import tokenizer_of
 from services.training.dataset import Budget, make
-from services.training.encoding import encode, with_template
+from services.training.encoding import Messages, encode, with_template
 from services.training.evaluation import EvaluationOptions, evaluate, read_data
 from services.training.judging import figures, is_right, judge, margins, paired, perplexity, tasks_of
 from services.training.quoting import Quoting
 from services.training.records import Split
+from tests.backends.entailment_models import tiny_nli
 from tests.training.test_dataset import NAMES, PASSAGES, inputs, parameter_page
 from tests.training.tiny_models import make as make_model
 
@@ -128,6 +130,26 @@ def test_what_is_sent_passed_the_check_and_the_line(data: Path, base: Path) -> N
         assert refused.refused and not refused.right and refused.score == 0.0
         assert judging.quoted_reply(row, shut).sent == ""
     assert any(judging.quoted_reply(row, open_line).sent for row in rows)
+
+
+def test_what_is_sent_follows_in_the_eyes_of_the_entailment_model(
+    data: Path, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The right answers: all that changes what is sent is the model that serving would ask, too."""
+    rows = tasks_of(read_data(data).judged(), read_data(data).window, tokenizer_of(str(base)))[0]
+    right = {one.messages[-1]["content"]: one.answer for one in rows}
+
+    def answers(_self: Asked, prompts: Sequence[Messages], *_: object) -> list[str]:
+        return [right.get(one[-1]["content"], "") for one in prompts]
+
+    monkeypatch.setattr(Asked, "answers", answers)
+    options = EvaluationOptions(str(base), data, replace(CALIBRATION, line=0.0), shots=0)
+    for entailment in ("", str(tiny_nli(tmp_path, always="neutral"))):
+        found = evaluate(replace(options, entailment=entailment), lambda *_: None)
+        alone = evaluation.judged_replies(str(base), data, options.calibration, lambda *_: None, entailment)
+        assert found.report["entailment"] == entailment and alone == found.judged
+        sent = [not one.refused for one in alone if one.answerable]
+        assert not any(sent) if entailment else sum(sent) > len(sent) / 2
 
 
 def test_a_paired_difference_needs_no_lucky_mean() -> None:
