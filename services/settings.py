@@ -157,7 +157,9 @@ class Settings:
         "vLLM servers that run elsewhere, up to /v1, separated by commas; empty: none, or one of its own for `model`.",
     )
     generator_key: str = _setting("", _text, "API key of these servers.", secret=True)
-    generator_timeout_s: float = _setting(20.0, _seconds(0.1, 3_600), "An answer not written by then is quoted.")
+    generator_timeout_s: float = _setting(
+        20.0, _seconds(0.1, 3_600), "An answer not written and checked by then is quoted."
+    )
     model_window: int = _setting(
         0, _whole(0, 10_000_000), "Tokens of prompt and answer; 0: what the model can, at most 8,192."
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections.abc import Callable, Iterable, Sequence
 
 from indexer.analysis import analyse
@@ -38,17 +39,31 @@ class ModelGenerator:
         self._entails = entails
 
     async def generate(self, question: Question, found: SearchResult) -> Draft:
+        entails = _until(time.monotonic() + self._client.timeout_s, self._entails)
         with self._fleet.borrow(question.session_id or question.text) as served:
             packed = await asyncio.to_thread(packed_for, question, found, served)
             written = await self._client.write(served, packed.prompt.messages)
         quoted = await self._quoting.generate(question, found)
         known = self._facts(list(dict.fromkeys(one.passage.document for one in packed.included)))
-        draft = await asyncio.to_thread(drafted, written, packed.included, served.name, known, self._entails)
+        draft = await asyncio.to_thread(drafted, written, packed.included, served.name, known, entails)
         return _with(draft, quoted)
 
 
 def _with(draft: Draft, quoted: Draft) -> Draft:
     return Draft(draft.text, draft.citations, draft.model, draft.logprobs, {**quoted.support, **draft.support})
+
+
+def _until(deadline: float, entails: Entailment | None) -> Entailment | None:
+    """The same, until then: an answer that is not checked in time is quoted, like one that is not written in time."""
+    if entails is None:
+        return None
+
+    def asked(premise: str, hypothesis: str) -> float | None:
+        if time.monotonic() > deadline:
+            raise GeneratorUnavailable("its answer was not checked in time")
+        return entails(premise, hypothesis)
+
+    return asked
 
 
 def packed_for(question: Question, found: SearchResult, served: Served) -> Packed:

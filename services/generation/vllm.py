@@ -69,7 +69,7 @@ class Vllm:
     """timeout_s: from the request to the last token, all attempts together."""
 
     def __init__(self, timeout_s: float) -> None:
-        self._timeout_s = timeout_s
+        self.timeout_s = timeout_s
         self._client: httpx.AsyncClient | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -96,7 +96,7 @@ class Vllm:
     async def _tried(
         self, served: Served, body: Mapping[str, Any], firsts: list[Mapping[str, Any]] | None = None
     ) -> Written:
-        deadline = asyncio.get_running_loop().time() + self._timeout_s
+        deadline = asyncio.get_running_loop().time() + self.timeout_s
         tried: list[Endpoint] = []
         while True:
             endpoint = served.take(time.monotonic(), tried)
@@ -118,7 +118,7 @@ class Vllm:
                 written = await self._read(endpoint, body, firsts)
         except TimeoutError as error:
             endpoint.breaker.failed(time.monotonic(), begun)
-            raise GeneratorUnavailable(f"no whole answer within {self._timeout_s:g} s") from error
+            raise GeneratorUnavailable(f"no whole answer within {self.timeout_s:g} s") from error
         except httpx.ConnectError as error:
             endpoint.breaker.failed(time.monotonic(), begun, surely=True)
             raise _Passing("its server cannot be reached") from error

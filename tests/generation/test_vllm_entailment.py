@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -97,6 +98,22 @@ def test_one_that_fails_leaves_a_quoted_answer_that_says_so(tmp_path: Path) -> N
     answer = asked(SAID, tmp_path, lambda settings: ModelService(settings, entails=entails)).answer
     assert (answer.model, answer.route) == ("extractive", Route.GROUNDED)
     assert "the entailment model failed: out of memory" in answer.reason
+
+
+def test_one_that_is_too_slow_leaves_a_quoted_answer_that_says_so(tmp_path: Path) -> None:
+    asked_for: list[str] = []
+
+    def entails(_premise: str, hypothesis: str) -> float:
+        asked_for.append(hypothesis)
+        time.sleep(0.6)
+        return 1.0
+
+    def made(settings: Settings) -> ModelService:
+        return ModelService(replace(settings, generator_timeout_s=0.5), entails=entails)
+
+    answer = asked(f"{SAID} An idle connection is closed after 90 seconds [1].", tmp_path, made).answer
+    assert (answer.model, answer.route) == ("extractive", Route.GROUNDED)
+    assert "not checked in time" in answer.reason and len(asked_for) == 1
 
 
 def test_the_model_in_shadow_shares_it(yes: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from router.packing import Window
 from router.types import Draft, Question, SearchResult
-from services.compose import open_system, packaged_calibration
+from services.compose import entailment_of, open_system, packaged_calibration
 from services.indexing import run_index
 from services.review.decisions import Regression
 from services.settings import Settings
@@ -21,6 +21,7 @@ from services.store.sql import SqlStore
 from services.training import corrected, promotion
 from services.training.corrected import ANSWERS, DIFFERS, SAYS_AGAIN, wrong_again
 from services.training.gates import CORRECTED
+from tests.backends.entailment_models import tiny_nli
 from tests.training.test_promotion import judged
 from tests.training.test_promotion import made as _made
 
@@ -150,6 +151,18 @@ def test_the_real_model_in_this_process_is_asked(home: Settings, monkeypatch: py
     reasked = asyncio.run(promotion._reasked(home, live, folder, Window(1600, 40), lambda *_: None))
     assert sorted(asked) == sorted([QUESTION, OTHER_WORDS])
     assert {one.again for one in reasked} == {""}
+
+
+@pytest.mark.usefixtures("data")
+def test_candidates_are_checked_with_the_entailment_model_of_serving(
+    home: Settings, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = str(tiny_nli(tmp_path))
+    given: list[Any] = []
+    monkeypatch.setattr(promotion, "InProcess", lambda *of: given.append(of[-1]) or Says(WRONG, of[2]))
+    monkeypatch.setattr(promotion, "judged_replies", lambda *of: given.append(of[-1]) or judged(True))
+    promotion.promote(replace(home, entailment=model), "first", data, "test", lambda *_: None)
+    assert given == [model, entailment_of(model)]
 
 
 async def live_of(home: Settings) -> Any:
