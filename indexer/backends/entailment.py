@@ -67,7 +67,8 @@ def _wrong(model: str) -> str:
 
 
 class _Nli:
-    """`router.checking.Entailment`. One pair at a time: it has all cores, and a tokenizer serves one caller only."""
+    """`router.checking.Entailment`. One pair at a time: it takes all cores, so that several would only wait for each
+    other, and hold more memory meanwhile."""
 
     def __init__(self, tokenizer: Any, classifier: Any, entailed: int) -> None:
         self._tokenizer, self._classifier, self._entailed = tokenizer, classifier, entailed

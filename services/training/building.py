@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
-from router import wording
+from router import facts, wording
 from router.prompt import without_citations
 from router.types import CuratedEntry, EntryStatus, Passage, Trace
 from services.review.decisions import Decided
@@ -26,6 +26,9 @@ SHOWN = 4  # passages a row shows, evidence and distractors
 MISSES = 0.25
 """Share of questions that also get a row with their passage withheld: refusing must stay the rarer thing. The gates of
 promotion look at both sides."""
+
+SPANS = 2
+INFERRED = f"it has a number that must be inferred, because no passage says it, and cites fewer than {SPANS} places"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,10 @@ class _Maker:
             nowhere = "it cites no passage, and none holds its answer: it would teach answering without evidence"
             self.rejected.append(Rejected(question, cluster, nowhere if evidence is not None else gone))
             return
+        cited = {(one.passage_id, one.start, one.end) for one in entry.citations}
+        if must_be_inferred(entry.answer, evidence) and len(cited) < SPANS:
+            self.rejected.append(Rejected(question, cluster, INFERRED))
+            return
         for asked in (question, *entry.variants):
             made = _example(asked, entry.answer, language, cluster, Made.CURATED, evidence, self._inputs.revision)
             yield replace(made, reviewed=True, verdict="approved")
@@ -113,6 +120,9 @@ class _Maker:
             if evidence is None or (one.answer and not evidence):
                 why = "its evidence is not in the documents any more" if one.evidence else "it names no evidence"
                 self.rejected.append(Rejected(one.question, one.cluster, why))
+                continue
+            if must_be_inferred(one.answer, evidence) and len(evidence) < SPANS:
+                self.rejected.append(Rejected(one.question, one.cluster, INFERRED))
                 continue
             for asked in (one.question, *one.variants):
                 yield self._decided(one, asked, evidence)
@@ -232,6 +242,13 @@ class _Maker:
         if any(one not in self._passages for one in ids):
             return None
         return tuple(_context(self._passages[one], *_span(self._passages[one].text, answer)) for one in ids)
+
+
+def must_be_inferred(answer: str, evidence: Iterable[Context]) -> bool:
+    """Whether the answer has a number that stands nowhere in its evidence: it was added up, or converted. That much of
+    an inference can be told without reading; rules and models quote, so only what people decided can be one."""
+    known = facts.quantities("\n".join(f"{one.heading}\n{one.text}" for one in evidence))
+    return bool(facts.missing_quantities(facts.quantities(answer), known))
 
 
 def _span(text: str, answer: str) -> tuple[int, int]:

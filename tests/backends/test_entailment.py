@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -49,9 +51,18 @@ def test_what_is_longer_than_it_can_read_is_not_cut(tmp_path: Path) -> None:
     assert entails("a " * room, "b") is None
 
 
-def test_several_threads_get_what_one_gets(tmp_path: Path) -> None:
+def test_several_threads_take_turns_and_get_what_one_gets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     entails = entailment.load(str(tiny_nli(tmp_path)))
     alone = [entails(*pair) for pair in PAIRS]
+    forward, turn = BertModel.forward, threading.Lock()
+
+    def alone_in(*values: object, **named: object) -> object:
+        assert turn.acquire(blocking=False), "two at a time"
+        time.sleep(0.002)
+        turn.release()
+        return forward(*values, **named)
+
+    monkeypatch.setattr(BertModel, "forward", alone_in)
     with ThreadPoolExecutor(8) as pool:
         together = list(pool.map(lambda pair: entails(*pair), PAIRS * 20))
     assert together == pytest.approx(alone * 20, abs=1e-6)

@@ -112,6 +112,22 @@ def test_an_entry_without_a_citation_needs_a_passage_that_holds_its_answer() -> 
     assert [one.cluster for one in built.rejected if "without evidence" in one.reason] == ["curated-e5"]
 
 
+@pytest.mark.parametrize("places", [1, 2])
+def test_an_answer_that_must_be_inferred_needs_two_cited_places(places: int) -> None:
+    """The sizes of the page, 48MB and 49MB, added up: by an entry that cites places of one passage, and by a verdict
+    that names passages."""
+    spans = tuple(replace(CITED, start=at, end=at + 1) for at in range(places))
+    ids = tuple(one.id for one in PASSAGES[:places])
+    sum_of = CuratedEntry("e6", "日志一共多大？", "默认 97MB。", ("日志总共有多大？",), citations=spans)
+    decided = replace(CORRECTED, cluster="item-6", question="How large is it together?", answer="97 MB.", evidence=ids)
+    built = build(inputs(curated=(sum_of, ENTRY), decisions=(decided, CORRECTED)))
+    refused = {one.cluster for one in built.rejected if "must be inferred" in one.reason}
+    kept = {one.cluster for one in built.assigned.rows if one.reviewed}
+    both = {"curated-e6", "item-6"}
+    assert (refused, kept & both) == ((both, set()) if places == 1 else (set(), both))
+    assert {"curated-e1", "item-1"} <= kept
+
+
 def test_only_reviewed_rows_their_variants_and_refusals_where_that_is_asked() -> None:
     rows = build(inputs(reviewed=True)).assigned.rows
     parents = {one.id for one in rows if one.reviewed}
