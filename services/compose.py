@@ -31,6 +31,7 @@ from services.explaining import explanation
 from services.generation import reading
 from services.generation.extractive import ExtractiveGenerator
 from services.generation.readings import Readings
+from services.pinned import pinned_versions
 from services.review.budgeting import Budgeting
 from services.review.loop import ReviewLoop
 from services.review.shadowing import Shadowing
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
     from services.generation.service import ModelService
 
 _NO_RELEASE = Release("none", "", "none", "none", "none", "none", "none")
-KEPT = 5  # releases whose index versions are kept for rolling back, the active one included
 _DEFAULT_CALIBRATION = Path(__file__).parent / "calibration_default.json"
 
 
@@ -116,13 +116,6 @@ def engines_of(settings: Settings) -> Engines:
 
 def index_home(settings: Settings) -> Path:
     return settings.home / "index"
-
-
-async def pinned_versions(store: SqlStore) -> set[str]:
-    """The index versions of the newest releases and of the active one: those that a rollback may want."""
-    active = await store.active_release()
-    newest = await store.list_releases(KEPT)
-    return {release.index_version for release in newest} | ({active.index_version} if active else set())
 
 
 def packaged_calibration() -> Calibration:

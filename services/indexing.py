@@ -14,8 +14,9 @@ from indexer.version import read_manifest
 from router.errors import InvalidInput
 from router.ports import Progress
 from router.types import Release
-from services.compose import embedder_of, engines_of, index_home, packaged_calibration, pinned_versions
+from services.compose import embedder_of, engines_of, index_home, packaged_calibration
 from services.generation import readings
+from services.pinned import pinned_versions
 from services.review.following import follow
 from services.settings import Settings
 from services.store.records import now

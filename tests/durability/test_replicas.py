@@ -16,7 +16,7 @@ from indexer.build import version_folder
 from indexer.replica import copy_version
 from indexer.version import Lock
 from router.errors import Conflict, IndexUnavailable
-from services.compose import KEPT
+from services.pinned import KEPT
 from tests.durability.place import NAMES, Place
 from tests.processes import report, serving
 from tests.store import cluster
