@@ -55,8 +55,8 @@ def _may_stand_for(read: str, question: Question) -> bool:
 
 
 async def confirmed(match: CuratedMatch, understood: Understood, adviser: Adviser | None) -> CuratedMatch:
-    """A near match of which the model says that it is another question is not returned. As where a guard contradicts, the
-    entry does not join the retrieval pool either."""
+    """A near match of which the model says that it is another question is not returned. The entry does not join the
+    retrieval pool either, as where a guard contradicts."""
     if adviser is None or match.how is not How.NEAR or match.entry is None:
         return match
     best = next(one for one in match.candidates if one.entry_id == match.entry.id)
