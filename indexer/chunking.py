@@ -370,12 +370,12 @@ def _passage(document: Document, piece: _Piece) -> Passage:
         start=piece.start,
         end=piece.end,
         text=text,
-        language=_language(text, document.language),
+        language=language_of(text, document.language),
         preamble=piece.preamble,
     )
 
 
-def _language(text: str, of_document: str) -> str:
+def language_of(text: str, of_document: str) -> str:
     """The language of the prose; the document's where there is none or nothing clearly says otherwise."""
     prose = " ".join(text[start:end] for kind, start, end in parts(text) if kind is not UnitKind.CODE)
     han, latin = len(_HAN.findall(prose)), len(_LATIN.findall(prose))

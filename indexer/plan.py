@@ -113,7 +113,7 @@ def _passages(
     progress: Progress,
 ) -> list[Passage]:
     """The passages of all documents that are searched, each once, with the other places where it stands."""
-    known = _by_document(before) if before else {}
+    known = _by_document(before, {path: item.document.language for path, item in kept.items()}) if before else {}
     searched = [item.document for item in documents if item.same_as is None]
     every: list[Passage] = []
     for number, document in enumerate(searched):
@@ -126,13 +126,16 @@ def _passages(
     return _each_once(every)
 
 
-def _by_document(before: Content) -> dict[str, list[Passage]]:
+def _by_document(before: Content, languages: Mapping[str, str]) -> dict[str, list[Passage]]:
+    """Each document's passages as they were cut from it, also those that are kept where they stand first: what is in no
+    language of its own has that of its document. languages: by document."""
     out: dict[str, list[Passage]] = {}
     for passage in before.all_passages():
         own = replace(passage, also_at=()) if passage.also_at else passage
         out.setdefault(own.document, []).append(own)
         for place in passage.also_at:
-            there = replace(own, document=place.path, start=place.start, end=place.end)
+            language = chunking.language_of(own.text, languages[place.path])
+            there = replace(own, document=place.path, start=place.start, end=place.end, language=language)
             out.setdefault(place.path, []).append(there)
     for passages in out.values():
         passages.sort(key=lambda passage: passage.start)

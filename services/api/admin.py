@@ -9,7 +9,7 @@ from fastapi import APIRouter, Body, Depends, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from router.errors import Conflict, GeneratorUnavailable, NotFound
+from router.errors import Conflict, NotFound
 from services.api.auth import AdminCaller, Requires
 from services.api.render import job_link, job_out, key_out, release_out
 from services.api.state import json_response, shared
@@ -112,7 +112,8 @@ async def replay(request: Request, id: ShortText) -> Response:
 @router.post("/adapter", status_code=201, responses={201: {"model": AdapterReply}}, response_class=Response)
 async def try_adapter(request: Request, caller: AdminCaller, body: AdapterRequest) -> Response:
     """A LoRA adapter that is not merged yet answers a share of the questions of this process, until it is ended, the
-    model is swapped or the process ends. 409 while another one is tried, 503 where vLLM takes none."""
+    model is swapped or the process ends. 409 while another one is tried or no model is to answer, 503 where vLLM takes
+    none."""
     model = _model(request)
     name = await model.try_adapter(Path(body.folder), body.share)
     await shared(request).system.store.audit(caller.name, "adapter.try", None, {"model": name, "share": body.share})
@@ -129,7 +130,7 @@ async def end_adapter(request: Request, caller: AdminCaller) -> Response:
 
 def _model(request: Request) -> ModelService:
     if (model := shared(request).system.model) is None:
-        raise GeneratorUnavailable("no model writes the answers of this server, so no adapter can be tried")
+        raise Conflict("no model writes the answers of this server, so no adapter can be tried")
     return model
 
 

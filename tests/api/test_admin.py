@@ -201,7 +201,7 @@ def test_an_adapter_is_tried_on_a_share_of_the_questions_and_ended(tmp_path: Pat
 
 def test_without_a_model_no_adapter_can_be_tried(shared_server: Live) -> None:
     reply = shared_server.client.post("/admin/adapter", json={"folder": "x", "share": 0.5})
-    assert reply.status_code == 503 and "no model writes the answers" in reply.json()["detail"]
+    assert reply.status_code == 409 and "no model writes the answers" in reply.json()["detail"]
 
 
 def test_metrics_count_by_template_and_not_by_path(here: Live) -> None:

@@ -73,8 +73,9 @@ def test_any_edits_lead_to_what_a_full_build_gives(rounds: Sequence[Sequence[tup
         [[("write", 0, 1), ("share", 0, 0), ("break", 1, 0)], [("rename", 2, 9), ("share", 1, 0)]],
         [[("delete", 0, 0), ("copy", 4, 0), ("rename", 3, 7)], [("delete", 4, 0), ("append", 1, 20), ("write", 5, 30)]],
         [[("delete", number, 0) for number in range(5)], [("write", 6, 3), ("share", 6, 1)]],
+        [[("append", 1, 35), ("rename", 2, 4), ("delete", 4, 0)], [("write", 0, 1)], [("delete", 0, 0)]],
     ],
-    ids=["shared and broken", "copies and renames", "everything deleted"],
+    ids=["shared and broken", "copies and renames", "everything deleted", "shared by pages of two languages"],
 )
 def test_some_edits_lead_to_what_a_full_build_gives(rounds: Sequence[Sequence[tuple[str, int, int]]]) -> None:
     check_rounds(rounds)
