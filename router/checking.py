@@ -4,7 +4,8 @@
   passage does, its citation is mended to that one (and counted).
 - A statement that cites nothing is held against each passage; the best one that supports it becomes its citation.
 - What no passage supports is left out, and so is what contradicts its passage: another number, a name or flag that is
-  not there, a negation more or less, an opposite, two things that changed places.
+  not there, a negation more or less, an opposite, two things that changed places, the value of another thing than the
+  question names.
 - A heading, "Yes.", or a sentence that ends in a colon claims little by itself: it stays when what follows it stays,
   as long as it contradicts nothing.
 
@@ -21,6 +22,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from router import facts, prompt, units, wording
+from router.binding import of_another
 from router.claims import Evidence, Weight, contradictions, features, nearest, tokens_of, weight_of
 from router.ports import Analyser
 from router.types import UnitKind
@@ -99,7 +101,7 @@ class Statement:
 @dataclass(frozen=True, slots=True)
 class Checked:
     """One statement's verdict. cited: the passages that support it, as the draft numbers them. probability: that they
-    do, 0..1. against: what contradicts (see `router.claims.contradictions`)."""
+    do, 0..1. against: what contradicts (see `router.claims.contradictions`; "of another": see `router.binding`)."""
 
     statement: Statement
     verdict: Verdict
@@ -133,13 +135,16 @@ def check(
     model: SupportModel,
     entails: Entailment | None = None,
     weight: Weight = weight_of,
+    question: str = "",
 ) -> Result:
     """passages: as the model saw them, in the order of their numbers. weight: how much a token says, for example its
-    idf in the index."""
+    idf in the index. question: what the draft answers; without it nobody knows whose value a bare value is."""
     if is_refusal(draft):
         return Result("", (), (), 0, True, {})
     clean, invented = prompt.without_invented(draft, len(passages))
-    judge = _Judge([Evidence.of(passage, analyse) for passage in passages], analyse, model, entails, weight)
+    evidence = [Evidence.of(passage, analyse) for passage in passages]
+    asked = frozenset(tokens_of(question, analyse))
+    judge = _Judge(evidence, analyse, model, entails, weight, question, asked)
     judged = [judge.of(statement) for statement in statements(clean)]
     judged = [replace(one, kept=kept) for one, kept in zip(judged, _kept(judged), strict=True)]
     text, numbers = _assembled(clean, judged)
@@ -219,6 +224,8 @@ class _Judge:
     model: SupportModel
     entails: Entailment | None
     weight: Weight
+    question: str
+    asked: frozenset[str]
 
     def of(self, statement: Statement) -> Checked:
         if statement.frame:
@@ -239,8 +246,7 @@ class _Judge:
         """What is not supported is also looked at for what contradicts, to be able to say why."""
         if checked.verdict is not Verdict.UNSUPPORTED or not checked.cited:
             return checked
-        evidence = self._evidence(checked.cited)
-        against = contradictions(checked.statement.text, tokens, evidence, self.analyse, self.weight)
+        against = self._against(checked.statement, tokens, self._evidence(checked.cited))
         return replace(checked, verdict=Verdict.CONTRADICTED, against=against) if against else checked
 
     def _frame(self, statement: Statement) -> Checked:
@@ -256,11 +262,16 @@ class _Judge:
         likely = self.model.probability(features(statement.text, tokens, evidence, self.weight))
         if likely < self.model.line and self.entails is None:
             return Checked(statement, Verdict.UNSUPPORTED, numbers, likely)
-        against = contradictions(statement.text, tokens, evidence, self.analyse, self.weight)
+        against = self._against(statement, tokens, evidence)
         if against:
             return Checked(statement, Verdict.CONTRADICTED, numbers, likely, against)
         verdict = Verdict.SUPPORTED if likely >= self.model.line else Verdict.UNSUPPORTED
         return Checked(statement, verdict, numbers, likely)
+
+    def _against(self, statement: Statement, tokens: Sequence[str], evidence: Evidence) -> tuple[str, ...]:
+        found = contradictions(statement.text, tokens, evidence, self.analyse, self.weight)
+        other = self.question and of_another(self.question, statement.text, tokens, self.asked, evidence)
+        return (*found, "of another") if other else found
 
     def _confirmed(self, checked: Checked) -> Checked:
         """The entailment model's word instead, where there is one and nothing contradicts."""

@@ -14,6 +14,7 @@ from itertools import pairwise
 
 from router import facts, support, units
 from router.ports import Analyser
+from router.types import UnitKind
 
 Weight = Callable[[str], float]
 """A token to how much it says, > 0; an inverse document frequency for example."""
@@ -27,7 +28,7 @@ MEANING = {
 }
 """What each feature says; all are in 0..1."""
 
-_FUNCTION = frozenset(
+FUNCTION = frozenset(
     "a an and are as at be been but by can could did do does for from had has have he her his how if in into is it its "
     "may more no not of on or our she so such than that the their them then there these they this those to was we were "
     "what when where which while who will with would you your also any all each other some use used using via "
@@ -42,12 +43,13 @@ _SAME = 0.6  # share of common words (F1) from which two clauses are about the s
 _VERBATIM = 0.9  # coverage from which a statement says a unit's words in another order, not other words
 _NEARLY = 0.7  # similarity from which a statement is a unit's words with something changed
 _LOOKED_AT = 3  # units of the evidence that a statement is held against, those with most of its words
+_BOUND = frozenset({UnitKind.ROW, UnitKind.ITEM})
 _PASSIVE = re.compile(r"\bby\b|被|由", re.IGNORECASE)
 
 
 def weight_of(token: str) -> float:
     """How much a token says where no idf is known."""
-    if token in _FUNCTION:
+    if token in FUNCTION:
         return _FUNCTION_WEIGHT
     return _CHARACTER_WEIGHT if len(token) == 1 and token >= "\u2e80" else 1.0
 
@@ -59,11 +61,13 @@ def tokens_of(text: str, analyse: Analyser) -> Sequence[str]:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A passage (or several together) made ready to be compared. units: each unit's words and tokens."""
+    """A passage (or several together) made ready to be compared. units: each unit's words and tokens. bound: whether
+    it is a row of a table or an item of a list, whose words belong together."""
 
     text: str
     units: tuple[str, ...]
     tokens: tuple[tuple[str, ...], ...]
+    bound: tuple[bool, ...]
     words: frozenset[str]
     near: frozenset[tuple[str, str]]
     quantities: frozenset[facts.Quantity]
@@ -71,12 +75,14 @@ class Evidence:
 
     @classmethod
     def of(cls, text: str, analyse: Analyser) -> Evidence:
-        plain = tuple(units.plain(text[start:end]) for _, start, end in units.parts(text))
+        parts = units.parts(text)
+        plain = tuple(units.plain(text[start:end]) for _, start, end in parts)
         tokens = tuple(tuple(tokens_of(one, analyse)) for one in plain)
         return cls(
             text,
             plain,
             tokens,
+            tuple(kind in _BOUND for kind, _, _ in parts),
             frozenset(token for one in tokens for token in one),
             frozenset(pair for one in tokens for pair in _near(one)),
             facts.quantities(text),
@@ -91,6 +97,7 @@ class Evidence:
             "\n".join(part.text for part in parts),
             tuple(one for part in parts for one in part.units),
             tuple(one for part in parts for one in part.tokens),
+            tuple(one for part in parts for one in part.bound),
             frozenset().union(*(part.words for part in parts)),
             frozenset().union(*(part.near for part in parts)),
             frozenset().union(*(part.quantities for part in parts)),
@@ -101,7 +108,7 @@ class Evidence:
 def features(statement: str, tokens: Sequence[str], evidence: Evidence, weight: Weight = weight_of) -> dict[str, float]:
     """All features of one statement beside its evidence, by name (see `MEANING`)."""
     weights = {token: weight(token) for token in tokens}
-    content = [token for token in tokens if token not in _FUNCTION]
+    content = [token for token in tokens if token not in FUNCTION]
     pairs = list(dict.fromkeys(pairwise(content)))
     named = facts.names(statement)
     counted = facts.quantities(statement)
@@ -133,7 +140,7 @@ def local(weights: Mapping[str, float], evidence: Evidence) -> tuple[float, int]
 
 
 def _near(tokens: Sequence[str]) -> Iterable[tuple[str, str]]:
-    content = [token for token in tokens if token not in _FUNCTION]
+    content = [token for token in tokens if token not in FUNCTION]
     return ((one, other) for at, one in enumerate(content) for other in content[at + 1 : at + 1 + _REACH])
 
 
@@ -228,7 +235,7 @@ def _singles(tokens: Sequence[str]) -> list[str]:
 
 
 def _is_name(words: Sequence[str], named: Collection[str]) -> bool:
-    wide = [word for word in words if word >= "\u2e80" and word not in _FUNCTION]
+    wide = [word for word in words if word >= "\u2e80" and word not in FUNCTION]
     return len(wide) > 1 or any(word in named or word.replace(".", "").isdecimal() for word in words)
 
 
@@ -253,7 +260,7 @@ def _clauses(text: str) -> list[str]:
 
 def _content(clause: str, analyse: Analyser) -> frozenset[str]:
     """Its words without those that deny: they are what is compared."""
-    return frozenset(tokens_of(facts.NEGATION.sub(" ", clause), analyse)) - _FUNCTION
+    return frozenset(tokens_of(facts.NEGATION.sub(" ", clause), analyse)) - FUNCTION
 
 
 def _same(one: frozenset[str], other: frozenset[str], weight: Weight) -> float:

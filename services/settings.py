@@ -161,7 +161,9 @@ class Settings:
         20.0, _seconds(0.1, 3_600), "An answer not written and checked by then is quoted."
     )
     model_window: int = _setting(
-        0, _whole(0, 10_000_000), "Tokens of prompt and answer; 0: what the model can, at most 8,192."
+        0,
+        _whole(0, 10_000_000),
+        "Tokens of prompt and answer; 0: as it was tuned, else what it can, at most 8,192.",
     )
     model_answer_tokens: int = _setting(512, _whole(16, 100_000), "Longest answer of the model, in tokens.")
     model_advice: bool = _setting(

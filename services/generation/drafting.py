@@ -45,7 +45,8 @@ class ModelGenerator:
             written = await self._client.write(served, packed.prompt.messages)
         quoted = await self._quoting.generate(question, found)
         known = self._facts(list(dict.fromkeys(one.passage.document for one in packed.included)))
-        draft = await asyncio.to_thread(drafted, written, packed.included, served.name, known, entails)
+        shown = packed.included
+        draft = await asyncio.to_thread(drafted, question.text, written, shown, served.name, known, entails)
         return _with(draft, quoted)
 
 
@@ -79,12 +80,17 @@ def packed_for(question: Question, found: SearchResult, served: Served) -> Packe
 
 
 def drafted(
-    written: Written, included: Sequence[Included], model: str, facts: Facts, entails: Entailment | None = None
+    question: str,
+    written: Written,
+    included: Sequence[Included],
+    model: str,
+    facts: Facts,
+    entails: Entailment | None = None,
 ) -> Draft:
     """What of the model's text may be sent, its citations in the order of their numbers; no text and no citations
     where nothing may be, or where the model refused."""
     seen = [f"{_title(one.passage)}\n{one.text}" for one in included]
-    checked = checking.check(_whole(written), seen, analyse, packaged_model(), entails)
+    checked = checking.check(_whole(written), seen, analyse, packaged_model(), entails, question=question)
     support = {**checked.support, **likelihood.features(written.logprobs)}
     if not checked.text or not checked.passages:
         return Draft("", (), model, written.logprobs, support)

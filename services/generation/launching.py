@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from router.errors import Misconfigured
+from services.training.registry import CARD
 
 _GPUS = ("/dev/nvidia0", "/dev/kfd")  # of NVIDIA, of AMD
 _PLAIN_WINDOW = 8192  # tokens, where nothing says how many: eight passages, a question and an answer
@@ -36,7 +37,8 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """model: a folder or a name. window: tokens of prompt and answer, 0 for what the model can do, at most 8,192.
+    """model: a folder or a name. window: tokens of prompt and answer, 0 for what `tuned_window` says, else for what the
+    model can do, at most 8,192.
     adapters: LoRA adapters can be loaded while it runs, which costs some speed."""
 
     model: str
@@ -72,7 +74,7 @@ def flags(launch: Launch, here: Machine) -> dict[str, tuple[str, str]]:
     """Flag → its value ("" for none) and the reason. Address, port and name are added by who starts it."""
     config = config_of(launch.model)
     found = {
-        "--max-model-len": (str(window_of(launch, config)), "tokens of prompt and answer; more costs memory"),
+        "--max-model-len": (str(window_of(launch, config)), "tokens of prompt and answer: as it was tuned with"),
         "--generation-config": ("vllm", "no sampling defaults out of the model's folder: every parameter is sent"),
         "--dtype": (_dtype(config, here), "as the weights are stored; float32 stays float32 on a CPU"),
     }
@@ -105,8 +107,12 @@ def environment(launch: Launch, here: Machine) -> dict[str, tuple[str, str]]:
 
 def config_of(model: str) -> dict[str, Any]:
     """config.json of a model's folder; nothing for a name."""
+    return _json(model, "config.json")
+
+
+def _json(model: str, name: str) -> dict[str, Any]:
     try:
-        raw = json.loads((Path(model) / "config.json").read_text("utf-8"))
+        raw = json.loads((Path(model) / name).read_text("utf-8"))
     except (OSError, ValueError):
         return {}
     return raw if isinstance(raw, dict) else {}
@@ -114,7 +120,12 @@ def config_of(model: str) -> dict[str, Any]:
 
 def window_of(launch: Launch, config: dict[str, Any]) -> int:
     can = config.get("max_position_embeddings") or config.get("n_positions") or _PLAIN_WINDOW
-    return min(int(can), launch.window or _PLAIN_WINDOW)
+    return min(int(can), launch.window or tuned_window(launch.model) or _PLAIN_WINDOW)
+
+
+def tuned_window(model: str) -> int:
+    """Tokens that a registered model was tuned and judged with: of longer prompts nothing is known. 0 for others."""
+    return int(_json(model, CARD).get("window", 0))
 
 
 def _dtype(config: dict[str, Any], here: Machine) -> str:

@@ -13,11 +13,10 @@ from pathlib import Path
 from router.checking import Entailment
 from router.errors import AnswerloopError, GeneratorUnavailable, InvalidInput
 from router.ports import Adviser, Generator
-from services.generation import probing
+from services.generation import launching, probing
 from services.generation.advising import ModelAdviser
 from services.generation.drafting import FactsOf, ModelGenerator
 from services.generation.endpoints import Endpoint, Fleet, Served
-from services.generation.launching import Launch
 from services.generation.probing import Listed
 from services.generation.supervisor import Supervisor, counter, window_for
 from services.generation.swapping import Swapped, Swapper, end_adapter, try_adapter
@@ -166,7 +165,7 @@ class ModelService:
 
     def _begun(self, model: str) -> Supervisor:
         settings = self._settings
-        launch = Launch(model, settings.model_window, settings.model_adapters)
+        launch = launching.Launch(model, settings.model_window, settings.model_adapters)
         own = Supervisor(launch, settings.vllm_python, self._folder, settings.model_answer_tokens, self.fleet)
         own.start()
         return own
@@ -224,7 +223,8 @@ class _Remote:
         holders = [endpoint for endpoint, found in lists.items() if any(one.name == name for one in found)]
         away = [endpoint for endpoint in self._endpoints if endpoint not in lists]
         windows = [one.window for found in lists.values() for one in found if one.name == name and one.window]
-        tokens = min((*windows, *([self._settings.model_window] if self._settings.model_window else ())), default=0)
+        wanted = self._settings.model_window or launching.tuned_window(model)
+        tokens = min((*windows, *([wanted] if wanted else ())), default=0)
         if not tokens:
             raise InvalidInput(f"{name}'s server does not say how long its window is; set ANSWERLOOP_MODEL_WINDOW")
         for endpoint in holders:

@@ -74,14 +74,16 @@ _NONE_YET = {
 _MEANWHILE = {
     "en": {
         "careful": "Until then nothing uncertified below {line} is sent.",
-        "refuted": "Until then the calibration's line of {line} is in force, which promises no rate, and {careful} "
-        "where the audit speaks against it.",
-        "calibrated": "Until then the calibration's line of {line} is in force, which promises no rate.",
+        "refuted": "Until then the calibration's conservative line of {line} is in force, found with assurance on "
+        "labelled questions, which promises no rate on yours, and {careful} where the audit speaks against it.",
+        "calibrated": "Until then the calibration's conservative line of {line} is in force, found with assurance on "
+        "labelled questions, which promises no rate on yours.",
     },
     "zh": {
         "careful": "在此之前，未认证且低于 {line} 的回答不会发送。",
-        "refuted": "在此之前使用校准得出的界线 {line}，它不承诺错误比例；抽查结果与之相悖之处，界线为 {careful}。",
-        "calibrated": "在此之前使用校准得出的界线 {line}，它不承诺错误比例。",
+        "refuted": "在此之前使用校准得出的保守界线 {line}（由标注的问题按置信上界求得，对您的问题不作承诺）；"
+        "抽查结果与之相悖之处，界线为 {careful}。",
+        "calibrated": "在此之前使用校准得出的保守界线 {line}（由标注的问题按置信上界求得，对您的问题不作承诺）。",
     },
 }
 

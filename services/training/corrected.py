@@ -49,7 +49,7 @@ class InProcess:
         """Raises `GeneratorUnavailable` when the question does not fit into its window."""
         packed = packed_for(question, found, self._served)
         written = self._written([{"role": one.role, "content": one.content} for one in packed.prompt.messages])
-        draft = drafted(written, packed.included, self.name, {}, self._entails)
+        draft = drafted(question.text, written, packed.included, self.name, {}, self._entails)
         quoted = await self._quoting.generate(question, found)
         return replace(draft, support={**quoted.support, **draft.support})
 

@@ -30,7 +30,7 @@ class Estimate:
 def estimate(model: Any, rows: Sequence[Encoded], batch: int, epochs: float, filler: int) -> Estimate:
     """Runs one forward and backward on the longest rows, and leaves no gradient behind."""
     longest = sorted(rows, key=lambda row: -len(row.ids))[:batch]
-    inputs = {name: tensor.to(model.device) for name, tensor in pad(longest, filler).items()}
+    inputs = {name: _moved(value, model.device) for name, value in pad(longest, filler).items()}
     began = time.perf_counter()
     model(**inputs).loss.backward()
     if torch.cuda.is_available():
@@ -40,7 +40,7 @@ def estimate(model: Any, rows: Sequence[Encoded], batch: int, epochs: float, fil
     tokens = int(sum(len(row.ids) for row in rows) * epochs)
     return Estimate(
         seconds=took / inputs["input_ids"].numel() * tokens,
-        bytes=_weights(model) + _activations(model, inputs["input_ids"].numel()),
+        bytes=_weights(model) + _activations(model, inputs["input_ids"].numel(), inputs["shift_labels"].numel()),
         tokens=tokens,
         flops_per_token=4 * sum(one.numel() for one in model.parameters()),
     )
@@ -51,8 +51,13 @@ def _weights(model: Any) -> int:
     return int(sum(sizes))
 
 
-def _activations(model: Any, tokens: int) -> int:
+def _activations(model: Any, tokens: int, judged: int) -> int:
     """About 34 values a token, layer and hidden unit without recomputation (Korthikanti et al. 2022, without the part
-    of attention that grows with the square), and the logits in float32 with their gradient."""
+    of attention that grows with the square), and the logits of the judged places in float32 with their gradient."""
     config, width = model.config, next(model.parameters()).element_size()
-    return tokens * int(34 * config.num_hidden_layers * config.hidden_size * width // 2 + 8 * config.vocab_size)
+    hidden = 34 * config.num_hidden_layers * config.hidden_size * width // 2
+    return int(tokens * hidden + judged * 8 * config.vocab_size)
+
+
+def _moved(value: Any, device: Any) -> Any:
+    return value.to(device) if isinstance(value, torch.Tensor) else value

@@ -91,7 +91,8 @@ def _task(one: Fitted) -> Task:
 def reply(task: Task, written: str, quoting: Quoting, entails: Entailment | None = None) -> Reply:
     """As serving decides it: checked statement by statement, then held against the line by how well the row's passages
     answer."""
-    checked = checking.check(prompt.unescape(written), task.seen, analyse, packaged_model(), entails)
+    asked = task.example.question
+    checked = checking.check(prompt.unescape(written), task.seen, analyse, packaged_model(), entails, question=asked)
     features = {**quoting.quoted(task.example).features, **checked.support}
     held = bool(checked.text and checked.passages) and quoting.sure(features)
     return Reply(written, checked.text if held else "")

@@ -18,8 +18,11 @@ if TYPE_CHECKING:
     from services.training.lora import TrainOptions
 
 ORDERS = ("shuffle", "length")
-"""shuffle: at random each epoch. length: a curriculum, short rows first, at random within a tenth of the rows."""
-_STEPS = 10  # evaluations in a run, about; each is a checkpoint
+"""shuffle: at random each epoch. length: a curriculum, short rows first, at random within a tenth of the rows.
+Batches of rows of similar length were tried: a third less time, but on the demo's rows a token F1 of 0.26 for 0.96,
+because rows of one length are of one language and one kind."""
+_STEPS = 10  # evaluations in a run, at most; each is a checkpoint
+_FEWEST_STEPS = 3
 _KEPT = 2  # checkpoints
 _BANDS = 10
 
@@ -39,16 +42,17 @@ class Ordered(Sampler[int]):
     """The same order for the same seed and epoch, so that a resumed run sees what it would have seen."""
 
     def __init__(self, rows: Sequence[Encoded], order: str, seed: int) -> None:
-        self._rows, self._order, self._seed, self._epoch = rows, order, seed, 0
+        self._lengths = [len(row.ids) for row in rows]
+        self._order, self._seed, self._epoch = order, seed, 0
 
     def set_epoch(self, epoch: int) -> None:
         self._epoch = epoch
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._lengths)
 
     def __iter__(self) -> Iterator[int]:
-        return iter(order_of([len(row.ids) for row in self._rows], self._order, self._seed + self._epoch))
+        return iter(order_of(self._lengths, self._order, self._seed + self._epoch))
 
 
 def order_of(lengths: Sequence[int], order: str, seed: int) -> list[int]:
@@ -66,15 +70,23 @@ def order_of(lengths: Sequence[int], order: str, seed: int) -> list[int]:
     return [index for one in bands for index in one]
 
 
-def pad(rows: Sequence[Encoded], filler: int) -> dict[str, torch.Tensor]:
-    """Tensors [rows, longest], padded on the right; no loss and no attention on the padding."""
+def pad(rows: Sequence[Encoded], filler: int) -> dict[str, torch.Tensor | int]:
+    """Tensors [rows, longest], padded on the left; no loss and no attention on the padding.
+
+    The answers then stand at the end of every row, and logits, a vocabulary wide each, are made for those places only
+    (`logits_to_keep`, with `shift_labels` as the targets): the loss is the same, without most of its memory.
+    """
     longest = max(len(row.ids) for row in rows)
-    room = [longest - len(row.ids) for row in rows]
-    pairs = list(zip(rows, room, strict=True))
+    kept = min(max(len(row.ids) - row.prompt for row in rows) + 1, longest)
+    pairs = [(row, longest - len(row.ids)) for row in rows]
+    labels = torch.tensor([[*[MASKED] * room, *row.labels, MASKED] for row, room in pairs])
     return {
-        "input_ids": torch.tensor([[*row.ids, *[filler] * left] for row, left in pairs]),
-        "attention_mask": torch.tensor([[*[1] * len(row.ids), *[0] * left] for row, left in pairs]),
-        "labels": torch.tensor([[*row.labels, *[MASKED] * left] for row, left in pairs]),
+        "input_ids": torch.tensor([[*[filler] * room, *row.ids] for row, room in pairs]),
+        "attention_mask": torch.tensor([[*[0] * room, *[1] * len(row.ids)] for row, room in pairs]),
+        "position_ids": torch.tensor([[*[0] * room, *range(len(row.ids))] for row, room in pairs]),
+        "labels": labels[:, :-1],
+        "shift_labels": labels[:, -kept:].contiguous(),
+        "logits_to_keep": kept,
     }
 
 
@@ -101,7 +113,7 @@ class Loop(Trainer):
         filler = filler_of(tokenizer)
         loop = cls(
             model=model,
-            args=_arguments(options, len(rows), folder),
+            args=_arguments(options, len(rows), len(valid), folder),
             train_dataset=Rows(rows),
             eval_dataset=Rows(valid),
             data_collator=lambda batch: pad(batch, filler),
@@ -117,9 +129,15 @@ class Loop(Trainer):
         return Ordered(data.rows, self.order, self.args.seed)
 
 
-def _arguments(options: TrainOptions, rows: int, folder: Path) -> TrainingArguments:
+def evaluations(rows: float, valid: int) -> int:
+    """How often to look at `valid` rows in a training that sees `rows`: the rows looked at are at most as many, which
+    costs a third of the training at most (a forward pass without the backward one)."""
+    return min(max(int(rows / max(valid, 1)), _FEWEST_STEPS), _STEPS)
+
+
+def _arguments(options: TrainOptions, rows: int, valid: int, folder: Path) -> TrainingArguments:
     updates = max(int(rows / (options.batch * options.accumulation) * options.epochs), 1)
-    every = max(updates // _STEPS, 1)
+    every = max(updates // evaluations(rows * options.epochs, valid), 1)
     cuda = torch.cuda.is_available()
     return TrainingArguments(
         output_dir=str(folder),

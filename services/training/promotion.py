@@ -88,6 +88,7 @@ def register(settings: Settings, name: str, merged: Path, data: Path) -> Card:
         code=own_version(),
         metrics={name: report[name] for name in ("differences", "perplexity", "adversarial", "memory")}
         | {"test": report["test"], "tuned": report["routes"]["tuned"]},
+        window=manifest["tokens"]["window"],
     )
     registry_of(settings).add(merged, card)
     return card

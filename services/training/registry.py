@@ -21,7 +21,8 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 class Card:
     """name: also what the server serves it as, never used twice. base_digest, digest: of the weights. dataset: hash of
     its manifest; certificate: that of its splits. prompt_hash: of the renderer it was trained with. metrics: on the
-    frozen test set. code: version of this project."""
+    frozen test set. code: version of this project. window: tokens of the longest prompt and answer that it was tuned
+    and judged with, which it is served with; 0 where that was not written down."""
 
     name: str
     created: str
@@ -33,6 +34,7 @@ class Card:
     prompt_hash: str
     code: str
     metrics: Mapping[str, Any] = field(default_factory=dict)
+    window: int = 0
 
 
 class Registry:

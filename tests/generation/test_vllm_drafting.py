@@ -39,7 +39,7 @@ def packed(question: str = POOL) -> Packed:
 
 
 def made(text: str, question: str = POOL, finish: str = "stop") -> Draft:
-    return drafted(Written(text, (-0.1, -0.3), finish, 9), packed(question).included, "m", {})
+    return drafted(question, Written(text, (-0.1, -0.3), finish, 9), packed(question).included, "m", {})
 
 
 def test_citations_stand_in_the_order_of_their_numbers_with_the_exact_words() -> None:
@@ -195,7 +195,7 @@ def test_an_approved_answer_that_joined_the_pool_can_be_cited() -> None:
     approved = Passage("e" * 32, "curated/e1", ("Pool?",), 0, 29, "Sizes are set with pool_size.", "en")
     found = SearchResult((Hit(approved, {}, 1.0),), {}, "en", "v1")
     included = pack(Wanted(POOL, "en"), found.hits, Window(8000, 100), CHARACTERS, analyse).included
-    draft = drafted(Written("Sizes are set with pool_size [1].", (), "stop", 9), included, "m", {})
+    draft = drafted("Which settings?", Written("Sizes are set with pool_size [1].", (), "stop", 9), included, "m", {})
     assert [(one.source, one.quote) for one in draft.citations] == [("curated/e1", approved.text)]
 
 

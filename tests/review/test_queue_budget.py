@@ -120,8 +120,8 @@ def test_a_line_that_the_audit_speaks_against_is_left_for_the_careful_one(tmp_pa
         base = packaged_calibration().line
         state = await place.budget.state()
         assert (state.line, state.careful) == (base, 0.95)
-        assert f"line of {base:.2f} is in force, which promises no rate" in state.stated()
-        assert f"界线 {base:.2f}，它不承诺" in state.stated("zh")
+        assert f"conservative line of {base:.2f} is in force" in state.stated()
+        assert f"保守界线 {base:.2f}（" in state.stated("zh")
         await place.audited(40, "r1", WRONG)
         made = await place.budget.refit("anna")
         assert made.state is State.NOT_CERTIFIABLE and any(one.refuted for one in made.lines)

@@ -79,6 +79,13 @@ class Quotes:
         return Draft(found.hits[0].passage.text, (CITED,), self.name, support={"sure": self.sure})
 
 
+class Refuses(Quotes):
+    """As a model that finds no answer in its passages."""
+
+    async def generate(self, question: Question, found: SearchResult) -> Draft:
+        return replace(await Quotes.generate(self, question, found), text="", citations=())
+
+
 @dataclass
 class Book:
     """Keeps what it is told."""
@@ -149,6 +156,12 @@ def test_the_trace_says_everything_of_the_entries_that_were_considered(parts: Pa
 def test_the_pool_answers_where_the_documents_hold_nothing(parts: Parts) -> None:
     trace, _ = asked("restarting nodes", replace(parts, curated=Approved(How.UNSURE, 0.4), retriever=Shelf(hits=())))
     assert trace.answer.text == ENTRY.answer
+
+
+def test_where_nothing_can_be_quoted_nobody_is_sure_of_an_answer(parts: Parts) -> None:
+    trace, item = asked("How do I add a node?", replace(parts, generator=Refuses()))
+    assert (trace.answer.route, trace.answer.confidence) == (Route.ABSTAINED, 0.0)
+    assert item is not None and item.cause == "abstained"
 
 
 def test_not_sure_enough_is_not_sent_and_goes_to_people(parts: Parts) -> None:

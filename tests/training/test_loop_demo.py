@@ -64,11 +64,12 @@ def test_an_edited_page_takes_its_answer_back(found: dict[str, object]) -> None:
 def test_the_model_answers_over_http_streamed_and_cited(found: dict[str, object]) -> None:
     if not has_vllm(Demo(Path(), Sizes())):
         pytest.skip("vLLM is not installed in this environment")
-    served = found["served"]
-    assert served["route"] in ("grounded", "abstained") and served["pieces"]  # type: ignore[index]
+    replies = found["served"]
+    written = [one for one in replies if one["route"] == "grounded" and one["model"] != "extractive"]  # type: ignore[attr-defined]
+    assert written, "a question that it was not tuned on is answered by the model"
+    assert all(one["citations"] and one["pieces"] for one in written)
+    assert sum(one["right"] for one in written) > len(written) / 2
     assert found["served_curated"] == "curated"
-    if served["route"] == "grounded":  # type: ignore[index]
-        assert served["citations"] and served["model"] != "extractive"  # type: ignore[index]
 
 
 def test_the_documents_are_the_same_on_every_machine(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from router.errors import InvalidInput, Misconfigured
 from router.prompt import Source, render
 from services.training.encoding import MASKED, check, encode, with_template
-from services.training.looping import order_of
+from services.training.looping import evaluations, order_of, pad
 from services.training.lora import ADAPTER, TrainOptions, attach, attached, train
 from services.training.rows import load
 from tests.training.tiny_models import FAMILIES, make
@@ -118,6 +118,27 @@ def test_a_curriculum_begins_with_the_short_rows() -> None:
     seen = [lengths[at] for at in order_of(lengths, "length", 0)]
     assert max(seen[:10]) <= 10 < min(seen[10:])
     assert order_of(lengths, "length", 0) == order_of(lengths, "length", 0) != order_of(lengths, "length", 1)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_loss_of_padded_rows_is_that_of_each_row_alone(tmp_path: Path, family: str) -> None:
+    """Padding on the left, places of their own, logits for the answers only: none of it changes what is learnt."""
+    base = make(tmp_path / "base", family, TEXTS)
+    tokenizer = with_template(AutoTokenizer.from_pretrained(base))
+    short = encode(tokenizer, [{"role": "user", "content": "?"}], "7 connections, or 8. [1]")
+    rows = [short, *load(tokenizer, written(tmp_path)[0], 4096).rows[:3]]
+    model = AutoModelForCausalLM.from_pretrained(base).eval()
+    with torch.no_grad():
+        together = model(**pad(rows, 0)).loss
+        alone = [model(input_ids=torch.tensor([one.ids]), labels=torch.tensor([one.labels])).loss for one in rows]
+    learnt = [len(one.ids) - one.prompt for one in rows]
+    mean = sum(float(loss) * count for loss, count in zip(alone, learnt, strict=True)) / sum(learnt)
+    assert float(together) == pytest.approx(mean, abs=1e-5)
+    assert pad(rows, 0)["logits_to_keep"] < min(len(one.ids) for one in rows[1:])
+
+
+def test_validation_costs_little_beside_the_training() -> None:
+    assert (evaluations(3000, 100), evaluations(500, 100), evaluations(80, 100)) == (10, 5, 3)
 
 
 @pytest.fixture(scope="module")
