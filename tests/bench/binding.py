@@ -1,34 +1,33 @@
 """Whose value a bare value is: what the check of drafts sends of right values, and of values from other rows.
 
-    python -m tests.bench.binding DATASET
+    python -m tests.bench.binding
 
-DATASET: a folder that `answerloop dataset build` made of real documents. Each answerable row is answered by its gold
+The rows are those that `answerloop dataset build` makes by rule of PolarDB's manuals and TiDB's. Each is answered by its gold
 answer, and by each short cell of other rows of the same table; checked with the question, as serving does, and without
 it. Prints one JSON object a line: drafts, and the share of them that is sent.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 from indexer.analysis import analyse
 from router import units
 from router.checking import check
 from router.types import UnitKind
 from services.generation.checking import packaged_model
-from services.training import jsonl
+from services.training.building import Inputs, build
 from services.training.records import Example
+from tests.review import pages
 
+MANUALS = [pages.CORPUS.parent / name for name in ("polardb_pg_docs", "polardb_stack_docs", "tidb_docs_cn")]
 _LONGEST = 40  # characters of a cell that could be a value
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("dataset", type=Path)
-    rows = [one for one in jsonl.read_examples(parser.parse_args().dataset / "examples.jsonl") if not one.refuses]
+    passages = [passage for manual in MANUALS for page in pages.read(manual) for passage in pages.cut(page)]
+    rows = [one for one in build(Inputs(passages, "bench")).assigned.rows if not one.refuses]
     gold = [sent(row, row.answer) for row in rows]
     other = [sent(row, cell) for row in rows for cell in dict.fromkeys(cells_of_other_rows(row))]
     for name, found in (("right values", gold), ("values of other rows", other)):
