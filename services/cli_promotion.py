@@ -115,7 +115,6 @@ def curve(
     wrong: Annotated[
         float, typer.Option(min=0, max=1, help="Share of the clusters that are given another one's answer.")
     ] = 0.0,
-    dropout: Annotated[float, typer.Option(min=0, max=0.9)] = 0.05,
     json: Json = False,
 ) -> None:
     """How much each further reviewed cluster brings: one training a size, judged on the same test rows.
@@ -124,7 +123,7 @@ def curve(
     """
     learning_curve = _training("learning_curve")
     options = learning_curve.CurveOptions(
-        data, base, out, _sizes(sizes), unreviewed, epochs, learning_rate, batch, accumulation, wrong, dropout
+        data, base, out, _sizes(sizes), unreviewed, epochs, learning_rate, batch, accumulation, wrong
     )
     with cli_output.progress_bar() as show:
         report = learning_curve.run(options, show)

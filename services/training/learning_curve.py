@@ -44,7 +44,6 @@ class CurveOptions:
     batch: int = 4
     accumulation: int = 4
     wrong: float = 0.0
-    dropout: float = 0.05
 
 
 def run(options: CurveOptions, progress: Progress) -> dict[str, Any]:
@@ -98,7 +97,6 @@ def _tuned(options: CurveOptions, data: Data, clusters: Sequence[str], progress:
         learning_rate=options.learning_rate,
         batch=options.batch,
         accumulation=options.accumulation,
-        dropout=options.dropout,
         max_tokens=data.window.tokens,
     )
     return Asked(train(settings, progress).adapter, options.base)
