@@ -43,12 +43,12 @@ class Sizes:
     """Of the tiny model and its training. curve: clusters of the learning curve."""
 
     parts: int = 28
-    hidden: int = 128
+    hidden: int = 64
     layers: int = 3
-    pretraining: int = 400
-    epochs: float = 6.0
+    pretraining: int = 500
+    epochs: float = 8.0
     curve: tuple[int, ...] = (0, 25, 100)
-    curve_epochs: float = 3.0
+    curve_epochs: float = 6.0
     window: int = 392
     answer: int = 60
 
@@ -165,7 +165,10 @@ def pretrain(demo: Demo, _found: Mapping[str, Any]) -> dict[str, Any]:
 
 def train(demo: Demo, _found: Mapping[str, Any]) -> dict[str, Any]:
     where = ("--base", demo.home / "base", "--out", demo.home / "training")
-    report = demo.run("train", "model", demo.home / "data", *where, *_pace(demo.sizes.epochs), "--patience", "0")
+    plain = ("--dropout", "0")
+    report = demo.run(
+        "train", "model", demo.home / "data", *where, *_pace(demo.sizes.epochs), "--patience", "0", *plain
+    )
     losses = list(report["valid_losses"].values())
     out.print(f"{report['steps']} steps, validation loss {losses[0]:.2f} → {losses[-1]:.2f}")
     merged = demo.run(
@@ -178,7 +181,7 @@ def train(demo: Demo, _found: Mapping[str, Any]) -> dict[str, Any]:
 
 def _pace(epochs: float) -> tuple[str, ...]:
     """A tiny model learns at a higher rate than the defaults, which are for real ones."""
-    return ("--epochs", str(epochs), "--learning-rate", "0.004", "--batch", "8", "--accumulation", "1")
+    return ("--epochs", str(epochs), "--learning-rate", "0.006", "--batch", "8", "--accumulation", "1")
 
 
 # --- judged, promoted -------------------------------------------------------------------------------------------------

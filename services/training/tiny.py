@@ -6,6 +6,7 @@ For tests and `make loop-demo`, where no real model can be had; nothing else use
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,25 +45,53 @@ def make(
 
 
 def pretrain(folder: Path, texts: Sequence[str], steps: int, progress: Progress) -> None:
-    """More full training of a model that is there, in place."""
+    """More full training of a model that is there, in place: on windows as long as short prompts, every second one a
+    stretch that stands twice. A model that has never copied from far above cannot be tuned to quote."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_pretrained(folder)
-    _pretrain(model, AutoTokenizer.from_pretrained(folder), texts, steps, progress)
+    _pretrain(model, AutoTokenizer.from_pretrained(folder), texts, steps, _PROMPTS, progress)
     model.save_pretrained(folder)
 
 
-def _pretrain(model: Any, tokenizer: Any, texts: Sequence[str], steps: int, progress: Progress | None = None) -> None:
+@dataclass(frozen=True, slots=True)
+class _Windows:
+    """tokens: of a window. rows: in a step. twice: whether every second window is a stretch of half the length, twice."""
+
+    tokens: int = 64
+    rows: int = 16
+    rate: float = 3e-3
+    twice: bool = False
+
+    def cut(self, ids: Sequence[int], starts: Sequence[int]) -> list[Sequence[int]]:
+        half = self.tokens // 2
+        return [
+            [*ids[at : at + half]] * 2 if self.twice and number % 2 == 0 else ids[at : at + self.tokens]
+            for number, at in enumerate(starts)
+        ]
+
+
+_PLAIN = _Windows()
+_PROMPTS = _Windows(tokens=320, rows=4, rate=5e-3, twice=True)
+
+
+def _pretrain(
+    model: Any,
+    tokenizer: Any,
+    texts: Sequence[str],
+    steps: int,
+    windows: _Windows = _PLAIN,
+    progress: Progress | None = None,
+) -> None:
     import torch
 
     ids = tokenizer("\n".join(texts))["input_ids"]
-    window, rows = 64, 16
-    optimiser = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=windows.rate)
     for step in range(steps):
-        starts = torch.randint(0, max(len(ids) - window, 1), (rows,)).tolist()
-        batch = torch.tensor([ids[at : at + window] for at in starts])
+        starts = torch.randint(0, max(len(ids) - windows.tokens, 1), (windows.rows,)).tolist()
+        batch = torch.tensor(windows.cut(ids, starts))
         loss = model(input_ids=batch, labels=batch).loss
         loss.backward()
         optimiser.step()

@@ -2,9 +2,9 @@
 
     python -m tests.bench.binding
 
-The rows are those that `answerloop dataset build` makes by rule of PolarDB's manuals and TiDB's. Each is answered by its gold
-answer, and by each short cell of other rows of the same table; checked with the question, as serving does, and without
-it. Prints one JSON object a line: drafts, and the share of them that is sent.
+The rows are those that `answerloop dataset build` makes by rule of PolarDB's manuals and TiDB's. Each is answered by
+its gold answer, and by each short cell of other rows of the same table; checked with the question, as serving does, and
+without it. Prints one JSON object a line: drafts, and the share of them that is sent.
 """
 
 from __future__ import annotations

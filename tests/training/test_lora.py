@@ -122,7 +122,7 @@ def test_a_curriculum_begins_with_the_short_rows() -> None:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_loss_of_padded_rows_is_that_of_each_row_alone(tmp_path: Path, family: str) -> None:
-    """Padding on the left, places of their own, logits for the answers only: none of it changes what is learnt."""
+    """No mask over the padding, no logits where there is no loss: none of it changes what is learnt."""
     base = make(tmp_path / "base", family, TEXTS)
     tokenizer = with_template(AutoTokenizer.from_pretrained(base))
     short = encode(tokenizer, [{"role": "user", "content": "?"}], "7 connections, or 8. [1]")
@@ -134,7 +134,7 @@ def test_the_loss_of_padded_rows_is_that_of_each_row_alone(tmp_path: Path, famil
     learnt = [len(one.ids) - one.prompt for one in rows]
     mean = sum(float(loss) * count for loss, count in zip(alone, learnt, strict=True)) / sum(learnt)
     assert float(together) == pytest.approx(mean, abs=1e-5)
-    assert pad(rows, 0)["logits_to_keep"] < min(len(one.ids) for one in rows[1:])
+    assert pad(rows[1:], 0)["logits_to_keep"] < min(len(one.ids) for one in rows[1:]) / 2
 
 
 def test_validation_costs_little_beside_the_training() -> None:
