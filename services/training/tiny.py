@@ -58,7 +58,7 @@ def pretrain(folder: Path, texts: Sequence[str], steps: int, progress: Progress)
 
 @dataclass(frozen=True, slots=True)
 class _Windows:
-    """tokens: of a window. rows: in a step. twice: whether every second window is a stretch of half the length, twice."""
+    """tokens: of a window. rows: in a step. twice: whether every second window is half as long a stretch, twice."""
 
     tokens: int = 64
     rows: int = 16
