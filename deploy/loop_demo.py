@@ -165,10 +165,8 @@ def pretrain(demo: Demo, _found: Mapping[str, Any]) -> dict[str, Any]:
 
 def train(demo: Demo, _found: Mapping[str, Any]) -> dict[str, Any]:
     where = ("--base", demo.home / "base", "--out", demo.home / "training")
-    plain = ("--dropout", "0")
-    report = demo.run(
-        "train", "model", demo.home / "data", *where, *_pace(demo.sizes.epochs), "--patience", "0", *plain
-    )
+    how = (*_pace(demo.sizes.epochs), "--patience", "0", "--dropout", "0")
+    report = demo.run("train", "model", demo.home / "data", *where, *how)
     losses = list(report["valid_losses"].values())
     out.print(f"{report['steps']} steps, validation loss {losses[0]:.2f} → {losses[-1]:.2f}")
     merged = demo.run(

@@ -78,7 +78,7 @@ def abstained(on: Grounds, cite: Callable[[tuple[Hit, ...]], tuple[Citation, ...
     return Answer(
         wording.in_language(wording.REFUSAL, on.language),
         Route.ABSTAINED,
-        on.probability if on.draft and on.draft.citations else 0.0,  # no answer is right with no probability
+        on.probability if on.draft and on.draft.citations else 0.0,
         (),
         on.degraded + _why_not(on),
         on.draft.model if on.draft else "none",

@@ -71,9 +71,9 @@ def order_of(lengths: Sequence[int], order: str, seed: int) -> list[int]:
 
 
 def pad(rows: Sequence[Encoded], filler: int) -> dict[str, torch.Tensor | int]:
-    """Tensors [rows, longest], padded on the right, and no attention mask: a causal model never looks ahead at the
-    padding, and attends twice as fast without one. Logits, a vocabulary wide each, are made from the first place on
-    that has a loss (`logits_to_keep`, with `shift_labels` as the targets)."""
+    """Tensors [rows, longest], padded on the right; a causal model never looks ahead, so the padding needs no mask.
+    Logits, a vocabulary wide each, are made from the first place on that has a loss (`logits_to_keep`, with
+    `shift_labels` as the targets)."""
     longest = max(len(row.ids) for row in rows)
     kept = min(longest - min(row.prompt for row in rows) + 1, longest)
     pairs = [(row, longest - len(row.ids)) for row in rows]
