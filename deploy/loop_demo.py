@@ -43,12 +43,12 @@ class Sizes:
     """Of the tiny model and its training. curve: clusters of the learning curve."""
 
     parts: int = 28
-    hidden: int = 64
+    hidden: int = 128
     layers: int = 3
     pretraining: int = 500
-    epochs: float = 8.0
+    epochs: float = 6.0
     curve: tuple[int, ...] = (0, 25, 100)
-    curve_epochs: float = 6.0
+    curve_epochs: float = 3.0
     window: int = 392
     answer: int = 60
 
@@ -165,7 +165,8 @@ def pretrain(demo: Demo, _found: Mapping[str, Any]) -> dict[str, Any]:
 
 def train(demo: Demo, _found: Mapping[str, Any]) -> dict[str, Any]:
     where = ("--base", demo.home / "base", "--out", demo.home / "training")
-    how = (*_pace(demo.sizes.epochs), "--patience", "0", "--dropout", "0")
+    wide = ("--rank", "64", "--alpha", "128")  # a base that can do next to nothing has nearly everything to learn
+    how = (*_pace(demo.sizes.epochs, "0.002"), *wide, "--patience", "0", "--dropout", "0")
     report = demo.run("train", "model", demo.home / "data", *where, *how)
     losses = list(report["valid_losses"].values())
     out.print(f"{report['steps']} steps, validation loss {losses[0]:.2f} → {losses[-1]:.2f}")
@@ -177,9 +178,9 @@ def train(demo: Demo, _found: Mapping[str, Any]) -> dict[str, Any]:
     return {"valid_losses": losses, "logit_difference": merged["reloaded_difference"]}
 
 
-def _pace(epochs: float) -> tuple[str, ...]:
+def _pace(epochs: float, rate: str) -> tuple[str, ...]:
     """A tiny model learns at a higher rate than the defaults, which are for real ones."""
-    return ("--epochs", str(epochs), "--learning-rate", "0.006", "--batch", "8", "--accumulation", "1")
+    return ("--epochs", str(epochs), "--learning-rate", rate, "--batch", "8", "--accumulation", "1")
 
 
 # --- judged, promoted -------------------------------------------------------------------------------------------------
@@ -203,7 +204,7 @@ def curve(demo: Demo, _found: Mapping[str, Any]) -> dict[str, Any]:
     sizes = ",".join(map(str, demo.sizes.curve))
     report = demo.run(
         "models", "curve", "--data", demo.home / "data", "--base", demo.home / "base", "--out", demo.home / "curve",
-        "--sizes", sizes, "--unreviewed", *_pace(demo.sizes.curve_epochs),
+        "--sizes", sizes, "--unreviewed", *_pace(demo.sizes.curve_epochs, "0.004"),
     )  # fmt: skip
     for one in report["points"]:
         out.print(

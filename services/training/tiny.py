@@ -62,7 +62,6 @@ class _Windows:
 
     tokens: int = 64
     rows: int = 16
-    rate: float = 3e-3
     twice: bool = False
 
     def cut(self, ids: Sequence[int], starts: Sequence[int]) -> list[Sequence[int]]:
@@ -74,7 +73,7 @@ class _Windows:
 
 
 _PLAIN = _Windows()
-_PROMPTS = _Windows(tokens=320, rows=4, rate=5e-3, twice=True)
+_PROMPTS = _Windows(tokens=320, rows=4, twice=True)
 
 
 def _pretrain(
@@ -88,7 +87,7 @@ def _pretrain(
     import torch
 
     ids = tokenizer("\n".join(texts))["input_ids"]
-    optimiser = torch.optim.AdamW(model.parameters(), lr=windows.rate)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=3e-3)
     for step in range(steps):
         starts = torch.randint(0, max(len(ids) - windows.tokens, 1), (windows.rows,)).tolist()
         batch = torch.tensor(windows.cut(ids, starts))
