@@ -125,7 +125,7 @@ def window_of(launch: Launch, config: dict[str, Any]) -> int:
 
 def tuned_window(model: str) -> int:
     """Tokens that a registered model was tuned and judged with: of longer prompts nothing is known. 0 for others."""
-    return int(_json(model, CARD).get("window", 0))
+    return int(_json(model, CARD).get("window", 0)) if model else 0
 
 
 def _dtype(config: dict[str, Any], here: Machine) -> str:

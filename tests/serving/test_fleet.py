@@ -20,7 +20,7 @@ from router.packing import Tokenizer, Window
 from router.prompt import Message
 from services.generation import tether
 from services.generation.endpoints import Breaker, Canary, Endpoint, Fleet, Served, share_of
-from services.generation.launching import Launch, Machine, environment, flags, machine
+from services.generation.launching import Launch, Machine, environment, flags, machine, tuned_window
 from services.generation.service import ModelService
 from services.generation.supervisor import Supervisor
 from services.generation.swapping import Swapper, adapter_name
@@ -251,6 +251,17 @@ def test_flags_fit_the_machine_and_the_model(tmp_path: Path) -> None:
     assert "--enforce-eager" not in on_gpu and "VLLM_CPU_KVCACHE_SPACE" not in environment(launch, GPU)
     assert "--enable-lora" in flags(Launch(str(tmp_path), adapters=True), CPU)
     assert all(reason for _, reason in (*flags(launch, CPU).values(), *environment(launch, CPU).values()))
+
+
+def test_a_registered_model_gets_the_window_that_it_was_tuned_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"max_position_embeddings": 2048}))
+    (tmp_path / "model.json").write_text(json.dumps({"window": 640}))
+    assert flags(Launch(str(tmp_path)), CPU)["--max-model-len"][0] == "640"
+    assert flags(Launch(str(tmp_path), window=1024), CPU)["--max-model-len"][0] == "1024"
+    monkeypatch.chdir(tmp_path)
+    assert tuned_window("") == 0, "no model was named: a file that lies about is not its card"
 
 
 def test_a_python_without_vllm_is_refused_before_anything_starts(tmp_path: Path) -> None:
