@@ -17,6 +17,7 @@ from router.units import split
 
 CORPORA = Path(__file__).parents[3] / "shared" / "data" / "corpora"
 MODEL_LIMIT = 254  # the model reads 256 tokens, two of them its own marks
+PASSES = 7  # cutting may cost as much as counting a page's tokens so often; 3.4 to 4.2 measured
 pytestmark = [
     pytest.mark.data,
     pytest.mark.skipif(not CORPORA.is_dir(), reason="the corpora of ../shared/data are not here"),
@@ -56,11 +57,13 @@ def test_a_manual_is_covered_and_fits_the_model(corpus: str, every: int, tokeniz
         return [len(it.ids) for it in tokenizer.encode_batch(list(texts), add_special_tokens=False)]
 
     lengths: list[int] = []
-    seconds = 0.0
+    cutting = counting = 0.0
     for page in pages(corpus, every):
         started = time.process_time()
         passages = chunk(page, count_tokens)
-        seconds += time.process_time() - started
+        cut = time.process_time()
+        count_tokens([page.text])
+        cutting, counting = cutting + cut - started, counting + time.process_time() - cut
         at = 0
         for passage in passages:
             assert passage.text == page.text[passage.start : passage.end]
@@ -72,4 +75,4 @@ def test_a_manual_is_covered_and_fits_the_model(corpus: str, every: int, tokeniz
         lengths += count_tokens([index_text(passage) for passage in passages])
     assert max(lengths) <= MODEL_LIMIT
     assert sum(length > BUDGET for length in lengths) < 0.05 * len(lengths)
-    assert seconds < 40
+    assert cutting < PASSES * counting
