@@ -325,14 +325,15 @@ def _deeds(heading: str, guards: Guards) -> frozenset[str]:
     return (words_of(normal_form(heading, guards.wording), guards) & guards.actions) - guards.general
 
 
-def another_deed(question: str, heading: str, text: str, guards: Guards) -> str:
+def another_deed(question: str, headings: Sequence[str], text: str, guards: Guards) -> str:
     """Which action a passage is about instead of the one that is asked for, as "asked / theirs"; "" where it speaks of
     the right one. A page on restarting shares every other word with "how do I stop the cluster?", and says nothing
     about it: no action of the question is in the passage, and its heading names another one. So does a page on
     restarting for "how do I do it without restarting?", where it negates nothing.
 
-    heading: the passage's own, without those above it."""
-    about = _deeds(heading, guards)
+    headings: the passage's own last. One above it that names the same action speaks of more than this passage does: of
+    "Install and remove", the section "Install" is not about removing."""
+    about = _deeds(headings[-1], guards) if headings else frozenset()
     if not about:
         return ""
     asked = normal_form(question, guards.wording)
@@ -340,7 +341,8 @@ def another_deed(question: str, heading: str, text: str, guards: Guards) -> str:
     wanted = actions - guards.general
     if not wanted:
         return ""
-    said = normal_form(f"{heading}\n{text}", guards.wording)
+    above = [heading for heading in headings[:-1] if about.isdisjoint(_deeds(heading, guards))]
+    said = normal_form(" ".join((*above, headings[-1], text)), guards.wording)
     if actions.isdisjoint(words_of(said, guards)):
         return f"{_shown(wanted)} / {_shown(about)}"
     without = wanted & about if negations(asked, guards) and Kind.HOW_TO in kinds_of(question) else frozenset()

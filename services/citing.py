@@ -36,9 +36,7 @@ def neighbours(pages: Content) -> Beside:
 
 def passage_deed(question: str, passage: Passage) -> str:
     """See `router.answering.Parts.another_deed`."""
-    own = passage.heading[-1] if passage.heading else ""
-    said = f"{' '.join(passage.heading)}\n{passage.preamble}\n{passage.text}"
-    return another_deed(question, own, said, packaged_guards())
+    return another_deed(question, passage.heading, f"{passage.preamble}\n{passage.text}", packaged_guards())
 
 
 def _citation(hit: Hit, revision: str, _modified: str | None, aliases: tuple[str, ...]) -> Citation:

@@ -17,7 +17,7 @@ from router.ports import Progress
 from services.training.encoding import Encoded, Messages, encode, prompt_ids, stop_id, with_template
 from services.training.looping import filler_of
 
-BATCH = 8  # prompts at a time: enough for a CPU, and small beside the weights on a GPU
+BATCH = 16_384  # tokens at a time, padding and answers included: enough for a CPU, small beside a GPU's weights
 
 
 def quiet(_stage: str, _done: int, _total: int) -> None:
@@ -25,7 +25,7 @@ def quiet(_stage: str, _done: int, _total: int) -> None:
 
 
 class Asked:
-    """A model with its tokenizer. folder: a model, or an adapter, which is loaded on `base`."""
+    """A model with its tokenizer. folder: a model, or an adapter, which is loaded on `base`. batch: most tokens."""
 
     def __init__(self, folder: str, base: str = "", batch: int = BATCH) -> None:
         """Raises `Misconfigured` when it cannot be loaded."""
@@ -39,26 +39,27 @@ class Asked:
     def answers(self, prompts: Sequence[Messages], most: int, progress: Progress = quiet) -> list[str]:
         """Greedy, at most `most` tokens, cut at the end token; in the order of the prompts."""
         ids = [prompt_ids(self._tokenizer, messages) for messages in prompts]
-        return self._in_batches(ids, lambda rows: self._written([ids[at] for at in rows], most), progress)
+        sizes = [len(row) + most for row in ids]
+        return self._in_batches(sizes, lambda rows: self._written([ids[at] for at in rows], most), progress)
 
     def logprobs(self, pairs: Sequence[tuple[Messages, str]], progress: Progress = quiet) -> list[tuple[float, ...]]:
         """The natural logarithm of each token of an answer, its end token included, given the prompt and what stands
         before it."""
         rows = [encode(self._tokenizer, messages, answer) for messages, answer in pairs]
-        lengths = [row.ids for row in rows]
-        return self._in_batches(lengths, lambda some: self._scored([rows[at] for at in some]), progress)
+        sizes = [len(row.ids) for row in rows]
+        return self._in_batches(sizes, lambda some: self._scored([rows[at] for at in some]), progress)
 
     def _in_batches(
-        self, ids: Sequence[Sequence[int]], work: Callable[[Sequence[int]], Sequence[Any]], progress: Progress
+        self, sizes: Sequence[int], work: Callable[[Sequence[int]], Sequence[Any]], progress: Progress
     ) -> list[Any]:
-        """Rows of similar length together, so that little is padding; the results in the order of `ids`."""
-        out: list[Any] = [None] * len(ids)
+        """Rows of similar size together, so that little is padding; the results in the order of `sizes`."""
+        out: list[Any] = [None] * len(sizes)
         done = 0
-        for rows in _batches(ids, self._batch):
+        for rows in batches(sizes, self._batch):
             for at, result in zip(rows, work(rows), strict=True):
                 out[at] = result
             done += len(rows)
-            progress("ask the model", done, len(ids))
+            progress("ask the model", done, len(sizes))
         return out
 
     @torch.no_grad()
@@ -79,28 +80,38 @@ class Asked:
 
     @torch.no_grad()
     def _scored(self, rows: Sequence[Encoded]) -> list[tuple[float, ...]]:
-        longest = max(len(row.ids) for row in rows)
+        """Logits, a vocabulary wide each, are made from the first token of an answer on."""
+        longest, first = max(len(row.ids) for row in rows), min(row.prompt for row in rows) - 1
         room = [longest - len(row.ids) for row in rows]
         ids = [[*row.ids, *[self._filler] * left] for row, left in zip(rows, room, strict=True)]
         mask = [[1] * len(row.ids) + [0] * left for row, left in zip(rows, room, strict=True)]
         device = self._model.device
         logits = self._model(
-            input_ids=torch.tensor(ids, device=device), attention_mask=torch.tensor(mask, device=device)
+            input_ids=torch.tensor(ids, device=device),
+            attention_mask=torch.tensor(mask, device=device),
+            logits_to_keep=longest - first,
         ).logits
-        return [_of_answer(logits[at], row) for at, row in enumerate(rows)]
+        return [_of_answer(logits[at], row, first) for at, row in enumerate(rows)]
 
 
-def _of_answer(logits: torch.Tensor, row: Encoded) -> tuple[float, ...]:
-    """logits: [tokens, vocabulary]; the one before a token says how probable it is."""
+def _of_answer(logits: torch.Tensor, row: Encoded, first: int) -> tuple[float, ...]:
+    """logits: [tokens, vocabulary], of the places from `first` on; the one before a token says how probable it is."""
     target = torch.tensor(row.ids[row.prompt :], device=logits.device)
-    before = logits[row.prompt - 1 : len(row.ids) - 1].float().log_softmax(-1)
+    before = logits[row.prompt - 1 - first : len(row.ids) - 1 - first].float().log_softmax(-1)
     return tuple(before.gather(1, target[:, None])[:, 0].tolist())
 
 
-def _batches(ids: Sequence[Sequence[int]], size: int) -> Iterator[list[int]]:
-    order = sorted(range(len(ids)), key=lambda at: len(ids[at]))
-    for begin in range(0, len(order), size):
-        yield order[begin : begin + size]
+def batches(sizes: Sequence[int], most: int) -> Iterator[list[int]]:
+    """Numbers of the rows, small ones first: as many as hold `most` tokens when all are padded to the largest, and one
+    row at least."""
+    batch: list[int] = []
+    for at in sorted(range(len(sizes)), key=sizes.__getitem__):
+        if batch and (len(batch) + 1) * sizes[at] > most:
+            yield batch
+            batch = []
+        batch.append(at)
+    if batch:
+        yield batch
 
 
 def _loaded(folder: str, base: str) -> Any:

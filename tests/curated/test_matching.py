@@ -339,7 +339,24 @@ PAGE = "Change restartCluster to true; 需要重启集群。 restart the cluster
 def test_a_page_about_another_action_answers_another_question(
     question: str, heading: str, text: str, differs: str
 ) -> None:
-    assert another_deed(question, heading, text, GUARDS) == differs
+    assert another_deed(question, (heading,), text, GUARDS) == differs
+
+
+@pytest.mark.parametrize(
+    ("question", "headings", "differs"),
+    [
+        ("怎么卸载插件？", ("安装与卸载插件", "安装"), "卸载/uninstall / 安装/install"),
+        ("怎么安装插件？", ("安装与卸载插件", "安装"), ""),
+        ("How do I stop a node?", ("Start and stop nodes", "Start a node"), "停止/stop / 启动/start"),
+        ("How do I stop a node?", ("Stopping nodes", "Before a restart"), ""),  # what it is about stands above
+        ("How do I stop a node?", ("Start and stop nodes", "Examples"), ""),
+        ("How do I stop a node?", (), ""),
+    ],
+)
+def test_a_section_on_one_of_two_actions_is_not_about_the_other(
+    question: str, headings: tuple[str, ...], differs: str
+) -> None:
+    assert another_deed(question, headings, "systemctl …", GUARDS) == differs
 
 
 def test_guards_name_a_concept_in_both_languages() -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from router import wording
@@ -17,7 +19,7 @@ from router.errors import InvalidInput, Misconfigured, Mismatch
 from router.packing import Window
 from services.compose import packaged_calibration
 from services.training import evaluation, judging
-from services.training.answering_models import Asked
+from services.training.answering_models import Asked, batches
 from services.training.bert_score import Encoder, compared
 from services.training.counting import tokenizer_of
 from services.training.dataset import Budget, make
@@ -59,13 +61,20 @@ def tasks(data: Path, base: Path) -> list[judging.Task]:
 
 
 def test_answers_in_batches_are_those_one_by_one(base: Path) -> None:
-    together, alone = Asked(str(base), batch=4), Asked(str(base), batch=1)
+    together, alone = Asked(str(base)), Asked(str(base), batch=1)
     assert together.answers(MESSAGES, 12) == alone.answers(MESSAGES, 12)
+
+
+@given(st.lists(st.integers(1, 900), max_size=60), st.integers(1, 4_000))
+def test_batches_hold_every_row_once_and_no_more_tokens_than_allowed(sizes: list[int], most: int) -> None:
+    found = list(batches(sizes, most))
+    assert sorted(at for batch in found for at in batch) == list(range(len(sizes)))
+    assert all(len(batch) == 1 or len(batch) * max(sizes[at] for at in batch) <= most for batch in found)
 
 
 def test_log_probabilities_are_the_losses_of_training(base: Path) -> None:
     pairs = list(zip(MESSAGES, ("48MB [1]", "锁", "b", "第一 [1]"), strict=True))
-    found = Asked(str(base), batch=3).logprobs(pairs)
+    found = Asked(str(base)).logprobs(pairs)
     model = AutoModelForCausalLM.from_pretrained(base)
     tokenizer = with_template(AutoTokenizer.from_pretrained(base))
     for (messages, answer), row in zip(pairs, found, strict=True):
