@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ import httpx
 
 from deploy import loop_documents
 from deploy.demo import COMMAND, DemoFailed, fetched, free_port, out, posted
-from router import prompt
+from router import prompt, wording
 from router.errors import AnswerloopError
 from services.running import running_server
 from services.settings import PREFIX
@@ -49,7 +50,7 @@ class Sizes:
     epochs: float = 6.0
     curve: tuple[int, ...] = (0, 25, 100)
     curve_epochs: float = 3.0
-    window: int = 392
+    window: int = 280
     answer: int = 60
 
 
@@ -136,7 +137,8 @@ def build_dataset(demo: Demo, _found: Mapping[str, Any]) -> dict[str, Any]:
     from services.training import tiny
 
     texts = [path.read_text("utf-8") for path in sorted(demo.docs.rglob("*.md"))]
-    tiny.make(demo.home / "base", "qwen3", texts + phrases(), hidden=demo.sizes.hidden, layers=demo.sizes.layers)
+    shape = {"hidden": demo.sizes.hidden, "layers": demo.sizes.layers}
+    tiny.make(demo.home / "base", "qwen3", texts + PHRASES, whole=always(), **shape)
     sizes = ("--window", str(demo.sizes.window), "--answer", str(demo.sizes.answer))
     manifest = demo.run("dataset", "build", "--out", demo.home / "data", "--base", demo.home / "base", *sizes)
     certificate = demo.run("dataset", "check", demo.home / "data")
@@ -144,11 +146,17 @@ def build_dataset(demo: Demo, _found: Mapping[str, Any]) -> dict[str, Any]:
     return {"rows": manifest["rows"], "leaks": certificate["leaks"], "made": manifest["made"]}
 
 
-def phrases() -> list[str]:
-    """What every prompt says, so that the tokenizer knows it."""
-    rendered = [prompt.render("X?", (), language) for language in prompt.TEMPLATES]
-    forms = ("X 的默认值是多少？", "不设置 X 时，它的默认值是多少？", "What is the default value of X?", "默认是多少？")
-    return [message.content for one in rendered for message in one.messages] + list(forms)
+PHRASES = ["system\nuser\nassistant", "X 的默认值是多少？", "不设置 X 时，它的默认值是多少？", "默认是多少？"]
+PHRASES += ["What is the default value of X?"]
+"""What prompts say beside the documents, so that the tokenizer knows it."""
+
+
+def always() -> list[str]:
+    """The lines of every prompt."""
+    tags = [f"{opening}{tag}>" for tag in ("passage", "question") for opening in ("<", "</")]
+    systems = [one.system.replace("{refusal}", "").splitlines() for one in prompt.TEMPLATES.values()]
+    asking = [line for one in prompt.TEMPLATES.values() for line in (one.asks, one.nothing)]
+    return [*tags, *chain.from_iterable(systems), *asking, *wording.REFUSAL.values()]
 
 
 def pretrain(demo: Demo, _found: Mapping[str, Any]) -> dict[str, Any]:

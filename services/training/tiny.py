@@ -5,8 +5,10 @@ For tests and `make loop-demo`, where no real model can be had; nothing else use
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -28,17 +30,18 @@ def make(
     layers: int = 2,
     words: int = 2000,
     steps: int = 0,
+    whole: Sequence[str] = (),
 ) -> Path:
     """A model of one family with a byte-level BPE trained on `texts`, saved as safetensors. steps: of full training on
-    those texts; a base that knows no language at all cannot be tuned by adapters alone."""
+    those texts; a base that knows no language at all cannot be tuned by adapters alone. whole: see `make_tokenizer`."""
     import torch
     from transformers import AutoModelForCausalLM
 
-    tokenizer = make_tokenizer(texts, words, chat=family != "gpt2")
+    tokenizer = make_tokenizer(texts, words, family != "gpt2", whole)
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_config(_config(family, len(tokenizer), hidden, layers, tokenizer))  # type: ignore[no-untyped-call]
     model.generation_config.eos_token_id = tokenizer.eos_token_id
-    _pretrain(model, tokenizer, texts, steps)
+    _pretrain(model, tokenizer, texts, steps, _Windows())
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
@@ -46,34 +49,40 @@ def make(
 
 def pretrain(folder: Path, texts: Sequence[str], steps: int, progress: Progress) -> None:
     """More full training of a model that is there, in place: on windows as long as short prompts, every second one a
-    stretch that stands twice. A model that has never copied from far above cannot be tuned to quote."""
+    stretch whose lines stand again in another order. A model that has never looked anything up far above cannot be
+    tuned to quote."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_pretrained(folder)
-    _pretrain(model, AutoTokenizer.from_pretrained(folder), texts, steps, _PROMPTS, progress)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    ends = frozenset(token for token in tokenizer.get_vocab().values() if "\n" in tokenizer.decode([token]))
+    _pretrain(model, tokenizer, texts, steps, _Windows(tokens=176, rows=6, ends=ends), progress)
     model.save_pretrained(folder)
 
 
 @dataclass(frozen=True, slots=True)
 class _Windows:
-    """tokens: of a window. rows: in a step. twice: whether every second window is half as long a stretch, twice."""
+    """tokens: of a window. rows: in a step. ends: tokens that end a line; with them, every second window is half as
+    long a stretch, and then its lines in another order."""
 
     tokens: int = 64
     rows: int = 16
-    twice: bool = False
+    ends: frozenset[int] = frozenset()
 
-    def cut(self, ids: Sequence[int], starts: Sequence[int]) -> list[Sequence[int]]:
+    def cut(self, ids: Sequence[int], starts: Sequence[int], chance: random.Random) -> list[Sequence[int]]:
         half = self.tokens // 2
         return [
-            [*ids[at : at + half]] * 2 if self.twice and number % 2 == 0 else ids[at : at + self.tokens]
+            self._again(ids[at : at + half], chance) if self.ends and number % 2 == 0 else ids[at : at + self.tokens]
             for number, at in enumerate(starts)
         ]
 
-
-_PLAIN = _Windows()
-_PROMPTS = _Windows(tokens=320, rows=4, twice=True)
+    def _again(self, stretch: Sequence[int], chance: random.Random) -> list[int]:
+        cuts = [0, *(at + 1 for at, token in enumerate(stretch) if token in self.ends), len(stretch)]
+        lines = [stretch[begin:end] for begin, end in pairwise(cuts)]
+        chance.shuffle(lines)
+        return [*stretch, *chain.from_iterable(lines)]
 
 
 def _pretrain(
@@ -81,16 +90,17 @@ def _pretrain(
     tokenizer: Any,
     texts: Sequence[str],
     steps: int,
-    windows: _Windows = _PLAIN,
+    windows: _Windows,
     progress: Progress | None = None,
 ) -> None:
     import torch
 
     ids = tokenizer("\n".join(texts))["input_ids"]
     optimiser = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    chance = random.Random(0)
     for step in range(steps):
         starts = torch.randint(0, max(len(ids) - windows.tokens, 1), (windows.rows,)).tolist()
-        batch = torch.tensor(windows.cut(ids, starts))
+        batch = torch.tensor(windows.cut(ids, starts, chance))
         loss = model(input_ids=batch, labels=batch).loss
         loss.backward()
         optimiser.step()
@@ -99,7 +109,8 @@ def _pretrain(
             progress("pre-train", step + 1, steps)
 
 
-def make_tokenizer(texts: Sequence[str], words: int, chat: bool) -> Any:
+def make_tokenizer(texts: Sequence[str], words: int, chat: bool, whole: Sequence[str] = ()) -> Any:
+    """whole: lines that are one token each. What stands in every prompt would be most of what a tiny model reads."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -112,6 +123,7 @@ def make_tokenizer(texts: Sequence[str], words: int, chat: bool) -> Any:
     end = "<|im_end|>" if chat else "<|endoftext|>"
     made: Any = PreTrainedTokenizerFast
     tokenizer = made(tokenizer_object=raw, eos_token=end, pad_token="<|endoftext|>")
+    tokenizer.add_tokens(list(whole))
     if chat:
         tokenizer.chat_template = CHATML
     return tokenizer
