@@ -46,7 +46,7 @@ class Sizes:
     parts: int = 28
     hidden: int = 128
     layers: int = 3
-    pretraining: int = 500
+    pretraining: int = 900
     epochs: float = 6.0
     curve: tuple[int, ...] = (0, 25, 100)
     curve_epochs: float = 3.0
@@ -146,8 +146,10 @@ def build_dataset(demo: Demo, _found: Mapping[str, Any]) -> dict[str, Any]:
     return {"rows": manifest["rows"], "leaks": certificate["leaks"], "made": manifest["made"]}
 
 
-PHRASES = ["system\nuser\nassistant", "X 的默认值是多少？", "不设置 X 时，它的默认值是多少？", "默认是多少？"]
-PHRASES += ["What is the default value of X?"]
+PHRASES = [
+    "system\nuser\nassistant", "What is the default value of X?",
+    "X 的默认值是多少？", "不设置 X 时，它的默认值是多少？", "默认是多少？",
+]  # fmt: skip
 """What prompts say beside the documents, so that the tokenizer knows it."""
 
 
@@ -199,10 +201,9 @@ def evaluate(demo: Demo, _found: Mapping[str, Any]) -> dict[str, Any]:
         "models", "evaluate", demo.home / "merged", "--data", demo.home / "data", "--base", demo.home / "base"
     )
     for name, route in report["routes"].items():
-        f1, sent = route["as_written"]["f1"], route["as_sent"]["right"]
-        out.print(
-            f"  {name:20} F1 {f1['mean']:.2f} ({f1['low']:.2f}–{f1['high']:.2f}), right as sent {sent['mean']:.2f}"
-        )
+        f1, sent = route["as_written"].get("f1"), route["as_sent"].get("right")
+        said = f"F1 {f1['mean']:.2f} ({f1['low']:.2f}–{f1['high']:.2f})" if f1 else "nothing fits into the window"
+        out.print(f"  {name:20} {said}" + (f", right as sent {sent['mean']:.2f}" if sent else ""))
     for name, one in report["differences"].items():
         out.print(f"  {name}: {one['mean']:+.2f} ({one['low']:+.2f} to {one['high']:+.2f}), {one['says']}")
     return {"differences": report["differences"]}

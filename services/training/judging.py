@@ -137,15 +137,12 @@ def _holds(ours: Sequence[str], theirs: Sequence[str]) -> bool:
 
 
 def figures(tasks: Sequence[Task], texts: Sequence[str]) -> dict[str, Any]:
-    """Each figure 0..1 with its interval; texts: one a task, as written or as sent ("" for a refusal)."""
+    """Each figure 0..1 with its interval; texts: one a task, as written or as sent ("" for a refusal). A figure that no
+    row says anything about is left out."""
     pairs = [(task, text) for task, text in zip(tasks, texts, strict=True) if not task.example.refuses]
-    shares = {name: bootstrap(values).to_json() for name, values in _values(pairs).items() if values}
-    return {
-        "rows": len(tasks),
-        **shares,
-        "bleu": _bleu(pairs).to_json(),
-        **{name: bootstrap(values).to_json() for name, values in _refusals(tasks, texts).items()},
-    }
+    values = {**_values(pairs), **_refusals(tasks, texts)}
+    found = {name: bootstrap(rows) for name, rows in values.items()} | {"bleu": _bleu(pairs)}
+    return {"rows": len(tasks), **{name: one.to_json() for name, one in found.items() if one.clusters}}
 
 
 def f1_by_cluster(tasks: Sequence[Task], texts: Sequence[str]) -> dict[str, list[float]]:
@@ -175,6 +172,8 @@ def perplexity(tasks: Sequence[Task], logprobs: Sequence[Sequence[float]]) -> di
 
 def margins(found: Sequence[tuple[str, float]]) -> dict[str, Any]:
     """found: (cluster, mean log-probability of the right answer's tokens less that of the best wrong one's)."""
+    if not found:
+        return {"rows": 0}
     values: dict[str, list[float]] = defaultdict(list)
     for cluster, margin in found:
         values[cluster].append(margin)

@@ -97,6 +97,7 @@ def _pretrain(
 
     ids = tokenizer("\n".join(texts))["input_ids"]
     optimiser = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    rate = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.0, max(steps, 1))
     chance = random.Random(0)
     for step in range(steps):
         starts = torch.randint(0, max(len(ids) - windows.tokens, 1), (windows.rows,)).tolist()
@@ -104,6 +105,7 @@ def _pretrain(
         loss = model(input_ids=batch, labels=batch).loss
         loss.backward()
         optimiser.step()
+        rate.step()
         optimiser.zero_grad()
         if progress:
             progress("pre-train", step + 1, steps)

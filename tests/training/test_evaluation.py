@@ -169,6 +169,14 @@ def test_a_paired_difference_needs_no_lucky_mean() -> None:
     assert evaluation.said_of(paired(noisy, theirs)).startswith("no difference")
 
 
+def test_what_no_row_says_anything_about_is_left_out(data: Path, base: Path) -> None:
+    """An undefined mean is no JSON."""
+    refusals = [one for one in tasks(data, base) if one.example.refuses]
+    found = figures(refusals, ["yes"] * len(refusals))
+    assert found.keys() == {"rows", "missed_refusals"}
+    json.dumps([found, margins([])], allow_nan=False)
+
+
 def test_perplexity_is_by_token_and_margins_by_row(data: Path, base: Path) -> None:
     rows = tasks(data, base)[:2]
     found = perplexity(rows, [(math.log(0.5),) * 3, (math.log(0.125),)])
