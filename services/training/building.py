@@ -23,6 +23,7 @@ from services.training.splits import Assigned, assign
 from services.training.variants import Variant, variants
 
 SHOWN = 4  # passages a row shows, evidence and distractors
+_LOOKED_AT = 48  # nearest passages among which distractors are looked for: in a manual, many hold the same values
 MISSES = 0.25
 """Share of questions that also get a row with their passage withheld: refusing must stay the rarer thing. The gates of
 promotion look at both sides."""
@@ -202,11 +203,12 @@ class _Maker:
                 )
 
     def beside(self, row: Example) -> Example:
-        """With distractors that provably lack the answer, and the evidence at a place that a hash decides."""
+        """With distractors that provably lack the answer, and the evidence at a place that a hash decides. As many as a
+        refusal has, or a model would learn to refuse by counting."""
         if row.refuses:
             return row
         own = {one.passage_id for one in row.context}
-        others = [one for one in self._shown(row.question, SHOWN * 2) if one.passage_id not in own]
+        others = [one for one in self._shown(row.question, _LOOKED_AT) if one.passage_id not in own]
         lacking = [one for one in others if not negatives.holds_answer(one.text, row.answer)]
         shown = [*row.context, *lacking[: max(SHOWN - len(row.context), 0)]]
         shown.sort(key=lambda one: sha256(f"{row.id}\n{one.passage_id}".encode()).digest())
