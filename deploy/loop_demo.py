@@ -50,8 +50,8 @@ class Sizes:
     epochs: float = 6.0
     curve: tuple[int, ...] = (0, 25, 100)
     curve_epochs: float = 3.0
-    window: int = 280
-    answer: int = 60
+    window: int = 256
+    answer: int = 80
 
 
 @dataclass(frozen=True, slots=True)

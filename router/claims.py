@@ -22,7 +22,8 @@ Weight = Callable[[str], float]
 MEANING = {
     "overlap": "share of the statement's words, weighted, that the passage has, 0..1",
     "local": "the same for the two neighbouring units of the passage that have most of them",
-    "pairs": "share of the statement's neighbouring words that stand near each other, in this order, in the passage",
+    "pairs": "share of the statement's neighbouring words that stand near each other, in this order, in the passage; of "
+    "a single word, whether it stands there",
     "names": "share of its names that the passage lacks",
     "numbers": "share of its numbers that the passage lacks",
 }
@@ -112,10 +113,11 @@ def features(statement: str, tokens: Sequence[str], evidence: Evidence, weight: 
     pairs = list(dict.fromkeys(pairwise(content)))
     named = facts.names(statement)
     counted = facts.quantities(statement)
+    overlap = support.coverage(weights, evidence.words)
     return {
-        "overlap": support.coverage(weights, evidence.words),
+        "overlap": overlap,
         "local": local(weights, evidence)[0],
-        "pairs": share(pair in evidence.near for pair in pairs),
+        "pairs": share(pair in evidence.near for pair in pairs) if pairs else overlap,
         "names": 1 - share(name in evidence.folded for name in named),
         "numbers": len(facts.missing_quantities(counted, evidence.quantities)) / max(len(counted), 1),
     }

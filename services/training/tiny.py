@@ -58,7 +58,7 @@ def pretrain(folder: Path, texts: Sequence[str], steps: int, progress: Progress)
     model = AutoModelForCausalLM.from_pretrained(folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     ends = frozenset(token for token in tokenizer.get_vocab().values() if "\n" in tokenizer.decode([token]))
-    _pretrain(model, tokenizer, texts, steps, _Windows(tokens=208, rows=5, ends=ends), progress)
+    _pretrain(model, tokenizer, texts, steps, _Windows(tokens=176, rows=6, ends=ends), progress)
     model.save_pretrained(folder)
 
 

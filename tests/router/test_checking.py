@@ -44,6 +44,8 @@ def checked(draft: str, passages: list[str] = PASSAGES):
         "The limit is 512MB [1]. It can be changed with `--max-memory` [1].",
         "In 2009, Salvatore Sanfilippo wrote the first version [1].",
         "On ARM, snapshots are not supported [1].",
+        "read-only [1]",
+        "Sanfilippo [1]",
     ],
 )
 def test_what_the_passage_says_is_sent_as_it_is(draft: str) -> None:
@@ -78,7 +80,16 @@ def test_one_thing_made_wrong_is_not_sent(draft: str, why: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "draft", ["香蕉是黄色的，味道很甜[1]。", "Bananas are yellow and sweet [2].", "天气很好。", "Paris is in France."]
+    "draft",
+    [
+        "香蕉是黄色的，味道很甜[1]。",
+        "Bananas are yellow and sweet [2].",
+        "天气很好。",
+        "Paris is in France.",
+        "bananas [2]",
+        "The bananas [2]",
+        "香蕉 [1]",
+    ],
 )
 def test_what_no_passage_says_is_not_sent(draft: str) -> None:
     found = checked(draft)
