@@ -22,8 +22,8 @@ Weight = Callable[[str], float]
 MEANING = {
     "overlap": "share of the statement's words, weighted, that the passage has, 0..1",
     "local": "the same for the two neighbouring units of the passage that have most of them",
-    "pairs": "share of the statement's neighbouring words that stand near each other, in this order, in the passage; of "
-    "a single word, whether it stands there",
+    "pairs": "share of the statement's neighbouring words that stand near each other, in this order, in the passage; "
+    "of a single word, whether it stands there",
     "names": "share of its names that the passage lacks",
     "numbers": "share of its numbers that the passage lacks",
 }
