@@ -46,8 +46,8 @@ class Sizes:
     parts: int = 28
     hidden: int = 128
     layers: int = 3
-    pretraining: int = 900
-    epochs: float = 6.0
+    pretraining: int = 1100
+    epochs: float = 8.0
     curve: tuple[int, ...] = (0, 25, 100)
     curve_epochs: float = 3.0
     window: int = 256

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain, pairwise
+from itertools import accumulate, chain
 from pathlib import Path
 from typing import Any
 
@@ -48,41 +48,44 @@ def make(
 
 
 def pretrain(folder: Path, texts: Sequence[str], steps: int, progress: Progress) -> None:
-    """More full training of a model that is there, in place: on windows as long as short prompts, every second one a
-    stretch whose lines stand again in another order. A model that has never looked anything up far above cannot be
-    tuned to quote."""
+    """More full training of a model that is there, in place: on windows as long as short prompts, every second one of
+    some lines of the texts, and the same again in another order. A model that has never looked a line up by its first
+    words cannot be tuned to answer from a table."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_pretrained(folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    ends = frozenset(token for token in tokenizer.get_vocab().values() if "\n" in tokenizer.decode([token]))
-    _pretrain(model, tokenizer, texts, steps, _Windows(tokens=176, rows=6, ends=ends), progress)
+    lines = dict.fromkeys(line for text in texts for line in text.splitlines(keepends=True))
+    encoded = [ids for line in lines if len(ids := tokenizer(line)["input_ids"]) > _SHORT]
+    _pretrain(model, tokenizer, texts, steps, _Windows(tokens=176, rows=6, lines=encoded), progress)
     model.save_pretrained(folder)
+
+
+_SHORT = 6  # tokens; shorter lines have nothing to look up
 
 
 @dataclass(frozen=True, slots=True)
 class _Windows:
-    """tokens: of a window. rows: in a step. ends: tokens that end a line; with them, every second window is half as
-    long a stretch, and then its lines in another order."""
+    """tokens: of a window. rows: in a step. lines: their tokens; with some, every second window is half full of them
+    and has them again in another order."""
 
     tokens: int = 64
     rows: int = 16
-    ends: frozenset[int] = frozenset()
+    lines: Sequence[Sequence[int]] = ()
 
     def cut(self, ids: Sequence[int], starts: Sequence[int], chance: random.Random) -> list[Sequence[int]]:
-        half = self.tokens // 2
         return [
-            self._again(ids[at : at + half], chance) if self.ends and number % 2 == 0 else ids[at : at + self.tokens]
+            self._twice(chance) if self.lines and number % 2 == 0 else ids[at : at + self.tokens]
             for number, at in enumerate(starts)
         ]
 
-    def _again(self, stretch: Sequence[int], chance: random.Random) -> list[int]:
-        cuts = [0, *(at + 1 for at, token in enumerate(stretch) if token in self.ends), len(stretch)]
-        lines = [stretch[begin:end] for begin, end in pairwise(cuts)]
-        chance.shuffle(lines)
-        return [*stretch, *chain.from_iterable(lines)]
+    def _twice(self, chance: random.Random) -> Sequence[int]:
+        drawn = chance.sample(self.lines, len(self.lines))
+        fitting = sum(end <= self.tokens // 2 for end in accumulate(map(len, drawn)))
+        some, others = drawn[:fitting], drawn[fitting:]
+        return [*chain.from_iterable((*some, *chance.sample(some, fitting), *others))][: self.tokens]
 
 
 def _pretrain(
