@@ -47,7 +47,7 @@ class Sizes:
     hidden: int = 128
     layers: int = 3
     pretraining: int = 1100
-    epochs: float = 8.0
+    epochs: float = 10.0
     curve: tuple[int, ...] = (0, 25, 100)
     curve_epochs: float = 3.0
     window: int = 256
