@@ -15,7 +15,7 @@ from router.packing import Packed, Tokenizer, Window
 from router.types import Citation, CuratedEntry, EntryStatus, Passage
 from services.review.decisions import Decided
 from services.training import fitting, jsonl
-from services.training.building import Inputs, build
+from services.training.building import SHOWN, Inputs, build
 from services.training.dataset import Budget, check, ledger_of, make
 from services.training.exports import export
 from services.training.negatives import holds_answer
@@ -61,6 +61,17 @@ OUTSIDE = Decided("item-2", "Can it brew tea?", "", "en", "out_of_scope", "anna"
 
 def inputs(**changes: object) -> Inputs:
     return replace(Inputs(PASSAGES, "r1", (ENTRY,), (CORRECTED, OUTSIDE)), **changes)  # type: ignore[arg-type]
+
+
+def test_where_the_nearest_pages_hold_the_same_value_distractors_come_from_further_away() -> None:
+    """Names of one length have the same values here. A row with fewer passages than a refusal gives itself away."""
+    alike = [parameter_page(f"{first}{second}_lock") for first in "abcd" for second in "abcd"]
+    others = [parameter_page(name) for name in ("wal", "checkpoint", "archive_dir", "lru")]
+    rows = [row for row in build(inputs(passages=[*alike, *others])).assigned.rows if row.made is Made.RULE]
+    found = [row for row in rows if "_lock_" in row.question]
+    assert found and all(len(row.context) == SHOWN for row in found)
+    for row in found:
+        assert not any(holds_answer(one.text, row.answer) for one in row.context if not one.evidence)
 
 
 def test_rows_say_where_they_come_from() -> None:
