@@ -16,7 +16,8 @@ _ALL = 1_000
 @dataclass(frozen=True, slots=True)
 class Decided:
     """One verdict in force. cluster: the id of its item. question: the item's; variants: its other wordings. answer: ""
-    where the question is out of scope. evidence: passage ids. wrong: answers that were sent and are wrong."""
+    where the question is out of scope. evidence: passage ids. wrong: answers that were sent and are wrong. entry_id: of
+    the curated entry that it wrote, "" for none."""
 
     cluster: str
     question: str
@@ -27,6 +28,7 @@ class Decided:
     evidence: tuple[str, ...] = ()
     wrong: tuple[str, ...] = ()
     variants: tuple[str, ...] = ()
+    entry_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ def _decided(verdict: Verdict) -> Decided:
         _evidence(verdict),
         _wrong(verdict),
         _wordings(verdict),
+        verdict.entry_id,
     )
 
 

@@ -19,7 +19,7 @@ from services.training.guarding import differences
 from services.training.neighbours import Neighbours
 from services.training.proposing import Writer, changed, propose, reword
 from services.training.records import Context, Example, Made, Rejected, Split
-from services.training.splits import Assigned, assign
+from services.training.splits import Assigned, assign, keys_of
 from services.training.variants import Variant, variants
 
 SHOWN = 4  # passages a row shows, evidence and distractors
@@ -29,6 +29,7 @@ MISSES = 0.25
 promotion look at both sides."""
 
 SPANS = 2
+EDITED = "the entry that it wrote has been edited since, and is in the dataset in its place"
 INFERRED = f"it has a number that must be inferred, because no passage says it, and cites fewer than {SPANS} places"
 
 
@@ -67,21 +68,43 @@ def build(inputs: Inputs) -> Built:
     cleaned = clean(varied, differences)
     rows = [maker.beside(one) for one in cleaned.rows]
     rows = [replace(one, rejected=one.rejected or negatives.rejected_alternatives(one, rows)) for one in rows]
-    rows += maker.negatives(rows)
-    quarantined = _quarantined(rows, inputs.ledger)
-    assigned = assign([one for one in rows if one.cluster not in quarantined], inputs.ledger)
-    return Built(assigned, cleaned, (*assigned.rejected, *maker.rejected, *quarantined.values()), tuple(maker.refused))
+    late = _late(rows, inputs)
+    early = [one for one in rows if one.cluster not in late]
+    early += [*maker.far(early), *maker.negatives(early)]
+    known = {one.cluster for one in early}
+    fresh = [one for one in rows if one.cluster in late]
+    fresh += [one for one in maker.negatives(fresh) if one.cluster not in known]
+    held = _quarantined(fresh, inputs.ledger)
+    kept = [one for one in fresh if one.cluster not in held]
+    assigned = assign([*early, *kept], {**inputs.ledger, **_trained(kept, inputs.ledger)})
+    return Built(assigned, cleaned, (*assigned.rejected, *maker.rejected, *held.values()), tuple(maker.refused))
 
 
-def _quarantined(rows: Sequence[Example], ledger: Mapping[str, Split]) -> dict[str, Rejected]:
-    """New verdicts that rest on sections of the current test set: they may not touch it, nor be trained on."""
+def _late(rows: Iterable[Example], inputs: Inputs) -> frozenset[str]:
+    """Clusters that people decided after the dataset before: their verdicts, and the entries that these wrote."""
+    if not inputs.ledger:
+        return frozenset()
+    asked = {wording.normalise(text) for one in inputs.decisions for text in (one.question, *one.variants)}
+    decided = {
+        one.cluster for one in rows if one.reviewer or (one.reviewed and wording.normalise(one.question) in asked)
+    }
+    return frozenset(one for one in decided if f"cluster {one}" not in inputs.ledger)
+
+
+def _quarantined(fresh: Iterable[Example], ledger: Mapping[str, Split]) -> dict[str, Rejected]:
+    """New verdicts that rest on what the current test set rests on: they may not touch it, nor be trained on."""
     return {
         one.cluster: Rejected(one.question, one.cluster, "a new verdict about a section of the test set")
-        for one in rows
-        if one.made is Made.VERDICT
-        and f"cluster {one.cluster}" not in ledger
-        and any(ledger.get(f"section {part.section}") is Split.TEST for part in one.evidence)
+        for one in sorted(fresh, key=lambda one: not one.parent)  # named by its first asking, not by a variant
+        if any(ledger.get(key) is Split.TEST for key in keys_of(one))
     }
+
+
+def _trained(fresh: Iterable[Example], ledger: Mapping[str, Split]) -> dict[str, Split]:
+    """The others are trained on, where no earlier dataset says what becomes of what they rest on: no hash may put them
+    into the current test set."""
+    tied = {one.cluster for one in fresh for key in keys_of(one) if key in ledger}
+    return {f"cluster {one.cluster}": Split.TRAIN for one in fresh if one.cluster not in tied}
 
 
 class _Maker:
@@ -116,7 +139,11 @@ class _Maker:
             yield replace(made, reviewed=True, verdict="approved")
 
     def decided(self) -> Iterator[Example]:
+        answers = {one.id: one.answer for one in self._inputs.curated}
         for one in self._inputs.decisions:
+            if one.answer and answers.get(one.entry_id, one.answer) != one.answer:
+                self.rejected.append(Rejected(one.question, one.cluster, EDITED))
+                continue
             evidence = self._evidence(one.evidence, one.answer)
             if evidence is None or (one.answer and not evidence):
                 why = "its evidence is not in the documents any more" if one.evidence else "it names no evidence"
@@ -133,7 +160,8 @@ class _Maker:
             row = negatives.refusal(asked, one.language, Made.NEAR_DOMAIN, one.cluster, self._shown(asked))
         else:
             row = _example(asked, one.answer, one.language, one.cluster, Made.VERDICT, evidence, self._inputs.revision)
-        return replace(row, reviewed=True, verdict=one.verdict, reviewer=one.reviewer, rejected=one.wrong)
+        own = _identity(row.id, one.cluster, ())  # the entry that it wrote makes a row of the same content
+        return replace(row, id=own, reviewed=True, verdict=one.verdict, reviewer=one.reviewer, rejected=one.wrong)
 
     def conversations(self) -> Iterator[Example]:
         """Whole questions of conversations, with the last answer that an asker said helped; those that people decided
@@ -214,11 +242,14 @@ class _Maker:
         shown.sort(key=lambda one: sha256(f"{row.id}\n{one.passage_id}".encode()).digest())
         return replace(row, context=tuple(shown))
 
-    def negatives(self, rows: Sequence[Example]) -> list[Example]:
+    def far(self, rows: Iterable[Example]) -> list[Example]:
+        """Of the languages that the rows are in."""
+        languages = sorted({one.language for one in rows})
+        return [row for language in languages for row in negatives.far(language, self._shown)]
+
+    def negatives(self, rows: Iterable[Example]) -> list[Example]:
         """From first askings only: their variants would be negatives of each other."""
-        out = [
-            row for language in sorted({one.language for one in rows}) for row in negatives.far(language, self._shown)
-        ]
+        out: list[Example] = []
         for row in rows:
             if row.parent or row.refuses or not _chosen(row, MISSES):
                 continue

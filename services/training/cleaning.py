@@ -51,8 +51,9 @@ class Cleaned:
 
 def clean(examples: Iterable[Example], guard: Guard) -> Cleaned:
     """Merges clusters first, so that copies across them are then copies within one. The same rows in any order give
-    the same result: reviewed rows are kept before others, then the smaller id."""
-    ordered = sorted(examples, key=lambda one: (not one.reviewed, one.id))
+    the same result: what a reviewer decided is kept before other reviewed rows (it says who, and what was wrong),
+    those before the rest, then the smaller id."""
+    ordered = sorted(examples, key=lambda one: (not one.reviewer, not one.reviewed, one.id))
     merged, rows = merge(ordered)
     kept: list[Example] = []
     removed: list[Removed] = []

@@ -1,9 +1,9 @@
 """Which rows may train a model and which may judge it.
 
-Rows are kept together by connected components: the same cluster, a section that both rest on, or a passage that both
-rest on. Split by rows instead, 96 to 99 of 100 test rows have a sibling in the training rows. A component is assigned
-by a hash of its content, never by chance and never by counting, so that the same inputs always split alike; what an
-earlier dataset assigned stays where it was, also when documents grow.
+Rows are kept together by connected components: the same cluster, the same question after normalisation, a section or a
+passage that both rest on. Split by rows instead, 96 to 99 of 100 test rows have a sibling in the training rows. A
+component is assigned by a hash of its content, never by chance and never by counting, so that the same inputs always
+split alike; what an earlier dataset assigned stays where it was, also when documents grow.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from router import wording
 from services.training.records import Example, Rejected, Split
 
 CALIBRATION_SHARE = 0.05
@@ -32,7 +33,7 @@ class Assigned:
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """What was checked, machine-readable. leaks: every cluster, section or passage that stands in two splits."""
+    """What was checked, machine-readable. leaks: every cluster, question, section or passage in two splits."""
 
     rows: int
     components: int
@@ -85,11 +86,12 @@ def certify(examples: Sequence[Example], splits: Mapping[str, Split]) -> Certifi
 
 
 def keys_of(example: Example) -> tuple[str, ...]:
-    """What ties a row to others: its cluster, and section and passage of its evidence. Distractors tie nothing: the
-    loss is on the answer alone."""
+    """What ties a row to others: its cluster, its question, and section and passage of its evidence. Distractors tie
+    nothing: the loss is on the answer alone."""
     evidence = example.evidence
     return (
         f"cluster {example.cluster}",
+        f"question {wording.normalise(example.question)}",
         *(f"section {one.section}" for one in evidence),
         *(f"passage {one.passage_id}" for one in evidence),
     )
@@ -135,7 +137,7 @@ class _Union:
 
     def splits(self) -> dict[str, Split]:
         """Every key's split. An unlabelled component's name is the smallest hash of what first ties it to documents:
-        its sections, or its keys where it has none; so the order of the rows does not matter."""
+        its sections, or its clusters where it has none; so the order of the rows does not matter."""
         members: dict[str, list[str]] = defaultdict(list)
         for key in self.parent:
             members[self.find(key)].append(key)
@@ -143,5 +145,6 @@ class _Union:
 
 
 def _by_hash(keys: Sequence[str]) -> Split:
-    anchors = [key for key in keys if key.startswith("section ")] or keys
+    kinds = ("section ", "cluster ", "")  # the last for a question whose only row was rejected
+    anchors = next(found for kind in kinds if (found := [key for key in keys if key.startswith(kind)]))
     return split_of(min(hashlib.sha256(key.encode()).hexdigest() for key in anchors))

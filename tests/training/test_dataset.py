@@ -16,6 +16,7 @@ from router.types import Citation, CuratedEntry, EntryStatus, Passage
 from services.review.decisions import Decided
 from services.training import fitting, jsonl
 from services.training.building import SHOWN, Inputs, build
+from services.training.cleaning import undo
 from services.training.dataset import Budget, check, ledger_of, make
 from services.training.exports import export
 from services.training.negatives import holds_answer
@@ -177,16 +178,69 @@ def test_no_test_cluster_moves_when_documents_grow_by_a_tenth(tmp_path: Path) ->
     assert check(tmp_path / "b").leaks == ()
 
 
-def test_a_new_verdict_cannot_touch_the_test_set(tmp_path: Path) -> None:
+def written_by(decided: Decided) -> CuratedEntry:
+    """The entry that a verdict writes: the same question, answer and evidence."""
+    cited = tuple(Citation(one, "docs", "", "x", 0, 1, "r") for one in decided.evidence)
+    return CuratedEntry("q-1", decided.question, decided.answer, decided.variants, citations=cited)
+
+
+def test_a_verdict_and_the_entry_that_it_wrote_make_one_row_with_its_lineage() -> None:
+    decided = replace(CORRECTED, entry_id="q-1")
+    built = build(inputs(curated=(written_by(decided),), decisions=(decided,)))
+    rows = [row for row in built.assigned.rows if row.question == decided.question and not row.refuses]
+    assert [(row.made, row.reviewer, row.verdict) for row in rows] == [(Made.VERDICT, "anna", "corrected")]
+    assert rows[0].rejected == decided.wrong
+    back = [one for one in undo(built.cleaned) if one.question == decided.question]
+    assert {one.cluster for one in back} == {"item-1", "curated-q-1"}
+
+
+def test_an_entry_that_was_edited_after_its_verdict_takes_its_place() -> None:
+    decided = replace(CORRECTED, entry_id="q-1")
+    edited = replace(written_by(decided), answer="3. Start the wal service.")
+    built = build(inputs(curated=(edited,), decisions=(decided,)))
+    rows = [row for row in built.assigned.rows if row.question == decided.question and not row.refuses]
+    assert [(row.made, row.answer) for row in rows] == [(Made.CURATED, edited.answer)]
+    assert [one.cluster for one in built.rejected if "edited since" in one.reason] == ["item-1"]
+
+
+@pytest.mark.parametrize("curated", [False, True])
+def test_a_new_verdict_cannot_touch_the_test_set(tmp_path: Path, curated: bool) -> None:
+    """Also where it wrote an entry, which makes a row too."""
     make(inputs(decisions=()), BUDGET, tmp_path / "a")
     ledger = ledger_of(tmp_path / "a")
     sections = {f"section {one.document}#{' > '.join(one.heading)}": one for one in PASSAGES}
     section, tested = next((key, one) for key, one in sections.items() if key in ledger)
     ledger = {**ledger, section: Split.TEST}
-    late = replace(CORRECTED, cluster="item-9", evidence=(tested.id,))
-    built = build(inputs(decisions=(late,), ledger=ledger))
-    assert [one for one in built.rejected if one.cluster == "item-9"]
-    assert not [row for row in built.assigned.rows if row.cluster == "item-9"]
+    late = replace(CORRECTED, cluster="item-9", evidence=(tested.id,), entry_id="q-1")
+    entries = (written_by(late),) if curated else ()
+    built = build(inputs(curated=entries, decisions=(late,), ledger=ledger))
+    assert {one.question for one in built.rejected if "new verdict" in one.reason} == {late.question}
+    assert not [row for row in built.assigned.rows if row.question == late.question]
+
+
+@pytest.mark.parametrize("number", range(12))
+def test_new_verdicts_that_no_earlier_section_holds_are_trained_on(tmp_path: Path, number: int) -> None:
+    """A tenth of them would come into the test set by their hash: pages that are new, and what is out of scope."""
+    make(inputs(decisions=()), BUDGET, tmp_path / "a")
+    fresh = task_page(f"novel{number}")
+    late = replace(
+        CORRECTED, cluster=f"item-{number}", question=f"How is novel{number} restarted?", evidence=(fresh.id,)
+    )
+    outside = replace(OUTSIDE, cluster=f"outside-{number}", question=f"Can it brew tea number {number}?")
+    built = build(inputs(passages=[*PASSAGES, fresh], decisions=(late, outside), ledger=ledger_of(tmp_path / "a")))
+    assert {built.assigned.splits[one.cluster] for one in (late, outside)} == {Split.TRAIN}
+
+
+def test_a_question_is_never_asked_in_two_splits() -> None:
+    """The same words with another answer, of another page: no cluster, section or passage ties them together."""
+    asked = "How do I restart it?"
+    entries = [
+        CuratedEntry(f"t{at}", asked, f"Run `{name}-restart --now`.", citations=(replace(CITED, passage_id=one.id),))
+        for at, (name, one) in enumerate((name, task_page(name)) for name in NAMES)
+    ]
+    built = build(inputs(curated=tuple(entries)))
+    found = {built.assigned.splits[row.cluster] for row in built.assigned.rows if row.question == asked}
+    assert len(entries) == 12 and len(found) == 1
 
 
 def test_a_changed_file_is_found(tmp_path: Path) -> None:
