@@ -20,7 +20,7 @@ _HOW_WHERE = re.compile(
 )
 """Where one does something is how one does it."""
 _COUNTS = re.compile(
-    r"\bhow (?:many|much|long|large|big|often|far|old|fast)\b|多少|几[^乎]|多[久长高大重远快]|百分之几"
+    r"\bhow (?:many|much|long|large|big|often|far|old|fast)\b|多少|几[^乎点]|多[久长高大重远快]|百分之几"
 )
 _EXTENT = re.compile(
     r"\b(?:limit|period|duration|largest|biggest|smallest|longest|shortest|highest|lowest)\b|期限|有效期|保修期|保质期"

@@ -148,6 +148,7 @@ STATED = [
     CuratedEntry("cod", "支持货到付款吗？", "不支持，可以用银行卡。"),
     CuratedEntry("drop", "如何删除实例集群？", "执行 kubectl delete mpdcluster。"),
     CuratedEntry("move", "如何把数据从 MySQL 迁移过来？", "使用 DTS 建一个迁移任务。"),
+    CuratedEntry("opens", "窗口几点开始办理？", "早上九点。"),
 ]
 
 
@@ -159,6 +160,9 @@ STATED = [
         ("如何删除实例", "drop", "object: none / 集群"),
         ("如何把数据迁移到 MySQL？", "move", "direction"),
         ("货到付款怎么收费", "cod", "aspect"),
+        ("什么时候开始窗口办理？", "opens", ""),
+        ("几点钟窗口开始办理", "opens", ""),
+        ("窗口几点结束办理？", "opens", "opposite"),
     ],
 )
 def test_every_word_is_accounted_for(asked: str, name: str, guard: str) -> None:
