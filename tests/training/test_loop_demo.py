@@ -29,7 +29,7 @@ def test_one_decision_answers_everybody_who_asks_the_same(found: dict[str, objec
 @pytest.mark.slow
 def test_the_dataset_is_honest_and_merging_changes_nothing(found: dict[str, object]) -> None:
     assert found["leaks"] == []
-    assert found["made"]["curated"] >= 1, "what the reviewer decided is in the dataset"  # type: ignore[index]
+    assert found["made"]["verdict"] >= 1, "what the reviewer decided is in the dataset"  # type: ignore[index]
     assert found["logit_difference"] < 1e-3  # type: ignore[operator]
 
 
@@ -52,7 +52,7 @@ def test_the_gates_say_what_they_found(found: dict[str, object]) -> None:
         "no relapse",
         "corrected questions",
     ]  # type: ignore[attr-defined]
-    assert found["promoted"] == all(one["held"] for one in gates)  # type: ignore[attr-defined]
+    assert found["promoted"] and all(one["held"] for one in gates)  # type: ignore[attr-defined]
 
 
 @pytest.mark.slow
