@@ -26,6 +26,7 @@ from services.training.building import Built, Inputs, build
 from services.training.fitting import Fitted, fit
 from services.training.records import Example, Rejected, Split
 from services.training.splits import Certificate, certify
+from services.version import own_version
 
 MANIFEST = "manifest.json"
 LEDGER = "ledger.json"
@@ -141,9 +142,11 @@ def _manifest(
 ) -> dict[str, Any]:
     rows = [row.example for row in fitted]
     lengths = sorted(row.tokens for row in fitted)
+    answers = sorted(budget.tokenizer.text(row.messages[-1]["content"]) for row in fitted)
     texts = sum(1 for _ in (folder / "text.jsonl").open("rb"))
     return {
         "revision": inputs.revision,
+        "lineage": _lineage(inputs),
         "prompt_hash": prompt.prompt_hash(),
         "rows": len(fitted),
         "reviewed": sum(row.reviewed for row in rows),
@@ -163,10 +166,31 @@ def _manifest(
             "reserved_for_answer": budget.window.answer,
             "prompt_median": lengths[len(lengths) // 2],
             "prompt_longest": lengths[-1],
+            "answer_median": answers[len(answers) // 2],
+            "answer_longest": answers[-1],
         },
         "certificate": asdict(certificate),
         "files": {path.name: _hash(path) for path in sorted(folder.iterdir()) if path.name != MANIFEST},
     }
+
+
+def _lineage(inputs: Inputs) -> dict[str, Any]:
+    """What went in, by hashes of the content: from the same, the same dataset is made again."""
+    ids = sorted(one.id for one in inputs.passages)
+    entries = sorted((one.id, one.question, one.answer, one.status) for one in inputs.curated)
+    decided = sorted((one.cluster, one.question, one.answer, one.verdict) for one in inputs.decisions)
+    return {
+        "version": own_version(),
+        "passages": _part(ids),
+        "curated": _part(entries),
+        "verdicts": _part(decided),
+        "liked": _part(sorted(one.id for one in inputs.liked)),
+        "previous": _part(sorted(inputs.ledger.items())),
+    }
+
+
+def _part(values: Sequence[Any]) -> dict[str, Any]:
+    return {"count": len(values), "sha256": hashlib.sha256(json.dumps(values).encode()).hexdigest()}
 
 
 def _hash(path: Path) -> str:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +25,7 @@ from services.training.exports import export
 from services.training.negatives import holds_answer
 from services.training.records import Made, Rejected, Split
 
+ROOT = Path(__file__).resolve().parents[2]
 BUDGET = Budget(Window(1200, 300), Tokenizer(lambda text: max(len(text) // 3, 1)), "three characters")
 NAMES = ["wal", "lock", "cache", "pool", "disk", "node", "page", "redo", "undo", "sort", "join", "scan"]
 
@@ -153,6 +157,37 @@ def test_the_same_inputs_give_the_same_bytes(tmp_path: Path) -> None:
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
     with pytest.raises(Conflict, match="never overwritten"):
         make(inputs(), BUDGET, tmp_path / "a")
+
+
+@pytest.mark.slow
+def test_another_process_gives_the_same_bytes(tmp_path: Path) -> None:
+    """No set may decide an order: Python hashes texts anew in each process."""
+    script = (
+        "import sys; from pathlib import Path; from services.training.dataset import make;"
+        "from tests.training.test_dataset import BUDGET, inputs; make(inputs(), BUDGET, Path(sys.argv[1]))"
+    )
+    for seed in ("1", "2"):
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        subprocess.run([sys.executable, "-c", script, tmp_path / seed], check=True, cwd=ROOT, env=environment)
+    for path in (tmp_path / "1").iterdir():
+        assert path.read_bytes() == (tmp_path / "2" / path.name).read_bytes(), path.name
+
+
+def test_the_manifest_tells_what_went_in(tmp_path: Path) -> None:
+    """Each kind of input by its content, so that two datasets can be told apart, or known to be of the same."""
+    first = make(inputs(), BUDGET, tmp_path / "a")
+    later = replace(ENTRY, answer="默认 49MB。")
+    others = {
+        "curated": inputs(curated=(later,)),
+        "verdicts": inputs(decisions=(OUTSIDE,)),
+        "passages": inputs(passages=[*PASSAGES, task_page("novel")]),
+        "previous": inputs(ledger=ledger_of(tmp_path / "a")),
+    }
+    for at, (name, changed) in enumerate(others.items()):
+        lineage = make(changed, BUDGET, tmp_path / str(at))["lineage"]
+        assert {key for key in lineage if lineage[key] != first["lineage"][key]} == {name}
+    assert first["lineage"]["verdicts"]["count"] == 2
+    assert 0 < first["tokens"]["answer_median"] <= first["tokens"]["answer_longest"]
 
 
 def test_the_rows_are_chats_with_citations_and_the_refusal(tmp_path: Path) -> None:
