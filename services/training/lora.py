@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from peft import LoraConfig, TaskType, get_peft_model
 from torch import nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, EarlyStoppingCallback, set_seed
+from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
 
 from router.errors import InvalidInput, Misconfigured
 from router.ports import Progress
@@ -25,7 +25,7 @@ from services.training.chart import draw
 from services.training.digests import remember_base
 from services.training.encoding import Tokenizer, with_template
 from services.training.estimating import Estimate, estimate
-from services.training.looping import Loop, filler_of, last_checkpoint, losses_of
+from services.training.looping import Loop, filler_of, losses_of
 from services.training.rows import Loaded, load
 
 ADAPTER = "adapter"
@@ -165,10 +165,8 @@ def _run(
     stage: str,
     progress: Progress,
 ) -> Loop:
-    folder = options.out / stage
-    callbacks = [EarlyStoppingCallback(options.patience)] if options.patience else []
-    loop = Loop.of(model, tokenizer, options, rows, valid.rows, folder, callbacks, progress)
-    loop.train(resume_from_checkpoint=last_checkpoint(folder))
+    loop = Loop.of(model, tokenizer, options, rows, valid.rows, options.out / stage, progress)
+    loop.run()
     return loop
 
 

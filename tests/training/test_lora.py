@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,9 +17,10 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from router.errors import InvalidInput, Misconfigured
+from router.ports import Progress
 from router.prompt import Source, render
 from services.training.encoding import MASKED, check, encode, with_template
-from services.training.looping import evaluations, order_of, pad
+from services.training.looping import evaluations, exhausted, order_of, pad
 from services.training.lora import ADAPTER, TrainOptions, attach, attached, train
 from services.training.rows import load
 from tests.training.tiny_models import FAMILIES, make
@@ -157,12 +159,86 @@ def test_it_learns_and_says_what_it_did(tmp_path: Path, base: Path) -> None:
     assert json.loads((tmp_path / "out" / "training.json").read_text("utf-8"))["attached"]["q_proj"] == 2
 
 
+HARD: dict[str, Any] = {"epochs": 20.0, "dropout": 0.1, "patience": 3}
+"""What makes resuming hard: the random numbers of dropout, and how long there has been no better loss."""
+
+
+def same(one: Path, other: Path, within: float) -> None:
+    """Two output folders hold the same adapter, and reports of the same course."""
+    left, right = (load_file(out / ADAPTER / "adapter_model.safetensors") for out in (one, other))
+    assert left.keys() == right.keys()
+    for name in left:
+        assert torch.allclose(left[name], right[name], atol=within), name
+    said, again = (json.loads((out / "training.json").read_text("utf-8")) for out in (one, other))
+    for name in ("steps", "losses", "valid_losses"):
+        assert said[name] == pytest.approx(again[name], abs=within * 10), name
+
+
+def unlearnable(folder: Path, base: Path, **changes: object) -> TrainOptions:
+    """Validation rows whose answers nothing foretells: what fits the others better fits these worse."""
+    made = options(folder, base, **changes)
+    lines = []
+    for at, row in enumerate(ROWS[::6]):
+        question, answer = row["messages"]
+        lines.append(json.dumps({"messages": [question, {**answer, "content": f"{at * 31 % 47} connections. [1]"}]}))
+    made.valid.write_text("\n".join(lines), "utf-8")
+    return made
+
+
+def test_it_stops_when_it_gets_no_better_and_keeps_the_best(tmp_path: Path, base: Path) -> None:
+    report = train(unlearnable(tmp_path, base, **HARD), quiet)
+    losses = list(report.valid_losses.values())
+    assert report.steps < 240 and len(losses) - 1 - losses.index(min(losses)) == 3
+    best = next(step for step, loss in report.valid_losses.items() if loss == min(losses))
+    kept, saved = (
+        load_file(folder / "adapter_model.safetensors")
+        for folder in (tmp_path / "out" / "stage2" / f"checkpoint-{best}", tmp_path / "out" / ADAPTER)
+    )
+    assert all(torch.equal(kept[name], saved[name]) for name in kept)
+
+
+def test_patience_is_counted_from_the_best_loss() -> None:
+    assert not exhausted([], 1) and not exhausted([3.0, 2.0, 1.0], 1) and exhausted([1.0, 1.0], 1)
+    assert exhausted([2.0, 1.0, 3.0, 1.5], 2) and not exhausted([2.0, 1.0, 3.0, 1.5], 3)
+    assert not exhausted([1.0, *[2.0] * 50], 0)
+
+
+class Torn(Exception):
+    """In place of the end of the process."""
+
+
+def torn_at(step: int) -> Progress:
+    def progress(_stage: str, done: int, _total: int) -> None:
+        if done == step:
+            raise Torn
+
+    return progress
+
+
+def test_torn_anywhere_it_goes_on_as_if_nothing_had_been(tmp_path: Path, base: Path) -> None:
+    """Early on, with the patience half used up, and when it has stopped but the adapter is not there yet."""
+    whole, torn = tmp_path / "whole", tmp_path / "torn"
+    for folder in (whole, torn):
+        folder.mkdir()
+    report = train(unlearnable(whole, base, **HARD), quiet)
+    first, *_, before_last, last = report.valid_losses
+    for step in (first + 1, before_last + 1):
+        with pytest.raises(Torn):
+            train(unlearnable(torn, base, **HARD), torn_at(step))
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Torn):
+        patch.setattr("services.training.lora.losses_of", lambda _loop: torn_at(0)("", 0, 0))
+        train(unlearnable(torn, base, **HARD), quiet)
+    assert (torn / "out" / "stage2" / f"checkpoint-{last}").is_dir()
+    assert train(unlearnable(torn, base, **HARD), quiet).steps == report.steps == last
+    same(whole / "out", torn / "out", 1e-6)
+
+
 SCRIPT = """
 import sys
 from pathlib import Path
-from tests.training.test_lora import options, quiet, train
+from tests.training.test_lora import HARD, options, quiet, train
 folder, base = Path(sys.argv[1]), Path(sys.argv[2])
-train(options(folder, base, epochs=6.0), quiet)
+train(options(folder, base, **HARD), quiet)
 """
 
 
@@ -171,7 +247,7 @@ def test_killed_and_started_again_it_ends_the_same(tmp_path: Path, base: Path) -
     whole, torn = tmp_path / "whole", tmp_path / "torn"
     for folder in (whole, torn):
         folder.mkdir()
-    train(options(whole, base, epochs=6.0), quiet)
+    train(options(whole, base, **HARD), quiet)
     command = [sys.executable, "-c", SCRIPT, str(torn), str(base)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, env=environment)
@@ -180,10 +256,7 @@ def test_killed_and_started_again_it_ends_the_same(tmp_path: Path, base: Path) -
     process.wait()
     assert not (torn / "out" / "training.json").exists()
     subprocess.run(command, check=True, env=environment)
-    one, other = (load_file(folder / "out" / ADAPTER / "adapter_model.safetensors") for folder in (whole, torn))
-    assert one.keys() == other.keys()
-    for name in one:
-        assert torch.allclose(one[name], other[name], atol=1e-5), name
+    same(whole / "out", torn / "out", 1e-5)
 
 
 def _wait_for_checkpoint(folder: Path, process: subprocess.Popen[bytes]) -> None:
