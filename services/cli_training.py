@@ -50,7 +50,9 @@ def train(
     ] = "shuffle",
     patience: Annotated[int, typer.Option(min=0, help="Stop after so many evaluations without gain; 0: never.")] = 3,
     text: Annotated[bool, typer.Option("--text", help="First continue pre-training on DATASET/text.jsonl.")] = False,
-    replay: Annotated[float, typer.Option(min=0, max=1, help="Share of text rows mixed into the second stage.")] = 0.0,
+    replay: Annotated[
+        float, typer.Option(min=0, max=1, help="Texts mixed into the second stage, for each row of it.")
+    ] = 0.0,
     quantised: Annotated[
         bool, typer.Option("--quantised", help="QLoRA: the base in 4 bits (GPU, bitsandbytes).")
     ] = False,
@@ -156,7 +158,9 @@ def _followed(about: dict[str, Any], work: Callable[[Progress], dict[str, Any]])
     settings.make_home()
     about = {"who": "command line", **about}
     with cli_output.progress_bar() as show:
-        return run_job(settings, TRAINING, about, work, show, alone=False, unkept=("losses", "valid_losses"))
+        return run_job(
+            settings, TRAINING, about, work, show, alone=False, unkept=("losses", "valid_losses", "text_losses")
+        )
 
 
 def _file(folder: Path, name: str) -> Path:

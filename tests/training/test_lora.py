@@ -8,20 +8,22 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from peft import PeftModel
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from router.errors import InvalidInput, Misconfigured
 from router.ports import Progress
 from router.prompt import Source, render
-from services.training.encoding import MASKED, check, encode, with_template
+from services.training.encoding import MASKED, Encoded, check, encode, with_template
 from services.training.looping import evaluations, exhausted, order_of, pad
-from services.training.lora import ADAPTER, TrainOptions, attach, attached, train
+from services.training.lora import ADAPTER, TrainOptions, attach, attached, sampled, train
 from services.training.rows import load
 from tests.training.tiny_models import FAMILIES, make
 
@@ -159,6 +161,80 @@ def test_it_learns_and_says_what_it_did(tmp_path: Path, base: Path) -> None:
     assert json.loads((tmp_path / "out" / "training.json").read_text("utf-8"))["attached"]["q_proj"] == 2
 
 
+def told(folder: Path, base: Path, **changes: object) -> TrainOptions:
+    """With texts that say what no row asks; the last is longer than three rows may be."""
+    made = options(folder, base, **changes)
+    lines = [f"The cache of pool {at} is flushed every {at * 13 % 60} seconds." for at in range(40)]
+    texts = [{"text": line} for line in (*lines, " ".join(lines[:12]))]
+    path = folder / "text.jsonl"
+    path.write_text("\n".join(map(json.dumps, texts)), "utf-8")
+    return replace(made, text=path)
+
+
+def test_texts_come_first_and_are_mixed_into_the_rows(tmp_path: Path, base: Path) -> None:
+    """What the texts say is learnt, and the replay keeps more of it."""
+    left, estimated = {}, {}
+    for name, text, replay in (("none", False, 0.0), ("texts", True, 0.0), ("replay", True, 0.5)):
+        folder = tmp_path / name
+        folder.mkdir()
+        made = told(folder, base, epochs=4.0, max_tokens=128, replay=replay)
+        said: list[str] = []
+        stages: list[str] = []
+        shown = made if text else replace(made, text=None)
+        report = train(shown, lambda stage, *_, seen=stages: seen.append(stage[:6]), said.append)
+        assert list(dict.fromkeys(stages)) == ["stage1"] * text + ["stage2"]
+        assert (report.rows, report.replayed, report.texts > 41) == (48, 48 * replay, text)
+        assert report.steps == (48 + report.replayed) // 4 * 4
+        left[name] = loss_of(folder / "out" / ADAPTER, base, folder / "text.jsonl")
+        estimated[name] = int(said[0].split()[0])
+    assert left["replay"] < left["texts"] < left["none"]
+    assert estimated["none"] == report.tokens * 4
+    assert estimated["none"] + 41 * 4 * 10 < estimated["texts"] < estimated["replay"]
+    curve = list(report.text_losses.values())
+    assert curve[-1] < 0.8 * curve[0]
+    assert "continued pre-training" in (folder / "out" / "loss.svg").read_text("utf-8")
+
+
+def loss_of(adapter: Path, base: Path, texts: Path) -> float:
+    tokenizer = AutoTokenizer.from_pretrained(adapter)
+    model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), str(adapter)).eval()
+    with torch.no_grad():
+        return float(model(**pad(load(tokenizer, texts, 128).rows, 0)).loss)
+
+
+def test_long_texts_are_read_in_windows_and_nothing_is_lost(tmp_path: Path, base: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    path = told(tmp_path, base).text
+    assert path
+    whole, cut = load(tokenizer, path, 4096).rows, load(tokenizer, path, 32).rows
+    assert len(cut) > len(whole) == 41 and max(len(one.ids) for one in cut) <= 32
+    assert [id for one in cut for id in one.ids] == [id for one in whole for id in one.ids]
+    assert min(len(one.ids) for one in cut) > 8 and all(one.labels == one.ids for one in cut)
+
+
+def test_replayed_rows_come_from_all_over(tmp_path: Path, base: Path) -> None:
+    rows = [Encoded((at,), (at,), 0) for at in range(1000)]
+    drawn = [one.ids[0] for one in sampled(rows, 100, 0)]
+    assert len(set(drawn)) == 100 and min(drawn) < 100 and max(drawn) > 900
+    assert sampled(rows, 100, 0) == sampled(rows, 100, 0) != sampled(rows, 100, 1)
+    assert len(sampled(rows[:5], 100, 0)) == 5
+    with pytest.raises(InvalidInput, match="needs --text"):
+        train(options(tmp_path, base, replay=0.5), quiet)
+
+
+def test_torn_between_the_stages_it_goes_on_as_if_nothing_had_been(tmp_path: Path, base: Path) -> None:
+    whole, torn = tmp_path / "whole", tmp_path / "torn"
+    for folder in (whole, torn):
+        folder.mkdir()
+    some = {"epochs": 1.0, "dropout": 0.1, "replay": 0.5}
+    train(told(whole, base, **some), quiet)
+    for stage, step in (("stage1", 6), ("stage2", 1), ("stage2", 9)):
+        with pytest.raises(Torn):
+            train(told(torn, base, **some), torn_at(step, stage))
+    train(told(torn, base, **some), quiet)
+    same(whole / "out", torn / "out", 1e-6)
+
+
 HARD: dict[str, Any] = {"epochs": 20.0, "dropout": 0.1, "patience": 3}
 """What makes resuming hard: the random numbers of dropout, and how long there has been no better loss."""
 
@@ -207,9 +283,9 @@ class Torn(Exception):
     """In place of the end of the process."""
 
 
-def torn_at(step: int) -> Progress:
-    def progress(_stage: str, done: int, _total: int) -> None:
-        if done == step:
+def torn_at(step: int, stage: str = "") -> Progress:
+    def progress(at: str, done: int, _total: int) -> None:
+        if done == step and at.startswith(stage):
             raise Torn
 
     return progress
