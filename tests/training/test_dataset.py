@@ -88,6 +88,33 @@ def test_rows_say_where_they_come_from() -> None:
             assert row.differences
 
 
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_a_manual_in_prose_has_its_near_things_and_false_premises(tmp_path: Path, language: str) -> None:
+    def page(name: str) -> Passage:
+        if language == "zh":
+            text = f"1. 断开{name}的电源。\n2. 取下{name}的盖子。\n3. 用清水冲洗。"
+            return passage(f"docs/zh/{name}.md", text, "zh", ("手册", f"设置{name}"))
+        text = f"1. Unplug the {name}.\n2. Take the lid of the {name} off.\n3. Rinse it."
+        return passage(f"docs/en/{name}.md", text, "en", ("Manual", f"Removing the {name}"))
+
+    things = (
+        "滤网水箱 磨盘风扇 门锁电池 水泵阀门 面板按键 灯罩底座"
+        if language == "zh"
+        else "filter tank mill fan lock pump"
+    )
+    names = [f"{one}{other}" for one in things.split() for other in ("", *(things.split()[:4]))]
+    manifest = make(Inputs([page(one) for one in names], "r1"), BUDGET, tmp_path / "a")
+    assert manifest["made"]["near_domain"] > 2 and manifest["made"]["false_premise"] > 2
+    text = "\n".join(page(one).text for one in names)
+    for row in jsonl.read_examples(tmp_path / "a" / "examples.jsonl"):
+        if row.made is Made.NEAR_DOMAIN:
+            thing = row.question.removeprefix("如何设置").rstrip("？?").split("the ")[-1]
+            assert thing and thing not in text
+    why = [passage(f"{one}.md", f"{one} is old.", "en", (f"Why does the {one} leak?",)) for one in names]
+    none = make(Inputs(why, "r1"), BUDGET, tmp_path / "b")["made"]
+    assert none["rule"] and (none["near_domain"], none["false_premise"]) == (0, 0), "what there is none of is said"
+
+
 def test_the_verdict_keeps_the_wrong_answer_as_a_rejected_alternative() -> None:
     rows = [row for row in build(inputs()).assigned.rows if row.verdict == "corrected"]
     assert rows and all(row.rejected == CORRECTED.wrong for row in rows)
