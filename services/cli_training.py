@@ -102,9 +102,13 @@ def embedder(
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the pairs.")] = 2,
     batch: Annotated[int, typer.Option(min=2, help="Pairs a step; each is the others' negative.")] = 32,
     learning_rate: Annotated[float, typer.Option(min=1e-7, max=1.0)] = 2e-5,
+    rebuild: Annotated[bool, typer.Option(help="If it is better, build the index anew with it, to be served.")] = True,
     json: Json = False,
 ) -> None:
     """Adapt a text embedder to the served documents; kept only if it finds passages of unseen sections better.
+
+    Then the index is built anew with it, as a release that is not served before you activate it, because the server
+    needs the new ANSWERLOOP_EMBEDDER for it. If it is not better, all stays as it is.
 
     answerloop train embedder --base ../models/bge-small-zh --out var/models/embedder
     """
@@ -121,11 +125,28 @@ def embedder(
     examples = training_examples(data) if data else []
     options = EmbedderOptions(base, out, epochs, batch, learning_rate)
     report = _followed({"base": base, "out": str(out)}, lambda show: asdict(run(options, passages, examples, show)))
-    _print(report, json, "embedder")
-    if report["saved"]:
-        cli_output.say(f"Better. Serve it with ANSWERLOOP_EMBEDDER={report['saved']} and `answerloop index --full`.")
+    release = _indexed_with(report["saved"]) if report["saved"] and rebuild else ""
+    _print({**report, "release": release}, json, "embedder")
+    if not report["saved"]:
+        cli_output.say("Not better on sections it had not seen: nothing was saved, and the index stays as it is.")
+    elif release:
+        setting = f"ANSWERLOOP_EMBEDDER={report['saved']}"
+        cli_output.say(
+            f"Better. To serve it, set {setting} and `answerloop releases activate {release}`; then restart."
+        )
     else:
-        cli_output.say("Not better on sections it had not seen: nothing was saved.")
+        cli_output.say(f"Better. Serve it with ANSWERLOOP_EMBEDDER={report['saved']} and `answerloop index --full`.")
+
+
+def _indexed_with(embedder: str) -> str:
+    """A release whose index was embedded with it, held: what serves now was told of another embedder."""
+    from dataclasses import replace
+
+    from services.jobs import build_index
+
+    settings = replace(Settings.from_env(), embedder=embedder, embedder_url="", embedder_key="")
+    with cli_output.progress_bar() as show:
+        return str(build_index(settings, None, True, "train embedder", show, hold=True)["release"])
 
 
 def merge(
