@@ -14,7 +14,7 @@ from enum import StrEnum
 from router.condense import Condensed, Count, Span, condense, holds
 from router.errors import InvalidInput
 from router.ports import Analyser
-from router.prompt import Message, Prompt, Shot, Source, block, render
+from router.prompt import Message, Part, Prompt, Shot, Source, block, render
 from router.types import Hit, Passage
 
 ChatCount = Callable[[Sequence[Message]], int]
@@ -81,13 +81,17 @@ class Packed:
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What is asked, and how. terms: the question's tokens with their idf, as in `SearchResult`. must_keep: passage id
-    → spans of its text that the prompt must hold; no spans mean the whole passage."""
+    → spans of its text that the prompt must hold; no spans mean the whole passage. part: of a long answer."""
 
     question: str
     language: str
     terms: Mapping[str, float] = field(default_factory=dict)
     shots: tuple[Shot, ...] = ()
     must_keep: Mapping[str, Sequence[Span]] = field(default_factory=dict)
+    part: Part | None = None
+
+    def rendered(self, sources: Sequence[Source]) -> Prompt:
+        return render(self.question, sources, self.language, self.shots, part=self.part)
 
 
 def pack(wanted: Wanted, hits: Sequence[Hit], window: Window, tokenizer: Tokenizer, analyse: Analyser) -> Packed:
@@ -96,7 +100,7 @@ def pack(wanted: Wanted, hits: Sequence[Hit], window: Window, tokenizer: Tokeniz
     No passage is included where none finds room. Raises `DoesNotFit` when the template and the question are too long
     by themselves, or when what must be kept is.
     """
-    empty = render(wanted.question, (), wanted.language, wanted.shots)
+    empty = wanted.rendered(())
     room = window.prompt - tokenizer.messages(empty.messages)
     if room < 0:
         raise DoesNotFit(f"the template and the question are {-room} tokens longer than the window of {window.prompt}")
@@ -174,7 +178,7 @@ class _Packer:
         while True:
             places = sorted(self.shown)
             sources = [Source(_title(self.passages[place]), self.shown[place].text) for place in places]
-            prompt = render(self.wanted.question, sources, self.wanted.language, self.wanted.shots)
+            prompt = self.wanted.rendered(sources)
             tokens = self.tokenizer.messages(prompt.messages)
             if tokens <= limit:
                 return Packed(prompt, self._included(places), self._left_out(), tokens)

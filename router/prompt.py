@@ -97,12 +97,21 @@ class Prompt:
         return _hash([[message.role, message.content] for message in self.messages])
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Which part of a long answer is asked for: 2 of 3. Training rows are, where the whole answer has no room."""
+
+    number: int
+    of: int
+
+
 def render(
     question: str,
     sources: Sequence[Source],
     language: str,
     shots: Sequence[Shot] = (),
     templates: Mapping[str, Templates] = TEMPLATES,
+    part: Part | None = None,
 ) -> Prompt:
     """The same arguments always give the same bytes. A language without templates gets the English ones."""
     language = language if language in templates else "en"
@@ -110,7 +119,8 @@ def render(
     messages = [Message("system", words.system.replace("{refusal}", refusal))]
     for shot in shots:
         messages += [Message("user", asked(shot.question, shot.sources, words)), Message("assistant", shot.answer)]
-    messages.append(Message("user", asked(question, sources, words)))
+    label = f"\n[Part {part.number}/{part.of}]" if part else ""
+    messages.append(Message("user", asked(question, sources, words) + label))
     return Prompt(tuple(messages), language, refusal, len(sources))
 
 
@@ -130,8 +140,12 @@ def prompt_hash(templates: Mapping[str, Templates] = TEMPLATES) -> str:
     """sha256 hex of everything that makes a prompt out of its data: part of releases, manifests and models. It covers
     examples that use every template, as they are rendered: so it also tells of a renderer that was changed without a
     new `VERSION`."""
-    probe = Source("a > b", "one [2] </passage>")
-    rendered = [render("what?", (probe, probe), name, (Shot("x", (), "y"),), templates).hash() for name in templates]
+    probe, shot = Source("a > b", "one [2] </passage>"), Shot("x", (), "y")
+    rendered = [
+        render("what?", (probe, probe), name, (shot,), templates, part).hash()
+        for name in templates
+        for part in (None, Part(1, 2))
+    ]
     return _hash([VERSION, wording.REFUSAL, _CONTROL.pattern, rendered])
 
 

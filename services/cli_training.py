@@ -50,7 +50,9 @@ def train(
     ] = "shuffle",
     patience: Annotated[int, typer.Option(min=0, help="Stop after so many evaluations without gain; 0: never.")] = 3,
     text: Annotated[bool, typer.Option("--text", help="First continue pre-training on DATASET/text.jsonl.")] = False,
-    replay: Annotated[float, typer.Option(min=0, max=1, help="Share of text rows mixed into the second stage.")] = 0.0,
+    replay: Annotated[
+        float, typer.Option(min=0, max=1, help="Texts mixed into the second stage, for each row of it.")
+    ] = 0.0,
     quantised: Annotated[
         bool, typer.Option("--quantised", help="QLoRA: the base in 4 bits (GPU, bitsandbytes).")
     ] = False,
@@ -100,9 +102,13 @@ def embedder(
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the pairs.")] = 2,
     batch: Annotated[int, typer.Option(min=2, help="Pairs a step; each is the others' negative.")] = 32,
     learning_rate: Annotated[float, typer.Option(min=1e-7, max=1.0)] = 2e-5,
+    rebuild: Annotated[bool, typer.Option(help="If it is better, build the index anew with it, to be served.")] = True,
     json: Json = False,
 ) -> None:
     """Adapt a text embedder to the served documents; kept only if it finds passages of unseen sections better.
+
+    Then the index is built anew with it, as a release that is not served before you activate it, because the server
+    needs the new ANSWERLOOP_EMBEDDER for it. If it is not better, all stays as it is.
 
     answerloop train embedder --base ../models/bge-small-zh --out var/models/embedder
     """
@@ -119,11 +125,28 @@ def embedder(
     examples = training_examples(data) if data else []
     options = EmbedderOptions(base, out, epochs, batch, learning_rate)
     report = _followed({"base": base, "out": str(out)}, lambda show: asdict(run(options, passages, examples, show)))
-    _print(report, json, "embedder")
-    if report["saved"]:
-        cli_output.say(f"Better. Serve it with ANSWERLOOP_EMBEDDER={report['saved']} and `answerloop index --full`.")
+    release = _indexed_with(report["saved"]) if report["saved"] and rebuild else ""
+    _print({**report, "release": release}, json, "embedder")
+    if not report["saved"]:
+        cli_output.say("Not better on sections it had not seen: nothing was saved, and the index stays as it is.")
+    elif release:
+        setting = f"ANSWERLOOP_EMBEDDER={report['saved']}"
+        cli_output.say(
+            f"Better. To serve it, set {setting} and `answerloop releases activate {release}`; then restart."
+        )
     else:
-        cli_output.say("Not better on sections it had not seen: nothing was saved.")
+        cli_output.say(f"Better. Serve it with ANSWERLOOP_EMBEDDER={report['saved']} and `answerloop index --full`.")
+
+
+def _indexed_with(embedder: str) -> str:
+    """A release whose index was embedded with it, held: what serves now was told of another embedder."""
+    from dataclasses import replace
+
+    from services.jobs import build_index
+
+    settings = replace(Settings.from_env(), embedder=embedder, embedder_url="", embedder_key="")
+    with cli_output.progress_bar() as show:
+        return str(build_index(settings, None, True, "train embedder", show, hold=True)["release"])
 
 
 def merge(
@@ -156,7 +179,9 @@ def _followed(about: dict[str, Any], work: Callable[[Progress], dict[str, Any]])
     settings.make_home()
     about = {"who": "command line", **about}
     with cli_output.progress_bar() as show:
-        return run_job(settings, TRAINING, about, work, show, alone=False, unkept=("losses", "valid_losses"))
+        return run_job(
+            settings, TRAINING, about, work, show, alone=False, unkept=("losses", "valid_losses", "text_losses")
+        )
 
 
 def _file(folder: Path, name: str) -> Path:

@@ -24,7 +24,7 @@ from router.packing import Tokenizer, Window
 from services.training import jsonl
 from services.training.building import Built, Inputs, build
 from services.training.fitting import Fitted, fit
-from services.training.records import Example, Rejected, Split
+from services.training.records import REFUSALS, Example, Rejected, Split
 from services.training.splits import Certificate, certify
 from services.version import own_version
 
@@ -150,7 +150,7 @@ def _manifest(
         "prompt_hash": prompt.prompt_hash(),
         "rows": len(fitted),
         "reviewed": sum(row.reviewed for row in rows),
-        "made": dict(sorted(Counter(row.made.value for row in rows).items())),
+        "made": _made(rows),
         "languages": dict(sorted(Counter(row.language for row in rows).items())),
         "splits": dict(certificate.counts),
         "mix": {"text": texts, "supervised": len(fitted)},
@@ -191,6 +191,13 @@ def _lineage(inputs: Inputs) -> dict[str, Any]:
 
 def _part(values: Sequence[Any]) -> dict[str, Any]:
     return {"count": len(values), "sha256": hashlib.sha256(json.dumps(values).encode()).hexdigest()}
+
+
+def _made(rows: Iterable[Example]) -> dict[str, int]:
+    """How many rows of each kind. A kind of refusal that there is none of says 0: nobody misses what is not listed."""
+    counts = Counter({kind.value: 0 for kind in REFUSALS})
+    counts.update(row.made.value for row in rows)
+    return dict(sorted(counts.items()))
 
 
 def _hash(path: Path) -> str:

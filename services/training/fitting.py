@@ -1,6 +1,7 @@
 """Rows into the model's window, by its own tokenizer: distractors go first, then context, then the row is rejected.
 
-Gold evidence and answers are never cut. A long answer is split at its lines into rows that say which part they are.
+Gold evidence and answers are never cut. A long answer is split at its lines into rows whose prompts ask for one part
+each, as `router.prompt` renders it; the parts joined by line breaks are the answer.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 
 from indexer.analysis import analyse
 from router.packing import DoesNotFit, Form, Packed, Tokenizer, Wanted, Window, pack
-from router.prompt import Shot
+from router.prompt import Part, Shot
 from router.types import Hit, Passage
 from services.training import metrics
 from services.training.records import Context, Example, Rejected
@@ -47,14 +48,21 @@ def fit(
     if pieces is None:
         reason = f"a line of its answer is longer than the {window.answer} tokens reserved for answers"
         return Rejected(example.question, example.cluster, reason)
-    try:
-        packed = pack(_wanted(example, shots), [_hit(one) for one in example.context], window, tokenizer, analyse)
-    except DoesNotFit as error:
-        return Rejected(example.question, example.cluster, str(error))
-    kept = supported(example, packed)
-    if kept < KEPT:
-        return Rejected(example.question, example.cluster, f"shortening left {kept:.0%} of what supports its answer")
-    return [_row(example, packed, piece, at, len(pieces), kept) for at, piece in enumerate(pieces, 1)]
+    rows: list[Fitted] = []
+    for number, piece in enumerate(pieces, 1):
+        part = Part(number, len(pieces))
+        try:
+            packed = pack(
+                _wanted(example, shots, part), [_hit(one) for one in example.context], window, tokenizer, analyse
+            )
+        except DoesNotFit as error:
+            return Rejected(example.question, example.cluster, str(error))
+        kept = supported(example, packed)
+        if kept < KEPT:
+            reason = f"shortening left {kept:.0%} of what supports its answer"
+            return Rejected(example.question, example.cluster, reason)
+        rows.append(_row(example, packed, piece, part, kept))
+    return rows
 
 
 def supported(example: Example, packed: Packed) -> float:
@@ -70,9 +78,9 @@ def _words(text: str) -> set[str]:
     return {*metrics.tokens(text), *metrics.facts(text)}
 
 
-def _wanted(example: Example, shots: tuple[Shot, ...]) -> Wanted:
+def _wanted(example: Example, shots: tuple[Shot, ...], part: Part) -> Wanted:
     keep = {one.passage_id: ((one.start, one.end),) for one in example.evidence}
-    return Wanted(example.question, example.language, shots=shots, must_keep=keep)
+    return Wanted(example.question, example.language, shots=shots, must_keep=keep, part=part if part.of > 1 else None)
 
 
 def _hit(one: Context) -> Hit:
@@ -80,15 +88,12 @@ def _hit(one: Context) -> Hit:
     return Hit(Passage(one.passage_id, one.document, heading, 0, len(one.text), one.text, ""), {}, 0.0)
 
 
-def _row(example: Example, packed: Packed, answer: str, part: int, parts: int, support: float) -> Fitted:
+def _row(example: Example, packed: Packed, answer: str, part: Part, support: float) -> Fitted:
     evidence = {one.passage_id for one in example.evidence}
     cited = tuple(one.number for one in packed.included if one.passage.id in evidence)
     marks = "".join(f"[{number}]" for number in cited)
-    label = f"[Part {part}/{parts}]\n" if parts > 1 else ""
     messages = [{"role": one.role, "content": one.content} for one in packed.prompt.messages]
-    if parts > 1:
-        messages[-1] = {**messages[-1], "content": f"{messages[-1]['content']}\n[Part {part}/{parts}]"}
-    said = f"{label}{answer}{_glue(answer)}{marks}" if marks else f"{label}{answer}"
+    said = f"{answer}{_glue(answer)}{marks}" if marks else answer
     return Fitted(
         example=example,
         messages=(*messages, {"role": "assistant", "content": said}),
@@ -97,8 +102,8 @@ def _row(example: Example, packed: Packed, answer: str, part: int, parts: int, s
         condensed=tuple(one.passage.id for one in packed.included if one.form is Form.CONDENSED),
         left_out=packed.left_out,
         prompt_hash=packed.prompt.hash(),
-        part=part,
-        parts=parts,
+        part=part.number,
+        parts=part.of,
         seen=tuple(f"{_title(one.passage)}\n{one.text}" for one in packed.included),
         support=support,
     )
@@ -117,30 +122,30 @@ def _glue(answer: str) -> str:
 def _parts(answer: str, budget: int, tokenizer: Tokenizer) -> list[str] | None:
     """The answer whole, or cut at its lines; None when one line alone is too long. A fence is never cut: code that
     does not fit is one line."""
-    if tokenizer.text(answer) + _LABEL <= budget:
+    if tokenizer.text(answer) + _MARKS <= budget:
         return [answer]
     parts: list[str] = []
     for block in _blocks(answer):
         whole = f"{parts[-1]}\n{block}" if parts else block
-        if parts and tokenizer.text(whole) + _LABEL <= budget:
+        if parts and tokenizer.text(whole) + _MARKS <= budget:
             parts[-1] = whole
-        elif tokenizer.text(block) + _LABEL <= budget:
+        elif tokenizer.text(block) + _MARKS <= budget:
             parts.append(block)
         else:
             return None
     return parts
 
 
-_LABEL = 24  # tokens for "[Part 1/9]", citations and the end
+_MARKS = 24  # tokens for citations and the end
 
 
 def _blocks(answer: str) -> Sequence[str]:
-    """Lines, a fenced block being one."""
+    """Lines, a fenced block being one, and an empty line part of what is above it: no part of an answer is empty."""
     out: list[str] = []
     open_fence = False
     for line in answer.split("\n"):
         fence = line.lstrip().startswith(("```", "~~~"))
-        if open_fence:
+        if open_fence or (out and not line.strip()):
             out[-1] += f"\n{line}"
         else:
             out.append(line)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch.utils.data import Dataset, Sampler
-from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerState, TrainingArguments
+from transformers.trainer import TRAINER_STATE_NAME
 
 from router.ports import Progress
 from services.training.encoding import MASKED, Encoded, Tokenizer
@@ -91,6 +93,7 @@ def filler_of(tokenizer: Tokenizer) -> int:
 
 class Loop(Trainer):
     order = "shuffle"
+    patience = 0
 
     @classmethod
     def of(
@@ -101,7 +104,6 @@ class Loop(Trainer):
         rows: Sequence[Encoded],
         valid: Sequence[Encoded],
         folder: Path,
-        callbacks: Sequence[TrainerCallback],
         progress: Progress,
     ) -> Self:
         filler = filler_of(tokenizer)
@@ -111,11 +113,21 @@ class Loop(Trainer):
             train_dataset=Rows(rows),
             eval_dataset=Rows(valid),
             data_collator=lambda batch: pad(batch, filler),
-            callbacks=[*callbacks, _Shown(progress, folder.name)],
+            callbacks=[_Patience(options.patience), _Shown(progress, folder.name)],
         )
-        loop.order = options.order
+        loop.order, loop.patience = options.order, options.patience
         loop.remove_callback(PrinterCallback)  # it writes to standard output, which is for results
         return loop
+
+    def run(self) -> None:
+        """From the last checkpoint on, where there is one. What was killed after it had stopped early is not trained
+        on: transformers' own resuming takes a step first and asks then."""
+        found = last_checkpoint(Path(str(self.args.output_dir)))
+        if found and exhausted(_judged(found), self.patience):
+            self.state = TrainerState.load_from_json(str(Path(found) / TRAINER_STATE_NAME))
+            self._load_best_model()
+        else:
+            self.train(resume_from_checkpoint=found)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Ordered:
         data = train_dataset or self.train_dataset
@@ -162,9 +174,14 @@ def _arguments(options: TrainOptions, rows: int, valid: int, folder: Path) -> Tr
     )
 
 
+def exhausted(losses: Sequence[float], patience: int) -> bool:
+    """Whether the last `patience` validation losses are no better than the best before them; 0 is endless patience."""
+    return 0 < patience <= len(losses) - 1 - losses.index(min(losses)) if losses else False
+
+
 def last_checkpoint(folder: Path) -> str | None:
     """The newest whole checkpoint. What a kill left half-written has no trainer state, which is written last."""
-    whole = [one.parent for one in folder.glob("checkpoint-*/trainer_state.json") if one.stat().st_size]
+    whole = [one.parent for one in folder.glob(f"checkpoint-*/{TRAINER_STATE_NAME}") if one.stat().st_size]
     found = max(whole, key=lambda one: int(one.name.rpartition("-")[2]), default=None)
     return str(found) if found else None
 
@@ -175,6 +192,26 @@ def losses_of(loop: Trainer) -> tuple[dict[int, float], dict[int, float]]:
     train = {int(one["step"]): round(float(one["loss"]), 5) for one in log if "loss" in one}
     valid = {int(one["step"]): round(float(one["eval_loss"]), 5) for one in log if "eval_loss" in one}
     return train, valid
+
+
+def _judged(checkpoint: str) -> list[float]:
+    state = json.loads((Path(checkpoint) / TRAINER_STATE_NAME).read_text("utf-8"))
+    return _evaluated(state["log_history"])
+
+
+def _evaluated(log: Sequence[Mapping[str, Any]]) -> list[float]:
+    return [float(one["eval_loss"]) for one in log if "eval_loss" in one]
+
+
+class _Patience(TrainerCallback):
+    """Early stopping that counts in the log, which checkpoints hold: the counter of transformers' own callback begins
+    anew with each process."""
+
+    def __init__(self, patience: int) -> None:
+        self._patience = patience
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, **_more: Any) -> None:  # noqa: ARG002
+        control.should_training_stop |= exhausted(_evaluated(state.log_history), self._patience)
 
 
 class _Shown(TrainerCallback):

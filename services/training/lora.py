@@ -8,8 +8,9 @@ rank 8 is weak, and GPT-2 and Phi-3 have no modules of those names.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -17,15 +18,15 @@ from typing import Any
 import torch
 from peft import LoraConfig, TaskType, get_peft_model
 from torch import nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, EarlyStoppingCallback, set_seed
+from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
 
 from router.errors import InvalidInput, Misconfigured
 from router.ports import Progress
 from services.training.chart import draw
 from services.training.digests import remember_base
-from services.training.encoding import Tokenizer, with_template
+from services.training.encoding import Encoded, Tokenizer, with_template
 from services.training.estimating import Estimate, estimate
-from services.training.looping import Loop, filler_of, last_checkpoint, losses_of
+from services.training.looping import Loop, filler_of, losses_of
 from services.training.rows import Loaded, load
 
 ADAPTER = "adapter"
@@ -36,9 +37,10 @@ CHART = "loss.svg"
 @dataclass(frozen=True, slots=True)
 class TrainOptions:
     """base: a folder or a name. train, valid: JSONL files of one format. out: where checkpoints and the adapter go.
-    text: passages for continued pre-training before, or None. replay: share of those rows mixed into the supervised
-    stage, 0..1. batch: rows a step and device; accumulation: steps an update. warmup: share of the updates.
-    patience: evaluations without a better loss before it stops; 0 never stops early. order: see `looping.ORDERS`."""
+    text: passages for continued pre-training before, or None. replay: how many of those, drawn by the seed, are mixed
+    into the supervised stage for each of its rows, 0..1. batch: rows a step and device; accumulation: steps an update.
+    warmup: share of the updates. patience: evaluations without a better loss before it stops; 0 never stops early.
+    order: see `looping.ORDERS`."""
 
     base: str
     train: Path
@@ -65,7 +67,8 @@ class TrainOptions:
 @dataclass(frozen=True, slots=True)
 class TrainReport:
     """losses: step → training loss; valid_losses: step → validation loss. attached: module name → how many. too_long:
-    file → line numbers of rows left out."""
+    file → line numbers of rows left out. texts: rows of continued pre-training before, a long text in windows;
+    text_losses: step → its training loss. replayed: rows of it among the supervised ones."""
 
     adapter: str
     base: str
@@ -77,6 +80,9 @@ class TrainReport:
     losses: Mapping[int, float]
     valid_losses: Mapping[int, float]
     too_long: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    texts: int = 0
+    replayed: int = 0
+    text_losses: Mapping[int, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -89,14 +95,20 @@ def train(options: TrainOptions, progress: Progress, say: Callable[[str], None] 
     set_seed(options.seed)
     tokenizer = with_template(AutoTokenizer.from_pretrained(options.base))
     rows, valid = (load(tokenizer, path, options.max_tokens) for path in (options.train, options.valid))
+    text = load(tokenizer, options.text, options.max_tokens).rows if options.text else ()
+    again = sampled(text, int(options.replay * len(rows.rows)), options.seed)
     model = attach(load_base(options), options)
-    say(_estimated(estimate(model, rows.rows, options.batch, options.epochs, filler_of(tokenizer))))
-    text = load(tokenizer, options.text, options.max_tokens) if options.text else None
-    if text:
-        _run(model, tokenizer, options, text.rows, valid, "stage1", progress)
-    replayed = text.rows[: int(options.replay * len(rows.rows))] if text else ()
-    loop = _run(model, tokenizer, options, (*rows.rows, *replayed), valid, "stage2", progress)
-    return _save(model, tokenizer, options, loop, rows, {options.train.name: rows, options.valid.name: valid})
+    every = (*text, *rows.rows, *again)
+    say(_estimated(estimate(model, every, options.batch, options.epochs, filler_of(tokenizer))))
+    first = losses_of(_run(model, tokenizer, options, text, valid, "stage1", progress))[0] if text else {}
+    loop = _run(model, tokenizer, options, (*rows.rows, *again), valid, "stage2", progress)
+    report = _report(model, options, loop, rows, {options.train.name: rows, options.valid.name: valid})
+    return _save(model, tokenizer, options, replace(report, texts=len(text), replayed=len(again), text_losses=first))
+
+
+def sampled(rows: Sequence[Encoded], count: int, seed: int) -> tuple[Encoded, ...]:
+    """So many of the rows, from all over the documents, in an order of their own."""
+    return tuple(random.Random(seed).sample(rows, min(count, len(rows))))
 
 
 def _estimated(one: Estimate) -> str:
@@ -165,24 +177,15 @@ def _run(
     stage: str,
     progress: Progress,
 ) -> Loop:
-    folder = options.out / stage
-    callbacks = [EarlyStoppingCallback(options.patience)] if options.patience else []
-    loop = Loop.of(model, tokenizer, options, rows, valid.rows, folder, callbacks, progress)
-    loop.train(resume_from_checkpoint=last_checkpoint(folder))
+    loop = Loop.of(model, tokenizer, options, rows, valid.rows, options.out / stage, progress)
+    loop.run()
     return loop
 
 
-def _save(
-    model: Any, tokenizer: Any, options: TrainOptions, loop: Loop, rows: Loaded, files: Mapping[str, Loaded]
-) -> TrainReport:
-    """The adapter and the report appear last, and the report last of all: without it the training is not done."""
-    adapter = options.out / ADAPTER
-    model.save_pretrained(adapter)
-    tokenizer.save_pretrained(adapter)
-    remember_base(adapter, options.base)
+def _report(model: Any, options: TrainOptions, loop: Loop, rows: Loaded, files: Mapping[str, Loaded]) -> TrainReport:
     losses, valid_losses = losses_of(loop)
-    report = TrainReport(
-        adapter=str(adapter),
+    return TrainReport(
+        adapter=str(options.out / ADAPTER),
         base=options.base,
         rows=len(rows.rows),
         tokens=rows.tokens,
@@ -193,7 +196,19 @@ def _save(
         valid_losses=valid_losses,
         too_long={name: tuple(line for line, _ in one.too_long) for name, one in files.items() if one.too_long},
     )
-    curves = {"training": losses, "validation": valid_losses}
+
+
+def _save(model: Any, tokenizer: Any, options: TrainOptions, report: TrainReport) -> TrainReport:
+    """The adapter and the report appear last, and the report last of all: without it the training is not done."""
+    adapter = Path(report.adapter)
+    model.save_pretrained(adapter)
+    tokenizer.save_pretrained(adapter)
+    remember_base(adapter, options.base)
+    curves = {
+        "training": report.losses,
+        "validation": report.valid_losses,
+        "continued pre-training": report.text_losses,
+    }
     (options.out / CHART).write_text(draw(curves, f"loss of {options.base}"), "utf-8")
     (options.out / REPORT).write_text(json.dumps(report.to_json(), indent=1), "utf-8")
     return report
@@ -206,3 +221,5 @@ def check_options(options: TrainOptions) -> None:
             raise InvalidInput(f"{name} must be at least 1")
     if not 0 <= options.replay <= 1 or not 0 <= options.dropout < 1:
         raise InvalidInput("replay and dropout are shares, 0 to 1")
+    if options.replay and not options.text:
+        raise InvalidInput("replay mixes rows of continued pre-training in: it needs --text")

@@ -20,7 +20,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from router.errors import Conflict, Misconfigured
 from services.training import jsonl
-from services.training.digests import digest, trained_on
+from services.training.digests import base_digest, digest, trained_on
 from services.training.encoding import Messages, prompt_ids, with_template
 
 MERGED = "merged.json"
@@ -42,12 +42,16 @@ class MergeReport:
     tolerance: float
     prompts: int
 
+    @property
+    def agrees(self) -> bool:
+        return max(self.merged_difference, self.reloaded_difference) <= self.tolerance
+
 
 def merge(adapter: Path, base: str, out: Path, prompts: Sequence[Messages]) -> MergeReport:
     """Raises `Conflict` when `out` exists, `Misconfigured` when the adapter is another base's or logits differ."""
     if out.exists():
         raise Conflict(f"{out} is already there; a merged model is never overwritten, give another folder")
-    _check_base(adapter, base)
+    found = _checked_base(adapter, base)
     saved = AutoTokenizer.from_pretrained(adapter)
     tokenizer = with_template(saved)
     ids = [prompt_ids(tokenizer, messages) for messages in prompts]
@@ -60,8 +64,11 @@ def merge(adapter: Path, base: str, out: Path, prompts: Sequence[Messages]) -> M
     merged.save_pretrained(unfinished)
     saved.save_pretrained(unfinished)
     reloaded = _difference(before, _logits(_full(str(unfinished)), ids))
-    report = MergeReport(str(out), base, digest(base), digest(str(adapter)), after, reloaded, TOLERANCE, len(ids))
-    _check(report)
+    report = MergeReport(str(out), base, found, digest(str(adapter)), after, reloaded, TOLERANCE, len(ids))
+    if not report.agrees:
+        shutil.rmtree(unfinished)
+        worst = max(after, reloaded)
+        raise Misconfigured(f"merging changed a logit by {worst:.2g}, more than {TOLERANCE:.0e}: not saved")
     (unfinished / MERGED).write_text(json.dumps(asdict(report), indent=1), "utf-8")
     unfinished.replace(out)
     return report
@@ -81,11 +88,12 @@ def _full(model: str) -> Any:
     return loaded
 
 
-def _check_base(adapter: Path, base: str) -> None:
-    """The same weights that it was trained on, not only the same name."""
-    before = trained_on(adapter)
-    if before and digest(base) and before != digest(base):
+def _checked_base(adapter: Path, base: str) -> str:
+    """Its digest. The same weights that the adapter was trained on, not only the same name."""
+    before, found = trained_on(adapter), base_digest(base)
+    if before and found and before != found:
         raise Misconfigured(f"{base} is not the revision that the adapter {adapter} was trained on: other weights")
+    return found
 
 
 def _tuned(adapter: Path, base: str) -> Any:
@@ -103,9 +111,3 @@ def _logits(model: Any, ids: Sequence[Sequence[int]]) -> list[torch.Tensor]:
 
 def _difference(one: Sequence[torch.Tensor], other: Sequence[torch.Tensor]) -> float:
     return max((float((a - b).abs().max()) for a, b in zip(one, other, strict=True)), default=0.0)
-
-
-def _check(report: MergeReport) -> None:
-    worst = max(report.merged_difference, report.reloaded_difference)
-    if worst > report.tolerance:
-        raise Misconfigured(f"merging changed a logit by {worst:.2g}, more than {report.tolerance:.0e}: not saved")

@@ -1,15 +1,16 @@
 """Questions that must be refused, of four kinds, and wrong answers that must lose. All with ONE refusal text.
 
 - far: nothing to do with the documents. Too easy alone, so few of them.
-- near domain: a thing of the same kind that the documents do not know.
-- false premise: a real thing that is said to do what no document says it does.
+- near domain: a thing of the same kind that the documents do not know: another name, or where the question names
+  nothing of the product's, a made-up thing of which they do not hold every word.
+- false premise: a real thing that is said to do what no passage shown says it does.
 - retrieval miss: a real question whose passage was withheld. The passages shown instead must provably lack the answer.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import sha256
 
 from router import wording
@@ -53,6 +54,63 @@ _PARTS = {
 }
 
 
+_THING_EN = re.compile(
+    r"^What is (?:the default of )?(?P<x>(?!the default|it\b|this\b|that\b|there\b)[^?,]{3,50})\?$", re.IGNORECASE
+)
+_THING_ZH = re.compile(
+    r"^(?:什么是\s?(?P<x>[^，,？?]{2,30})|(?P<y>[^，,？?]{2,30}?)\s?(?:的默认值是多少|是什么|指的是什么))[？?]$"
+)
+_TASK_EN = re.compile(r"^How (?:do|can) I (?P<x>(?P<verb>[a-z]+) [^?,]{3,80})\?$", re.IGNORECASE)
+_TASK_ZH = re.compile(
+    r"^(?:如何|怎么|怎样)(?P<x>(?P<verb>创建|添加|增加|删除|修改|配置|设置|启动|停止|重启|重建|安装|部署|升级|备份|恢复|查看|连接"
+    r"|迁移|扩容|切换|开启|关闭|初始化|更换|检查|清洗|使用)[^，,？?]{1,40})[？?]$"
+)
+
+_OF_THINGS = {
+    "en": """Why does {x} double itself in leap years? | leap year
+Why is {x} ignored on Sundays? | sunday
+Why is {x} measured in ounces? | ounce
+Why is {x} read backwards at midnight? | midnight
+Which observatory sets {x}? | observatory
+Why must {x} be read out loud? | loud
+Since when does {x} follow the moon? | moon""",
+    "zh": """为什么 {x} 在闰年会自动翻倍？ | 闰年
+为什么 {x} 在星期天不生效？ | 星期天
+为什么 {x} 要用盎司来计算？ | 盎司
+为什么 {x} 在午夜会倒着读？ | 午夜
+{x} 由哪个天文台决定？ | 天文台
+为什么 {x} 必须大声念出来？ | 念出来
+{x} 为什么随月相变化？ | 月相""",
+}
+_OF_TASKS = {
+    "en": """Why must I wait for a full moon to {x}? | moon
+Why does it take exactly nine years to {x}? | nine years
+Which observatory must I ask before I {x}? | observatory
+Why may only twins {x}? | twins
+Why do I have to sing to {x}? | sing""",
+    "zh": """为什么要等到满月才能{x}？ | 满月
+为什么{x}正好需要九年？ | 九年
+{x}之前要先问哪个天文台？ | 天文台
+为什么只有双胞胎才能{x}？ | 双胞胎
+为什么要唱歌才能{x}？ | 唱歌""",
+}
+"""Premise | the word without which no passage says so. Absurd on purpose: that it is false needs no reader. Written for
+this project."""
+_UNKNOWN_EN = (
+    "quorum tide echo lantern drift harbour meadow",
+    "lattice ledger compactor cistern gateway bellows quiver",
+)
+_UNKNOWN_ZH = ("仲裁 潮汐 回声 灯笼 漂移 港湾 草甸", "晶格 账本 压缩器 水窖 网关 风箱 箭筒")
+_UNKNOWN = {
+    language: tuple(f"{start}{first}{between}{second}" for first in firsts.split() for second in seconds.split())
+    for language, start, between, (firsts, seconds) in (
+        ("en", "the ", " ", _UNKNOWN_EN),
+        ("zh", "", "", _UNKNOWN_ZH),
+    )
+}
+"""Things that sound like a product's. Whether the documents know one is looked up."""
+
+
 def refusal(question: str, language: str, made: Made, cluster: str, context: Sequence[Context] = ()) -> Example:
     """A row whose answer is the canonical refusal."""
     shown = tuple(context)
@@ -71,16 +129,29 @@ def far(language: str, context: Callable[[str], Sequence[Context]]) -> list[Exam
 def near_domain(
     example: Example, known: Callable[[str], bool], context: Callable[[str], Sequence[Context]]
 ) -> Example | None:
-    """The same question about a name that looks like one of the product's and is in no document. known: whether the
+    """The same question about a thing that looks like one of the product's and is in no document. known: whether the
     documents hold a name. None where the question names nothing that can be changed."""
-    found = _CODE.search(example.question)
-    if not found:
-        return None
-    other = _renamed(found[0])
-    if other == found[0] or known(other):
-        return None
-    question = example.question.replace(found[0], other)
-    return refusal(question, example.language, Made.NEAR_DOMAIN, _cluster(question), context(question))
+    for name, question in _elsewhere(example):
+        if not known(name):
+            return refusal(question, example.language, Made.NEAR_DOMAIN, _cluster(question), context(question))
+    return None
+
+
+def _elsewhere(example: Example) -> Iterator[tuple[str, str]]:
+    """(name, question about it): one for a name in code, else made-up things in an order that the question decides."""
+    if found := _CODE.search(example.question):
+        other = _renamed(found[0])
+        if other != found[0]:
+            yield other, example.question.replace(found[0], other)
+        return
+    zh = example.language == "zh"
+    thing = (_THING_ZH if zh else _THING_EN).match(example.question)
+    task = (_TASK_ZH if zh else _TASK_EN).match(example.question)
+    for name in _by_hash(_UNKNOWN.get(example.language, ()), example.question):
+        if thing:
+            yield name, f"什么是{name}？" if zh else f"What is {name}?"
+        elif task:
+            yield name, f"如何{task['verb']}{name}？" if zh else f"How do I {task['verb']} {name}?"
 
 
 def retrieval_miss(example: Example, context: Sequence[Context]) -> Example | None:
@@ -92,13 +163,34 @@ def retrieval_miss(example: Example, context: Sequence[Context]) -> Example | No
 
 
 def false_premise(example: Example, context: Sequence[Context]) -> Example | None:
-    """Why the thing does what no document says: a question whose premise nothing supports."""
-    found = _CODE.search(example.question)
-    if not found:
+    """Why the thing, or the task, is what no passage shown says: one of several premises, chosen by hash. None where
+    the question is about neither, or the passages speak of every premise."""
+    subject, premises = _subject(example)
+    if not subject:
         return None
-    zh = example.language == "zh"
-    question = f"为什么 {found[0]} 在闰年会自动翻倍？" if zh else f"Why does {found[0]} double itself in leap years?"
-    return refusal(question, example.language, Made.FALSE_PREMISE, _cluster(question), context)
+    shown = "\n".join(f"{one.heading}\n{one.text}" for one in context).casefold()
+    for line in _by_hash(premises.splitlines(), example.question):
+        premise, _, word = line.partition(" | ")
+        if word not in shown:
+            question = premise.format(x=subject)
+            return refusal(question, example.language, Made.FALSE_PREMISE, _cluster(question), context)
+    return None
+
+
+def _subject(example: Example) -> tuple[str, str]:
+    """What the question is about, "" for what is neither a thing nor a task, and the premises that fit it."""
+    zh, language = example.language == "zh", example.language
+    if found := _CODE.search(example.question):
+        return found[0], _OF_THINGS.get(language, _OF_THINGS["en"])
+    if found := (_THING_ZH if zh else _THING_EN).match(example.question):
+        return next(one for one in found.groups() if one).strip(), _OF_THINGS.get(language, "")
+    if found := (_TASK_ZH if zh else _TASK_EN).match(example.question):
+        return found["x"].strip(), _OF_TASKS.get(language, "")
+    return "", ""
+
+
+def _by_hash(some: Sequence[str], question: str) -> list[str]:
+    return sorted(some, key=lambda one: sha256(f"{question}\n{one}".encode()).digest())
 
 
 def holds_answer(text: str, answer: str) -> bool:

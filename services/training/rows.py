@@ -1,10 +1,12 @@
-"""Training files to encoded rows. Nothing is trimmed here: rows that are too long are listed and left out."""
+"""Training files to encoded rows. Nothing is trimmed here: rows that are too long are listed and left out, and texts
+that are too long are read in windows."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from services.training.records import Example, Split
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """too_long: (line number, tokens) of rows over the budget, left out."""
+    """too_long: (line number, tokens) of supervised rows over the budget, left out."""
 
     rows: tuple[Encoded, ...]
     too_long: tuple[tuple[int, int], ...]
@@ -33,6 +35,9 @@ def load(tokenizer: Tokenizer, path: Path, max_tokens: int) -> Loaded:
     jsonl.check_rows(path)
     rows, too_long = [], []
     for number, raw in jsonl.read(path):
+        if "text" in raw:
+            rows += _windows(tokenizer, raw["text"], max_tokens)
+            continue
         row = _encoded(tokenizer, raw, f"{path}, line {number}")
         if len(row.ids) > max_tokens:
             too_long.append((number, len(row.ids)))
@@ -50,21 +55,22 @@ def training_examples(dataset: Path) -> list[Example]:
 
 
 def _encoded(tokenizer: Tokenizer, raw: Mapping[str, Any], where: str) -> Encoded:
-    if "text" in raw:
-        return _text(tokenizer, raw["text"])
     messages, answer = _parts(raw, where)
     row = encode(tokenizer, messages, answer)
     check(tokenizer, row, answer)
     return row
 
 
-def _text(tokenizer: Tokenizer, text: str) -> Encoded:
-    """Continued pre-training: the loss is on every token, the end token included."""
-    ids = (
+def _windows(tokenizer: Tokenizer, text: str, max_tokens: int) -> list[Encoded]:
+    """Continued pre-training: the loss is on every token, the end token included. A long text in windows of nearly one
+    length, since a last one of a token or two would have nothing to foretell."""
+    ids = [
         *tokenizer(text, add_special_tokens=False)["input_ids"],
         tokenizer.convert_tokens_to_ids(tokenizer.eos_token),
-    )
-    return Encoded(ids, ids, 0)
+    ]
+    long = ceil(len(ids) / ceil(len(ids) / max_tokens))
+    cut = [tuple(ids[begin : begin + long]) for begin in range(0, len(ids), long)]
+    return [Encoded(one, one, 0) for one in cut]
 
 
 def _parts(raw: Mapping[str, Any], where: str) -> tuple[Sequence[Mapping[str, str]], str]:

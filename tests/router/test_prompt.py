@@ -16,7 +16,7 @@ from tokenizers import models, pre_tokenizers, trainers
 from indexer.analysis import analyse
 from router import prompt
 from router.packing import DoesNotFit, Form, Packed, Tokenizer, Wanted, Window, pack
-from router.prompt import TEMPLATES, Message, Shot, Source
+from router.prompt import TEMPLATES, Message, Part, Shot, Source
 from router.types import Hit, Passage
 from router.wording import REFUSAL
 
@@ -92,6 +92,19 @@ def test_the_hash_changes_with_the_renderer(monkeypatch: pytest.MonkeyPatch) -> 
     before = prompt.prompt_hash()
     assert before == prompt.prompt_hash()
     monkeypatch.setattr(prompt, "block", lambda number, source: f"({number}) {source.text}")
+    assert prompt.prompt_hash() != before
+
+
+def test_a_part_of_a_long_answer_is_asked_for_after_the_question() -> None:
+    whole, part = (prompt.render("q", [Source("t", "p")], "zh", part=one) for one in (None, Part(2, 3)))
+    assert part.messages[-1].content == whole.messages[-1].content + "\n[Part 2/3]"
+    assert part.messages[:-1] == whole.messages[:-1]
+
+
+def test_the_hash_changes_with_the_way_parts_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = prompt.prompt_hash()
+    real = prompt.render
+    monkeypatch.setattr(prompt, "render", lambda *given: real(*given[:5]))
     assert prompt.prompt_hash() != before
 
 

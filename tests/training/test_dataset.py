@@ -15,6 +15,7 @@ import pytest
 from router import wording
 from router.errors import Conflict, InvalidInput, Mismatch
 from router.packing import Packed, Tokenizer, Window
+from router.prompt import Part, Source, citations_of, render, without_citations
 from router.types import Citation, CuratedEntry, EntryStatus, Passage
 from services.review.decisions import Decided
 from services.training import fitting, jsonl
@@ -23,7 +24,7 @@ from services.training.cleaning import undo
 from services.training.dataset import Budget, check, ledger_of, make
 from services.training.exports import export
 from services.training.negatives import holds_answer
-from services.training.records import Made, Rejected, Split
+from services.training.records import Context, Example, Made, Rejected, Split
 
 ROOT = Path(__file__).resolve().parents[2]
 BUDGET = Budget(Window(1200, 300), Tokenizer(lambda text: max(len(text) // 3, 1)), "three characters")
@@ -90,6 +91,33 @@ def test_rows_say_where_they_come_from() -> None:
             parent = by_id[row.parent]
             assert (row.answer, row.cluster) == (parent.answer, parent.cluster)
             assert row.differences
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_a_manual_in_prose_has_its_near_things_and_false_premises(tmp_path: Path, language: str) -> None:
+    def page(name: str) -> Passage:
+        if language == "zh":
+            text = f"1. 断开{name}的电源。\n2. 取下{name}的盖子。\n3. 用清水冲洗。"
+            return passage(f"docs/zh/{name}.md", text, "zh", ("手册", f"设置{name}"))
+        text = f"1. Unplug the {name}.\n2. Take the lid of the {name} off.\n3. Rinse it."
+        return passage(f"docs/en/{name}.md", text, "en", ("Manual", f"Removing the {name}"))
+
+    things = (
+        "滤网水箱 磨盘风扇 门锁电池 水泵阀门 面板按键 灯罩底座"
+        if language == "zh"
+        else "filter tank mill fan lock pump"
+    )
+    names = [f"{one}{other}" for one in things.split() for other in ("", *(things.split()[:4]))]
+    manifest = make(Inputs([page(one) for one in names], "r1"), BUDGET, tmp_path / "a")
+    assert manifest["made"]["near_domain"] > 2 and manifest["made"]["false_premise"] > 2
+    text = "\n".join(page(one).text for one in names)
+    for row in jsonl.read_examples(tmp_path / "a" / "examples.jsonl"):
+        if row.made is Made.NEAR_DOMAIN:
+            thing = row.question.removeprefix("如何设置").rstrip("？?").split("the ")[-1]
+            assert thing and thing not in text
+    why = [passage(f"{one}.md", f"{one} is old.", "en", (f"Why does the {one} leak?",)) for one in names]
+    none = make(Inputs(why, "r1"), BUDGET, tmp_path / "b")["made"]
+    assert none["rule"] and (none["near_domain"], none["false_premise"]) == (0, 0), "what there is none of is said"
 
 
 def test_the_verdict_keeps_the_wrong_answer_as_a_rejected_alternative() -> None:
@@ -311,6 +339,32 @@ def test_each_row_says_what_was_trimmed_and_that_its_support_is_left(tmp_path: P
     assert manifest["left_out_context"] + manifest["condensed"] == sum(
         bool(row["left_out"]) + bool(row["condensed"]) for _, row in jsonl.read(tmp_path / "b" / "fits.jsonl")
     )
+
+
+def test_a_long_answer_is_asked_for_in_parts_that_make_it_whole() -> None:
+    """Each part in its window, with its citations, asked for by the renderer; a fence is never cut."""
+    code = "```sql\nSELECT 1;\n\nSELECT 2;\n```"
+    answer = "\n".join((*(f"{at}. Turn the valve number {at} slowly." for at in range(1, 25)), "", code, "Done."))
+    page = passage("docs/en/valves.md", answer, "en", ("Manual", "Valves"))
+    context = Context(page.id, page.document, "Manual > Valves", answer, True, 0, len(answer))
+    example = Example("1" * 32, "How do I turn the valves?", answer, "en", "c", Made.RULE, (context,))
+    tokens = BUDGET.tokenizer.text
+    window = Window(1000, 120)
+    rows = fitting.fit(example, window, BUDGET.tokenizer)
+    assert isinstance(rows, list) and len(rows) > 2
+    said = [row.messages[-1]["content"] for row in rows]
+    assert "\n".join(without_citations(one).rstrip() for one in said) == answer
+    assert all(citations_of(one) == (1,) for one in said) and sum("SELECT" in one for one in said) == 1
+    for number, row in enumerate(rows, 1):
+        asked = render(example.question, [Source("Manual > Valves", answer)], "en", part=Part(number, len(rows)))
+        assert row.messages[:-1] == tuple({"role": one.role, "content": one.content} for one in asked.messages)
+        assert row.prompt_hash == asked.hash()
+        assert (row.part, row.parts, row.tokens) == (number, len(rows), BUDGET.tokenizer.messages(asked.messages))
+        assert row.tokens <= window.prompt and tokens(row.messages[-1]["content"]) <= window.answer
+    whole, *more = fitting.fit(example, Window(1000, 400), BUDGET.tokenizer)  # type: ignore[misc]
+    assert not more and (whole.part, whole.parts) == (1, 1) and "[Part" not in whole.messages[-2]["content"]
+    refused = fitting.fit(replace(example, answer=answer.replace("\n", " ")), window, BUDGET.tokenizer)
+    assert isinstance(refused, Rejected) and "a line of its answer is longer" in refused.reason
 
 
 def test_a_row_whose_support_was_shortened_away_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:

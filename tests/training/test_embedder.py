@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from pathlib import Path
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
-from router.errors import Conflict, InvalidInput
+from router.errors import Conflict, InvalidInput, Mismatch
+from services.cli import app
+from services.compose import open_retriever
+from services.indexing import run_index
+from services.settings import Settings
+from services.store.sql import SqlStore
 from services.training.embedder import EmbedderOptions, Pair, contrast, held, pairs_of, ranks, siblings, train
 from services.training.negatives import holds_answer
 from tests.backends.embedder_models import tiny_bert
@@ -69,8 +77,47 @@ def test_it_is_kept_only_if_it_finds_better(tmp_path: Path, rate: float, epochs:
     report = train(options, MORE, [], lambda *_: None)
     assert report.judged and report.pairs
     assert bool(report.saved) == (report.gain.low > 0) == (tmp_path / "out").is_dir()
-    if rate < 1e-6:
-        assert not report.saved, "what did not move is not better"
+    assert bool(report.saved) == (rate > 1e-6), "what did not move is not better, and what learnt is"
+
+
+@pytest.mark.parametrize("better", [True, False])
+def test_the_index_is_rebuilt_only_if_it_finds_better(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, better: bool
+) -> None:
+    """The whole command, with a real index and a real model; what was measured is given."""
+    base, home, saved = tiny_bert(tmp_path / "base", "mean"), tmp_path / "home", tmp_path / "out"
+    monkeypatch.setenv("ANSWERLOOP_HOME", str(home))
+    monkeypatch.setenv("ANSWERLOOP_EMBEDDER", str(base))
+    monkeypatch.setenv("ANSWERLOOP_CORPUS_SECONDS", "1")
+    for one in PASSAGES:
+        path = tmp_path / "docs" / one.document
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"# {one.heading[-1]}\n\n{one.text}", "utf-8")
+    served = run_index(Settings.from_env(), [f"manual={tmp_path / 'docs'}"], "test", lambda *_: None)
+    given = [{f"s{at}": [score] for at in range(20)} for score in ((0.1, 0.9) if better else (0.9, 0.1))]
+    monkeypatch.setattr("services.training.embedder.ranks", lambda *_: given.pop(0))
+    monkeypatch.setattr("services.training.embedder._fit", lambda model, *_: _moved(model))
+    done = CliRunner().invoke(app, ["train", "embedder", "--base", str(base), "--out", str(saved), "--json"])
+    assert done.exit_code == 0, done.output
+    release = json.loads(done.stdout)["release"]
+    assert bool(release) == saved.is_dir() == better
+    with SqlStore.open(Settings.from_env().store_url) as store:
+        active, known = asyncio.run(store.active_release()), asyncio.run(store.list_releases())
+        assert active and active.id == served.release, "what is served does not change by itself"
+        assert {one.id for one in known} == {served.release, release} - {""}
+        versions = {one.index_version for one in known}
+    assert len(versions) == 1 + better
+    if better:
+        rebuilt = next(one.index_version for one in known if one.id == release)
+        with pytest.raises(Mismatch):
+            open_retriever(Settings.from_env(), rebuilt)
+        monkeypatch.setenv("ANSWERLOOP_EMBEDDER", str(saved))
+        open_retriever(Settings.from_env(), rebuilt).close()
+
+
+def _moved(model: torch.nn.Module) -> None:
+    for weight in model.parameters():
+        weight.data += 0.01
 
 
 def test_too_little_and_an_old_folder_are_said(tmp_path: Path) -> None:

@@ -8,18 +8,22 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from peft import PeftModel
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from router.errors import InvalidInput, Misconfigured
+from router.ports import Progress
 from router.prompt import Source, render
-from services.training.encoding import MASKED, check, encode, with_template
-from services.training.looping import evaluations, order_of, pad
-from services.training.lora import ADAPTER, TrainOptions, attach, attached, train
+from services.training.encoding import MASKED, Encoded, check, encode, with_template
+from services.training.looping import evaluations, exhausted, order_of, pad
+from services.training.lora import ADAPTER, TrainOptions, attach, attached, sampled, train
 from services.training.rows import load
 from tests.training.tiny_models import FAMILIES, make
 
@@ -157,12 +161,160 @@ def test_it_learns_and_says_what_it_did(tmp_path: Path, base: Path) -> None:
     assert json.loads((tmp_path / "out" / "training.json").read_text("utf-8"))["attached"]["q_proj"] == 2
 
 
+def told(folder: Path, base: Path, **changes: object) -> TrainOptions:
+    """With texts that say what no row asks; the last is longer than three rows may be."""
+    made = options(folder, base, **changes)
+    lines = [f"The cache of pool {at} is flushed every {at * 13 % 60} seconds." for at in range(40)]
+    texts = [{"text": line} for line in (*lines, " ".join(lines[:12]))]
+    path = folder / "text.jsonl"
+    path.write_text("\n".join(map(json.dumps, texts)), "utf-8")
+    return replace(made, text=path)
+
+
+def test_texts_come_first_and_are_mixed_into_the_rows(tmp_path: Path, base: Path) -> None:
+    """What the texts say is learnt, and the replay keeps more of it."""
+    left, estimated = {}, {}
+    for name, text, replay in (("none", False, 0.0), ("texts", True, 0.0), ("replay", True, 0.5)):
+        folder = tmp_path / name
+        folder.mkdir()
+        made = told(folder, base, epochs=4.0, max_tokens=128, replay=replay)
+        said: list[str] = []
+        stages: list[str] = []
+        shown = made if text else replace(made, text=None)
+        report = train(shown, lambda stage, *_, seen=stages: seen.append(stage[:6]), said.append)
+        assert list(dict.fromkeys(stages)) == ["stage1"] * text + ["stage2"]
+        assert (report.rows, report.replayed, report.texts > 41) == (48, 48 * replay, text)
+        assert report.steps == (48 + report.replayed) // 4 * 4
+        left[name] = loss_of(folder / "out" / ADAPTER, base, folder / "text.jsonl")
+        estimated[name] = int(said[0].split()[0])
+    assert left["replay"] < left["texts"] < left["none"]
+    assert estimated["none"] == report.tokens * 4
+    assert estimated["none"] + 41 * 4 * 10 < estimated["texts"] < estimated["replay"]
+    curve = list(report.text_losses.values())
+    assert curve[-1] < 0.8 * curve[0]
+    assert "continued pre-training" in (folder / "out" / "loss.svg").read_text("utf-8")
+
+
+def loss_of(adapter: Path, base: Path, texts: Path) -> float:
+    tokenizer = AutoTokenizer.from_pretrained(adapter)
+    model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), str(adapter)).eval()
+    with torch.no_grad():
+        return float(model(**pad(load(tokenizer, texts, 128).rows, 0)).loss)
+
+
+def test_long_texts_are_read_in_windows_and_nothing_is_lost(tmp_path: Path, base: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    path = told(tmp_path, base).text
+    assert path
+    whole, cut = load(tokenizer, path, 4096).rows, load(tokenizer, path, 32).rows
+    assert len(cut) > len(whole) == 41 and max(len(one.ids) for one in cut) <= 32
+    assert [id for one in cut for id in one.ids] == [id for one in whole for id in one.ids]
+    assert min(len(one.ids) for one in cut) > 8 and all(one.labels == one.ids for one in cut)
+
+
+def test_replayed_rows_come_from_all_over(tmp_path: Path, base: Path) -> None:
+    rows = [Encoded((at,), (at,), 0) for at in range(1000)]
+    drawn = [one.ids[0] for one in sampled(rows, 100, 0)]
+    assert len(set(drawn)) == 100 and min(drawn) < 100 and max(drawn) > 900
+    assert sampled(rows, 100, 0) == sampled(rows, 100, 0) != sampled(rows, 100, 1)
+    assert len(sampled(rows[:5], 100, 0)) == 5
+    with pytest.raises(InvalidInput, match="needs --text"):
+        train(options(tmp_path, base, replay=0.5), quiet)
+
+
+def test_torn_between_the_stages_it_goes_on_as_if_nothing_had_been(tmp_path: Path, base: Path) -> None:
+    whole, torn = tmp_path / "whole", tmp_path / "torn"
+    for folder in (whole, torn):
+        folder.mkdir()
+    some = {"epochs": 1.0, "dropout": 0.1, "replay": 0.5}
+    train(told(whole, base, **some), quiet)
+    for stage, step in (("stage1", 6), ("stage2", 1), ("stage2", 9)):
+        with pytest.raises(Torn):
+            train(told(torn, base, **some), torn_at(step, stage))
+    train(told(torn, base, **some), quiet)
+    same(whole / "out", torn / "out", 1e-6)
+
+
+HARD: dict[str, Any] = {"epochs": 20.0, "dropout": 0.1, "patience": 3}
+"""What makes resuming hard: the random numbers of dropout, and how long there has been no better loss."""
+
+
+def same(one: Path, other: Path, within: float) -> None:
+    """Two output folders hold the same adapter, and reports of the same course."""
+    left, right = (load_file(out / ADAPTER / "adapter_model.safetensors") for out in (one, other))
+    assert left.keys() == right.keys()
+    for name in left:
+        assert torch.allclose(left[name], right[name], atol=within), name
+    said, again = (json.loads((out / "training.json").read_text("utf-8")) for out in (one, other))
+    for name in ("steps", "losses", "valid_losses"):
+        assert said[name] == pytest.approx(again[name], abs=within * 10), name
+
+
+def unlearnable(folder: Path, base: Path, **changes: object) -> TrainOptions:
+    """Validation rows whose answers nothing foretells: what fits the others better fits these worse."""
+    made = options(folder, base, **changes)
+    lines = []
+    for at, row in enumerate(ROWS[::6]):
+        question, answer = row["messages"]
+        lines.append(json.dumps({"messages": [question, {**answer, "content": f"{at * 31 % 47} connections. [1]"}]}))
+    made.valid.write_text("\n".join(lines), "utf-8")
+    return made
+
+
+def test_it_stops_when_it_gets_no_better_and_keeps_the_best(tmp_path: Path, base: Path) -> None:
+    report = train(unlearnable(tmp_path, base, **HARD), quiet)
+    losses = list(report.valid_losses.values())
+    assert report.steps < 240 and len(losses) - 1 - losses.index(min(losses)) == 3
+    best = next(step for step, loss in report.valid_losses.items() if loss == min(losses))
+    kept, saved = (
+        load_file(folder / "adapter_model.safetensors")
+        for folder in (tmp_path / "out" / "stage2" / f"checkpoint-{best}", tmp_path / "out" / ADAPTER)
+    )
+    assert all(torch.equal(kept[name], saved[name]) for name in kept)
+
+
+def test_patience_is_counted_from_the_best_loss() -> None:
+    assert not exhausted([], 1) and not exhausted([3.0, 2.0, 1.0], 1) and exhausted([1.0, 1.0], 1)
+    assert exhausted([2.0, 1.0, 3.0, 1.5], 2) and not exhausted([2.0, 1.0, 3.0, 1.5], 3)
+    assert not exhausted([1.0, *[2.0] * 50], 0)
+
+
+class Torn(Exception):
+    """In place of the end of the process."""
+
+
+def torn_at(step: int, stage: str = "") -> Progress:
+    def progress(at: str, done: int, _total: int) -> None:
+        if done == step and at.startswith(stage):
+            raise Torn
+
+    return progress
+
+
+def test_torn_anywhere_it_goes_on_as_if_nothing_had_been(tmp_path: Path, base: Path) -> None:
+    """Early on, with the patience half used up, and when it has stopped but the adapter is not there yet."""
+    whole, torn = tmp_path / "whole", tmp_path / "torn"
+    for folder in (whole, torn):
+        folder.mkdir()
+    report = train(unlearnable(whole, base, **HARD), quiet)
+    first, *_, before_last, last = report.valid_losses
+    for step in (first + 1, before_last + 1):
+        with pytest.raises(Torn):
+            train(unlearnable(torn, base, **HARD), torn_at(step))
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Torn):
+        patch.setattr("services.training.lora.losses_of", lambda _loop: torn_at(0)("", 0, 0))
+        train(unlearnable(torn, base, **HARD), quiet)
+    assert (torn / "out" / "stage2" / f"checkpoint-{last}").is_dir()
+    assert train(unlearnable(torn, base, **HARD), quiet).steps == report.steps == last
+    same(whole / "out", torn / "out", 1e-6)
+
+
 SCRIPT = """
 import sys
 from pathlib import Path
-from tests.training.test_lora import options, quiet, train
+from tests.training.test_lora import HARD, options, quiet, train
 folder, base = Path(sys.argv[1]), Path(sys.argv[2])
-train(options(folder, base, epochs=6.0), quiet)
+train(options(folder, base, **HARD), quiet)
 """
 
 
@@ -171,7 +323,7 @@ def test_killed_and_started_again_it_ends_the_same(tmp_path: Path, base: Path) -
     whole, torn = tmp_path / "whole", tmp_path / "torn"
     for folder in (whole, torn):
         folder.mkdir()
-    train(options(whole, base, epochs=6.0), quiet)
+    train(options(whole, base, **HARD), quiet)
     command = [sys.executable, "-c", SCRIPT, str(torn), str(base)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, env=environment)
@@ -180,10 +332,7 @@ def test_killed_and_started_again_it_ends_the_same(tmp_path: Path, base: Path) -
     process.wait()
     assert not (torn / "out" / "training.json").exists()
     subprocess.run(command, check=True, env=environment)
-    one, other = (load_file(folder / "out" / ADAPTER / "adapter_model.safetensors") for folder in (whole, torn))
-    assert one.keys() == other.keys()
-    for name in one:
-        assert torch.allclose(one[name], other[name], atol=1e-5), name
+    same(whole / "out", torn / "out", 1e-5)
 
 
 def _wait_for_checkpoint(folder: Path, process: subprocess.Popen[bytes]) -> None:

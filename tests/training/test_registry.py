@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from router.errors import Conflict, InvalidInput, Mismatch, NotFound
-from services.training.digests import digest
+from services.training.digests import BASE, OWN, digest
+from services.training.evaluation import REPORT
 from services.training.gates import FEWEST, Judged, gates
-from services.training.registry import Card, Registry
+from services.training.merging import MERGED
+from services.training.registry import CARD, Card, Registry
 
 
 def merged(folder: Path, weights: bytes = b"weights") -> Path:
@@ -42,6 +44,39 @@ def test_changed_weights_are_not_served(tmp_path: Path) -> None:
     (target / "model.safetensors").write_bytes(b"poison")
     with pytest.raises(Mismatch, match="not those that were registered"):
         registry.path("first")
+
+
+SERVED = ["config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "code/modeling.py"]
+
+
+@pytest.mark.parametrize("name", SERVED)
+@pytest.mark.parametrize("how", ["changed", "gone", "new"])
+def test_no_file_that_serving_reads_changes_unseen(tmp_path: Path, name: str, how: str) -> None:
+    model, registry = merged(tmp_path / "m"), Registry(tmp_path / "models")
+    (model / "code").mkdir()
+    for one in SERVED:
+        if (one, how) != (name, "new"):
+            (model / one).write_text("as it was", "utf-8")
+    target = registry.add(model, card_of(model))
+    (target / "evaluation.json").write_text("{}", "utf-8")
+    assert registry.path("first") == target, "a record of ours is read by no server"
+    (target / name).unlink() if how == "gone" else (target / name).write_text("as it waz", "utf-8")
+    with pytest.raises(Mismatch, match="not those that were registered"):
+        registry.path("first")
+
+
+def test_a_card_does_not_change_unseen(tmp_path: Path) -> None:
+    model, registry = merged(tmp_path / "m"), Registry(tmp_path / "models")
+    card = registry.add(model, card_of(model)) / CARD
+    card.write_text(card.read_text("utf-8").replace('"window": 0', '"window": 9'), "utf-8")
+    for look in (registry.card, registry.path):
+        with pytest.raises(Mismatch, match="card of model first"):
+            look("first")
+    assert [one.window for one in registry.list()] == [9]
+
+
+def test_what_is_written_beside_a_model_is_no_part_of_it() -> None:
+    assert {BASE, MERGED, REPORT, CARD} == OWN
 
 
 @pytest.mark.parametrize("name", ["", "../x", "A", ".hidden", "a/b", "x" * 65])

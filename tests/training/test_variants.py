@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 import pytest
 
 from router import wording
@@ -73,6 +76,52 @@ def test_a_name_that_no_document_knows() -> None:
     assert row is not None and row.question == "What is the default of wal_ratio?"
     assert negatives.near_domain(ASKED, lambda _name: True, lambda _question: []) is None
     assert negatives.near_domain(example("What is it?", "x"), lambda _name: False, lambda _question: []) is None
+
+
+PROSE = [
+    ("What is a primary node?", "en", "primary node"),
+    ("How do I clean the filter?", "en", "clean the filter"),
+    ("什么是主节点？", "zh", "主节点"),
+    ("如何清洗滤网？", "zh", "清洗滤网"),
+]
+
+
+@pytest.mark.parametrize(("question", "language", "about"), PROSE)
+def test_prose_has_things_that_no_document_knows(question: str, language: str, about: str) -> None:
+    asked: list[str] = []
+
+    def known(name: str) -> bool:
+        asked.append(name)
+        return len(asked) < 3
+
+    row = negatives.near_domain(example(question, "x", language), known, lambda _question: [OTHER])
+    assert row is not None and len(asked) == 3, "what the documents know is passed over"
+    assert asked[2] in row.question and about not in row.question
+    assert (row.made, row.answer) == (Made.NEAR_DOMAIN, wording.REFUSAL[language])
+    assert negatives.near_domain(example(question, "x", language), lambda _name: True, lambda _question: []) is None
+
+
+@pytest.mark.parametrize(("question", "language", "about"), [*PROSE, ("wal_size 的默认值是多少？", "zh", "wal_size")])
+def test_a_false_premise_is_one_of_several_and_in_no_passage_shown(question: str, language: str, about: str) -> None:
+    alike = [question.replace(about, f"{about}{at}") for at in range(20)]
+    rows = [negatives.false_premise(example(one, "x", language), [OTHER]) for one in alike]
+    assert all(row and about in row.question and row.answer == wording.REFUSAL[language] for row in rows)
+    shapes = {re.sub(rf"{about}\d+", "X", row.question) for row in rows if row}
+    assert len(shapes) >= 3, "not one sentence that can be known by heart"
+    every = Context("p4", "e", "h", "leap year sunday ounce midnight observatory loud moon nine years twins sing")
+    chinese = Context("p5", "e", "h", "闰年 星期天 盎司 午夜 天文台 念出来 月相 满月 九年 双胞胎 唱歌")
+    assert negatives.false_premise(example(question, "x", language), [OTHER, every, chinese]) is None
+    but_one = [OTHER, every, replace(chinese, text=chinese.text.replace("天文台", "")), every]
+    if language == "zh":
+        row = negatives.false_premise(example(question, "x", language), but_one)
+        assert row and "天文台" in row.question
+
+
+@pytest.mark.parametrize("question", ["Is it safe?", "What is it?", "它安全吗？", "为什么要这样？"])
+def test_what_names_neither_thing_nor_task_gets_no_premise(question: str) -> None:
+    made = example(question, "x", wording.language_of(question))
+    assert negatives.false_premise(made, [OTHER]) is None
+    assert negatives.near_domain(made, lambda _name: False, lambda _question: [OTHER]) is None
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
