@@ -91,7 +91,7 @@ def drafted(
     where nothing may be, or where the model refused."""
     seen = [f"{_title(one.passage)}\n{one.text}" for one in included]
     checked = checking.check(whole(written), seen, analyse, packaged_model(), entails, question=question)
-    support = {**checked.support, **likelihood.features(written.logprobs)}
+    support = {**checked.support, **likelihood.features(written.logprobs), **checking.counts(checked)}
     if not checked.text or not checked.passages:
         return Draft("", (), model, written.logprobs, support)
     cited = [included[number - 1].passage for number in checked.passages]
