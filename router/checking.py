@@ -79,6 +79,12 @@ MEANING = {
 }
 """What each support feature of a checked draft says; all are in 0..1."""
 
+COUNTED = {
+    "citations_invented": "citations of passages that there are not, taken out of the draft",
+    "citations_mended": "sentences that another passage supports than they cited; they cite that one now",
+}
+"""What was put right in a draft, in numbers: for the trace and for who watches a model, not for the confidence."""
+
 ENTAILED = 0.5  # probability from which an entailment model's word counts as yes
 _WIDE = "\u2e80"  # where the scripts that are written without spaces begin
 _STANDS = frozenset({Verdict.SUPPORTED, Verdict.MENDED})
@@ -149,6 +155,12 @@ def check(
     judged = [replace(one, kept=kept) for one, kept in zip(judged, _kept(judged), strict=True)]
     text, numbers = _assembled(clean, judged)
     return Result(text, tuple(judged), numbers, invented, False, _support(judged))
+
+
+def counts(result: Result) -> dict[str, float]:
+    """By the names of `COUNTED`."""
+    mended = sum(one.verdict is Verdict.MENDED for one in result.statements)
+    return {"citations_invented": float(result.invented), "citations_mended": float(mended)}
 
 
 def is_refusal(draft: str) -> bool:

@@ -3,6 +3,10 @@
 Every question is asked with the line at 0, so that each has an answer; whether it was right is the label. The model is
 a logistic regression that begins with the packaged one. Its probabilities are judged, and the line is found, on
 answers that it was not fitted on (cross-validation by question, five folds, ten times).
+
+Where a language model wrote the answers, how sure it was of its words and how well passages support them are fitted
+too. The packaged one knows nothing of them; they begin at no pull, and an answer that is quoted has none of them, so
+they pull nowhere there. What such a model refused to answer has no confidence to be judged by: it is never sent.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -19,11 +24,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from router import checking, likelihood
 from router.confidence import EITHER_WAY, Calibration
 from router.errors import InvalidInput, NotFound
 from router.ports import Progress
+from router.types import Route
 from services.compose import packaged_calibration
-from services.evaluation import Asked, ask_rows, foreign, read_rows
+from services.evaluation import Asked, ask_rows, foreign, read_rows, writing
 from services.indexing import release_with
 from services.review.bounds import upper
 from services.settings import Settings
@@ -47,6 +54,9 @@ _PENALTY = 40.0
 """Of a squared coefficient's distance from where it begins: the packaged model, so that few questions move it little.
 Between 10 and 60 alike in ranking by cross-validation on the packaged data; the probabilities are nearest to the
 shares at 40."""
+
+WRITTEN = (*checking.MEANING, *likelihood.MEANING)
+"""Features of an answer that a language model wrote; see `router.checking` and `router.likelihood`."""
 
 Matrix = npt.NDArray[np.float64]
 
@@ -81,16 +91,17 @@ def fit_files(settings: Settings, files: Sequence[Path], progress: Progress) -> 
     everything = replace(packaged_calibration(), line=0.0, origin="fitted")
     rows = {path.name: read_rows(path) for path in files}
     outside = [foreign(row) for each in rows.values() if each[0].context is not None for row in each[:_FOREIGN]]
-    asked = {name: ask_rows(settings, each, everything, progress) for name, each in rows.items()}
     if outside and any(each[0].context is None for each in rows.values()):
-        asked["questions about other texts"] = ask_rows(settings, outside, everything, progress)
+        rows["questions about other texts"] = outside
+    with writing(settings, progress) as writer:
+        asked = {name: ask_rows(settings, each, everything, progress, writer) for name, each in rows.items()}
     return fit(asked, packaged_calibration())
 
 
 def fit(asked: Mapping[str, Sequence[Asked]], start: Calibration, penalty: float = _PENALTY) -> Calibration:
     """asked: by file; every file counts the same, however many questions it has. start: the model to begin with; where
     it names no features, nothing is known of any of them. penalty: see `_PENALTY`."""
-    pairs = [(one, 1 / len(each)) for each in asked.values() for one in each if one.trace.features]
+    pairs = [(one, 1 / len(each)) for each in asked.values() for one in each if _has_answer(one)]
     near = {id(one) for each in asked.values() if any(o.row.answerable for o in each) for one in each}
     usable = [one for one, _ in pairs]
     labels = np.array([one.right for one in usable], float)
@@ -101,45 +112,81 @@ def fit(asked: Mapping[str, Sequence[Asked]], start: Calibration, penalty: float
         )
     weights = np.array([weight for _, weight in pairs]) * len(pairs) / len(asked)
     outside = np.array([not one.row.answerable and id(one) in near for one in usable])
+    refused = sum(
+        _refused(one) and not one.row.answerable and id(one) in near for each in asked.values() for one in each
+    )
     space = _Space.of(usable, start)
     held_out = _held_out(space, labels, weights, penalty)
     coefficients, intercept = _logistic(space, np.ones(len(labels), bool), labels, weights, penalty)
-    fitted = Calibration(
-        id="",
-        created=datetime.now(UTC).date().isoformat(),
-        data={name: len(each) for name, each in asked.items()},
-        names=space.names,
-        centres=_rounded(space.centres),
-        scales=_rounded(space.scales),
-        coefficients=_rounded(coefficients),
-        intercept=round(intercept, 5),
-        line=find_line(held_out, labels, weights, outside, start.line),
-        quality=_quality(held_out, labels),
+    return _identified(
+        Calibration(
+            id="",
+            created=datetime.now(UTC).date().isoformat(),
+            data={name: len(each) for name, each in asked.items()},
+            names=space.names,
+            centres=_rounded(space.centres),
+            scales=_rounded(space.scales),
+            coefficients=_rounded(coefficients),
+            intercept=round(intercept, 5),
+            line=find_line(held_out, labels, weights, outside, start.line, refused),
+            quality={**quality(held_out, labels), "by_a_model": sum(map(_written, usable)), "refused": refused},
+        )
     )
+
+
+def _identified(fitted: Calibration) -> Calibration:
     content = json.dumps({**fitted.to_json(), "created": ""}, sort_keys=True)
     return replace(fitted, id=hashlib.sha256(content.encode()).hexdigest()[:16])
+
+
+def _written(one: Asked) -> bool:
+    """Whether a language model wrote it."""
+    return any(name in one.trace.features for name in WRITTEN)
+
+
+def _refused(one: Asked) -> bool:
+    """Whether such a model left nothing that could be sent, although the line is at 0."""
+    return _written(one) and one.trace.answer.route is Route.ABSTAINED
+
+
+def _has_answer(one: Asked) -> bool:
+    return bool(one.trace.features) and not _refused(one)
 
 
 @dataclass(frozen=True)
 class _Space:
     """Features as a matrix of distances from their centres, in their scales; a missing one is at its centre.
-    before: the coefficients to begin with, the intercept last."""
+    before: the coefficients to begin with, the intercept last. known: log-odds of each row that are not fitted.
+    holds_intercept: whether the penalty is on the intercept, too."""
 
     names: tuple[str, ...]
     centres: Matrix
     scales: Matrix
     rows: Matrix
     before: Matrix
+    known: Matrix
+    holds_intercept: bool = False
 
     @classmethod
     def of(cls, usable: Sequence[Asked], start: Calibration) -> _Space:
         """Centres and scales are those of the model to begin with, where it has them: else they mean nothing here."""
-        names = start.names or tuple(sorted({name for one in usable for name in one.trace.features}))
+        more = _new_names([one.trace.features for one in usable], start)
+        names = (*start.names, *more)
         raw = np.array([[one.trace.features.get(name, np.nan) for name in names] for one in usable])
-        centres = np.array(start.centres) if start.names else np.nanmean(raw, axis=0)
-        scales = np.array(start.scales) if start.names else np.maximum(np.nanstd(raw, axis=0), 1e-3)
-        before = np.array([*(start.coefficients or np.zeros(len(names))), start.intercept])
-        return cls(names, centres, scales, np.nan_to_num((raw - centres) / scales), before)
+        new = raw[:, len(start.names) :]
+        centres = np.append(start.centres, np.nanmean(new, axis=0))
+        scales = np.append(start.scales, np.maximum(np.nanstd(new, axis=0), 1e-3))
+        before = np.array([*start.coefficients, *np.zeros(len(more)), start.intercept])
+        return cls(names, centres, scales, np.nan_to_num((raw - centres) / scales), before, np.zeros(len(raw)))
+
+
+def _new_names(rows: Sequence[Mapping[str, float]], start: Calibration) -> tuple[str, ...]:
+    """Features to fit that the model to begin with does not know: those of written answers, where enough have them;
+    all of them, where it knows none."""
+    if not start.names:
+        return tuple(sorted({name for row in rows for name in row}))
+    had = Counter(name for row in rows for name in row)
+    return tuple(name for name in WRITTEN if name not in start.names and had[name] >= _FEWEST)
 
 
 def _logistic(
@@ -150,12 +197,14 @@ def _logistic(
 
     rows = np.column_stack((space.rows[chosen], np.ones(int(chosen.sum()))))
     signs, share = 2 * labels[chosen] - 1, weights[chosen]
+    held = np.append(np.full(len(space.names), penalty), space.holds_intercept * penalty)
+    known = space.known[chosen]
 
     def loss(at: Matrix) -> tuple[float, Matrix]:
-        margins, moved = signs * (rows @ at), at - space.before
+        margins, moved = signs * (rows @ at + known), at - space.before
         slope = -signs * share / (1 + np.exp(np.clip(margins, -500, 500)))
-        total = float((share * np.logaddexp(0, -margins)).sum() + penalty * (moved[:-1] ** 2).sum())
-        return total, rows.T @ slope + 2 * penalty * np.append(moved[:-1], 0.0)
+        total = float((share * np.logaddexp(0, -margins)).sum() + (held * moved**2).sum())
+        return total, rows.T @ slope + 2 * held * moved
 
     bounds = [(None if name in EITHER_WAY else 0.0, None) for name in space.names]
     found = minimize(loss, np.maximum(space.before, 0), jac=True, method="L-BFGS-B", bounds=[*bounds, (None, None)]).x
@@ -171,21 +220,111 @@ def _held_out(space: _Space, labels: Matrix, weights: Matrix, penalty: float) ->
         for number in range(_FOLDS):
             test = fold == number
             coefficients, intercept = _logistic(space, ~test, labels, weights, penalty)
-            out[test] += 1 / (1 + np.exp(-(space.rows[test] @ coefficients + intercept))) / _FOLDINGS
+            odds = space.rows[test] @ coefficients + intercept + space.known[test]
+            out[test] += 1 / (1 + np.exp(-odds)) / _FOLDINGS
     return out
 
 
+# --- what another model says of itself, under a calibration that is there ---------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """An answer that a language model wrote, before the line: its features, and whether it is right."""
+
+    features: Mapping[str, float]
+    right: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Adapted:
+    """calibration: the one to serve the model with. report: how well its probabilities and those of the one before fit
+    the answers, and whether it is another one."""
+
+    calibration: Calibration
+    report: dict[str, Any]
+
+
+def adapt(live: Calibration, said: Sequence[Said]) -> Adapted:
+    """The calibration that is served, fitted to another model's answers: what the model says of itself, and by how much
+    its answers are right more or less often than what is served now. All else, the line too, stays: the answers are of
+    a dataset's rows, which bring their own passages, so they say nothing about the search.
+
+    Kept only if it judges answers that it was not fitted on no worse than the one before (Brier score).
+    """
+    labels = np.array([one.right for one in said], float)
+    before = quality(np.array([live.probability(one.features) for one in said]), labels) if said else {"answers": 0}
+    report = {"answers": len(said), "right": int(labels.sum()), "needed": _FEWEST, "before": before, "after": None}
+    names = _new_names([one.features for one in said], _without_written(live))
+    if len(said) < _FEWEST or not 0 < labels.sum() < len(labels) or not names:
+        why = f"too few to fit on: {_FEWEST} answers are needed, right ones and wrong ones"
+        return Adapted(live, {**report, "fitted": False, "says": why})
+    space, even = _written_space(live, said, names), np.ones(len(said))
+    after = quality(_held_out(space, labels, even, _PENALTY), labels)
+    if after["brier"] > before["brier"]:
+        why = "the calibration that is served judges its answers better than one fitted on them"
+        return Adapted(live, {**report, "after": after, "fitted": False, "says": why})
+    coefficients, intercept = _logistic(space, even > 0, labels, even, _PENALTY)
+    fitted = _joined(live, space, coefficients, intercept, after)
+    return Adapted(fitted, {**report, "after": after, "fitted": True, "says": "fitted to the model's answers"})
+
+
+def _without_written(live: Calibration) -> Calibration:
+    """What an earlier model said of itself says nothing about this one."""
+    kept = [at for at, name in enumerate(live.names) if name not in WRITTEN]
+    lists = {
+        key: tuple(getattr(live, key)[at] for at in kept) for key in ("names", "centres", "scales", "coefficients")
+    }
+    return replace(live, **lists)
+
+
+def _written_space(live: Calibration, said: Sequence[Said], names: tuple[str, ...]) -> _Space:
+    raw = np.array([[one.features.get(name, np.nan) for name in names] for one in said])
+    centres, scales = np.nanmean(raw, axis=0), np.maximum(np.nanstd(raw, axis=0), 1e-3)
+    rows = np.nan_to_num((raw - centres) / scales)
+    base = _without_written(live)
+    known = np.array([base.intercept + sum(base.pulls(one.features).values()) for one in said])
+    return _Space(names, centres, scales, rows, np.zeros(len(names) + 1), known, holds_intercept=True)
+
+
+def _joined(
+    live: Calibration, space: _Space, coefficients: Matrix, intercept: float, found: Mapping[str, Any]
+) -> Calibration:
+    base = _without_written(live)
+    joined = replace(
+        base,
+        id="",
+        created=datetime.now(UTC).date().isoformat(),
+        data={**base.data, "calibration slice": found["answers"]},
+        names=(*base.names, *space.names),
+        centres=(*base.centres, *_rounded(space.centres)),
+        scales=(*base.scales, *_rounded(space.scales)),
+        coefficients=(*base.coefficients, *_rounded(coefficients)),
+        intercept=round(base.intercept + intercept, 5),
+        quality=found,
+        origin="fitted",
+    )
+    return _identified(joined)
+
+
 def find_line(
-    probabilities: Matrix, labels: Matrix, weights: Matrix, outside: npt.NDArray[np.bool_], packaged: float
+    probabilities: Matrix,
+    labels: Matrix,
+    weights: Matrix,
+    outside: npt.NDArray[np.bool_],
+    packaged: float,
+    refused: int = 0,
 ) -> float:
     """The lowest line that keeps both promises; 0.99 when none does. With few unanswerable questions to judge by,
-    never below the packaged one. outside: which questions are unanswerable, and near enough to count."""
+    never below the packaged one. outside: which questions are unanswerable, and near enough to count. refused: how many
+    more of them a language model did not answer at all."""
     order = np.argsort(-probabilities, kind="stable")
-    sent = np.cumsum(outside[order]) / max(int(outside.sum()), 1)
+    unanswerable = int(outside.sum()) + refused
+    sent = np.cumsum(outside[order]) / max(unanswerable, 1)
     wrong = _most_wrong(labels[order], weights[order])
     good = np.flatnonzero((wrong <= MOST_WRONG) & (sent <= MOST_UNANSWERABLE))
     line = round(float(probabilities[order][good[-1]]), 4) if len(good) else 0.99
-    return max(line, packaged) if outside.sum() < _FEW else line
+    return max(line, packaged) if unanswerable < _FEW else line
 
 
 def _most_wrong(labels: Matrix, weights: Matrix) -> Matrix:
@@ -197,7 +336,7 @@ def _most_wrong(labels: Matrix, weights: Matrix) -> Matrix:
     return np.array([upper(*pair, 1 - _ASSURANCE) for pair in zip(wrong.tolist(), drawn.tolist(), strict=True)])
 
 
-def _quality(probabilities: Matrix, labels: Matrix) -> dict[str, Any]:
+def quality(probabilities: Matrix, labels: Matrix) -> dict[str, Any]:
     """Expected calibration error (ten bins of equal width), Brier score, and the reliability table."""
     bins = np.minimum((probabilities * _BINS).astype(int), _BINS - 1)
     table = [

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 WHO = "command line"
+_ACTIVATIONS = 500  # the newest, that are looked through for a release
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout and nothing else.")]
 KeepCurated = Annotated[
@@ -113,21 +114,36 @@ def activate(
 def rollback(keep_curated: KeepCurated = False, force: Force = False) -> None:
     """Go back to the release made before the active one. Again goes back one more.
 
-    Index, calibration, curated answers and model go back together. Past questions are asked again first, as for
+    Index, calibration, curated answers and model go back together. Where only a promotion is taken back (the same
+    index, no approved answer changed since), that is done at once. Else past questions are asked again first, as for
     `releases activate`; in an emergency:
 
         answerloop rollback --force
     """
 
-    async def before(store: SqlStore) -> Release:
+    async def before(store: SqlStore) -> tuple[Release, bool]:
         active = await store.active_release()
         found = await store.list_releases(500)
         older = [release for release in found if active and release.created < active.created]
         if not older:
             raise NotFound("There is no release before the active one (answerloop releases list).")
-        return older[0]
+        return older[0], await _served_so_before(store, older[0])
 
-    _serve_release(with_store(before).id, keep_curated, force)
+    release, known = with_store(before)
+    _serve_release(release.id, keep_curated, force or known)
+
+
+async def _served_so_before(store: SqlStore, release: Release) -> bool:
+    """Whether it was served with the documents and the approved answers of now: going back then loses no answer that
+    people wrote, and loading its model once more to ask past questions would keep a worse one serving for minutes."""
+    active = await store.active_release()
+    served = {one.release_id for one in await store.list_activations(_ACTIVATIONS)}
+    return (
+        active is not None
+        and release.id in served
+        and release.index_version == active.index_version
+        and release.curated_revision == str(await store.curated.head())
+    )
 
 
 def _look_first(release_id: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -202,12 +203,24 @@ def promote(
         again = [(one.question, one.again, one.sent) for one in found.wrong_again]
         if again:
             cli_output.table("wrong again", ("question", "what it", "would send"), again)
+        cli_output.say(_said_of_confidence(found.confidence))
         if found.shadow:
             _print_shadow(found.shadow)
     if not found.release:
         cli_output.complain(f"{name} is not promoted. {'; '.join(found.refused_by)}")
         raise typer.Exit(1)
     cli_output.say(f"Release {found.release} serves {name}.")
+
+
+def _said_of_confidence(found: Mapping[str, Any]) -> str:
+    """One line on how far its confidence can be believed, by rows that nothing else was judged on."""
+    if not found["answers"]:
+        return f"Confidence: no answer to a row of the calibration slice; {found['says']}."
+    figures = found["after"] if found["fitted"] else found["before"]
+    return (
+        f"Confidence: {found['answers']} answers to the calibration slice, {found['right']} right, calibration error "
+        f"{figures['expected_calibration_error']:.3f}, Brier {figures['brier']:.3f}; {found['says']}."
+    )
 
 
 @models.command("shadow")

@@ -1,30 +1,36 @@
 """`answerloop evaluate`: question files through the real cascade, with figures that can be compared.
 
-A file whose rows carry a `context` is asked of an index of those paragraphs, made for the occasion; any other file is
-asked of the served index. Rows: question, answerable, and what is known of the answer: `answer_keys` (each must be
-there), `answers` (one must be there), `doc_id` and `also_in` (the right pages), `history`.
+The model of the settings or of the served release writes the answers, as in serving; where there is none, they are
+quoted. A file whose rows carry a `context` is asked of an index of those paragraphs, made for the occasion; any other
+file is asked of the served index. Rows: question, answerable, and what is known of the answer: `answer_keys` (each must
+be there), `answers` (one must be there), `doc_id` and `also_in` (the right pages), `history`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
 import tempfile
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from router.confidence import Calibration
 from router.errors import InvalidInput
 from router.ports import Progress
 from router.types import Question, Route, SearchResult, Trace, Turn
-from services.compose import System, calibration_of, packaged_calibration
-from services.indexing import run_index
+from services.compose import System, calibration_of, model_of, packaged_calibration
+from services.generation.extractive import ExtractiveGenerator
+from services.indexing import release_with, run_index
 from services.settings import Settings
 from services.store.sql import SqlStore
+
+if TYPE_CHECKING:
+    from services.generation.service import ModelService
 
 _SEARCHED = 40  # passages looked through for the right page
 _ASKED = 800  # rows of a file with contexts that are asked; always the same ones
@@ -51,6 +57,43 @@ class Asked:
     trace: Trace
     right: bool
     rank: int
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """Who writes the answers of all files that are asked: model, under a release that names it as `named`. runner: the
+    event loop that it belongs to."""
+
+    runner: asyncio.Runner
+    model: ModelService
+    named: str
+
+
+@contextlib.contextmanager
+def writing(settings: Settings, progress: Progress) -> Iterator[Writer | None]:
+    """The model that serving would ask, up and waited for; None where answers are quoted.
+
+    Raises `GeneratorUnavailable` or `Misconfigured` where it cannot be had: quoting in its place would be measured
+    under its name.
+    """
+    with asyncio.Runner() as runner:
+        named = runner.run(_named(settings))
+        model = model_of(settings, own=True, folder="generator-evaluate")
+        if model is None or not model.writes(named):
+            yield None
+            return
+        try:
+            progress("load the model", 0, 1)
+            runner.run(model.up(named))
+            yield Writer(runner, model, named)
+        finally:
+            runner.run(model.close())
+
+
+async def _named(settings: Settings) -> str:
+    with SqlStore.open(settings.store_url) as store:
+        active = await store.active_release()
+        return active.model if active else "none"
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -104,11 +147,17 @@ def foreign(row: Row) -> Row:
 def run_evaluate(settings: Settings, files: Sequence[Path], progress: Progress) -> dict[str, Any]:
     """File name → figures, see `figures`."""
     calibration = asyncio.run(_served_calibration(settings))
-    return {path.name: figures(ask_rows(settings, read_rows(path), calibration, progress)) for path in files}
+    files_rows = {path.name: read_rows(path) for path in files}
+    with writing(settings, progress) as writer:
+        return {
+            name: figures(ask_rows(settings, rows, calibration, progress, writer)) for name, rows in files_rows.items()
+        }
 
 
-def ask_rows(settings: Settings, rows: Sequence[Row], calibration: Calibration, progress: Progress) -> list[Asked]:
-    """Every row asked (of many rows with contexts, a fixed sample), with this calibration.
+def ask_rows(
+    settings: Settings, rows: Sequence[Row], calibration: Calibration, progress: Progress, writer: Writer | None = None
+) -> list[Asked]:
+    """Every row asked (of many rows with contexts, a fixed sample), with this calibration. writer: None for quoting.
 
     Traces and review items go to a store of the occasion: an evaluation is nobody's question.
     """
@@ -124,7 +173,11 @@ def ask_rows(settings: Settings, rows: Sequence[Row], calibration: Calibration, 
             asyncio.run(_keep(own, calibration))
             run_index(own, [f"{texts.name}={texts}"], "evaluate", progress)
             rows = rows if len(rows) <= _ASKED else random.Random(0).sample(rows, _ASKED)
-        return asyncio.run(_ask(own, rows, progress))
+            if writer:
+                asyncio.run(_under(own, writer.named))
+        if writer:
+            return writer.runner.run(_ask(own, rows, progress, writer.model))
+        return asyncio.run(_ask(own, rows, progress, None))
 
 
 async def _served_calibration(settings: Settings) -> Calibration:
@@ -149,6 +202,14 @@ async def _borrow_release(settings: Settings, own: Settings, calibration: Calibr
         await store.activate_release(active.id, "evaluate")
 
 
+async def _under(own: Settings, model: str) -> None:
+    """A release of the occasion that names the model."""
+    with SqlStore.open(own.store_url) as store:
+        active = await store.active_release()
+        assert active  # just indexed
+        await release_with(store, active, "evaluate", model=model)
+
+
 def _write_contexts(rows: Sequence[Row], folder: Path) -> list[Row]:
     """Each paragraph a document; the rows, with their page's name."""
     folder.mkdir()
@@ -160,8 +221,8 @@ def _write_contexts(rows: Sequence[Row], folder: Path) -> list[Row]:
     return [replace(row, pages=frozenset({f"{folder.name}/{names[row.context]}"})) for row in rows if row.context]
 
 
-async def _ask(settings: Settings, rows: Sequence[Row], progress: Progress) -> list[Asked]:
-    system = System(settings, SqlStore.open(settings.store_url))
+async def _ask(settings: Settings, rows: Sequence[Row], progress: Progress, model: ModelService | None) -> list[Asked]:
+    system = System(settings, SqlStore.open(settings.store_url), model)
     try:
         await system.refresh()
         out = []
@@ -172,6 +233,7 @@ async def _ask(settings: Settings, rows: Sequence[Row], progress: Progress) -> l
             progress("ask", number, len(rows))
         return out
     finally:
+        system.model = None  # it writes the answers of the next file, too
         await system.close()
 
 
@@ -214,6 +276,8 @@ def figures(asked: Sequence[Asked]) -> dict[str, Any]:
         "questions": len(asked),
         "answerable": len(answerable),
         "answered": len(sent),
+        "answered_by": sorted({one.trace.answer.model for one in sent}),
+        "quoted": _share(one.trace.answer.model == ExtractiveGenerator.name for one in sent),
         "right_of_answered": _share(one.right for one in sent),
         "coverage_of_answerable": _share(one in sent for one in answerable),
         "unanswerable_answered": _share(one in sent for one in unanswerable),

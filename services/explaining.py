@@ -8,7 +8,7 @@ from router import checking, confidence, likelihood, support
 from router.confidence import Calibration
 from router.types import Route, Trace
 
-MEANING = {**confidence.MEANING, **support.MEANING, **checking.MEANING, **likelihood.MEANING}
+MEANING = {**confidence.MEANING, **support.MEANING, **checking.MEANING, **likelihood.MEANING, **checking.COUNTED}
 
 
 def explanation(trace: Trace, calibration: Calibration | None) -> dict[str, Any]:

@@ -94,7 +94,7 @@ def _known(settings: Settings, parent: str | None) -> list[Source]:
 
 async def _release(store: SqlStore, version: str, active: Release | None, who: str, hold: bool) -> Release:
     """The release of a version: the active one when it serves that already, else a new one."""
-    calibration = await _calibration(store)
+    calibration = await _calibration(store, active)
     if active and (active.index_version, active.calibration) == (version, calibration):
         return active
     first = Release("", "", version, "none", "extractive", "none", calibration)
@@ -102,11 +102,12 @@ async def _release(store: SqlStore, version: str, active: Release | None, who: s
     return await release_with(store, active or first, who, hold=hold, **changes)
 
 
-async def _calibration(store: SqlStore) -> str:
-    """The team's own, else the packaged one: kept in the store, so that a release finds it after an upgrade."""
-    latest = await store.latest_calibration()
-    if latest and latest.payload.get("origin") != "packaged":
-        return latest.id
+async def _calibration(store: SqlStore, active: Release | None) -> str:
+    """The team's own that is served, or that was fitted before anything was, else the packaged one: kept in the store,
+    so that a release finds it after an upgrade. Not the newest: that may be a model's which was rolled back."""
+    own = await store.get_calibration(active.calibration) if active else await store.latest_calibration()
+    if own and own.payload.get("origin") != "packaged":
+        return own.id
     return await store.put_calibration(packaged_calibration().to_json())
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from services.calibration import MOST_UNANSWERABLE, MOST_WRONG, find_line
+from router.confidence import Calibration
+from services.calibration import MOST_UNANSWERABLE, MOST_WRONG, WRITTEN, Said, adapt, find_line
 
 PACKAGED = 0.6
 
@@ -46,3 +49,57 @@ def test_rows_that_weigh_little_vouch_for_little() -> None:
     heavy = np.full(2_040, 1e-3)
     heavy[::100] = 1.0
     assert line(2_000, 0.125, weights=heavy) > line(2_000, 0.125)
+
+
+# --- a served calibration, fitted to another model's answers ----------------------------------------------------------
+
+LIVE = Calibration("live", "2026-11-01", {"f": 9}, ("lexical",), (0.5,), (0.2,), (0.8,), 0.4, PACKAGED)
+
+
+def said(count: int, telling: bool = True, right_share: float = 0.5) -> list[Said]:
+    """telling: how sure the model was goes with whether it is right."""
+    chance = np.random.default_rng(0)
+    rows = []
+    for _ in range(count):
+        right = bool(chance.random() < right_share)
+        sure = 0.9 if right or not telling else 0.5
+        features = {"lexical": 0.5, "model_sure": sure + 0.05 * chance.random(), "claims_mean": 0.7}
+        rows.append(Said(features, right))
+    return rows
+
+
+def test_what_another_model_says_of_itself_joins_and_all_else_stays() -> None:
+    found = adapt(LIVE, said(300))
+    fitted, report = found.calibration, found.report
+    assert report["fitted"] and fitted.id != LIVE.id and fitted.line == LIVE.line
+    assert fitted.names[:1] == LIVE.names and fitted.coefficients[:1] == LIVE.coefficients
+    assert set(fitted.names[1:]) == {"model_sure", "claims_mean"}
+    sure, unsure = (fitted.probability({"lexical": 0.5, "model_sure": value}) for value in (0.93, 0.53))
+    assert sure > LIVE.probability({"lexical": 0.5}) > unsure
+    assert report["after"]["brier"] < report["before"]["brier"]
+
+
+def test_a_model_that_is_more_often_wrong_than_what_was_served_is_believed_less() -> None:
+    found = adapt(LIVE, said(400, telling=False, right_share=0.2)).calibration
+    assert found.probability({"lexical": 0.5}) < LIVE.probability({"lexical": 0.5}) - 0.1
+
+
+def test_few_answers_change_nothing_and_say_how_many_are_needed() -> None:
+    for some in ([], said(29), [replace(one, right=True) for one in said(100)]):
+        found = adapt(LIVE, some)
+        assert (
+            found.calibration is LIVE and not found.report["fitted"] and "30 answers are needed" in found.report["says"]
+        )
+
+
+def test_a_fit_that_judges_no_better_is_not_taken() -> None:
+    """The served one knows these answers already."""
+    sure = Calibration("s", "", {}, ("model_sure",), (0.7,), (0.05,), (2.0,), 0.0, PACKAGED)
+    found = adapt(sure, said(40))
+    assert found.calibration is sure and "better than one fitted" in found.report["says"]
+
+
+def test_what_an_earlier_model_said_of_itself_is_forgotten() -> None:
+    earlier = adapt(LIVE, said(300)).calibration
+    later = adapt(earlier, [Said({"lexical": 0.5, **one.features}, not one.right) for one in said(300)]).calibration
+    assert sum(name in WRITTEN for name in later.names) == 2 and len(set(later.names)) == len(later.names)

@@ -61,6 +61,8 @@ async def search(body: SearchRequest, request: Request) -> Response:
 async def answer(here: Shared, question: Question) -> Outcome:
     outcome = await here.admission.run(lambda: here.system.ask(question))
     here.metrics.answered(outcome.trace.answer.route.value).inc()
+    for name, counter in here.metrics.put_right.items():
+        counter.inc(outcome.trace.features.get(name, 0.0))
     return outcome
 
 

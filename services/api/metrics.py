@@ -9,6 +9,8 @@ from time import perf_counter
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from router import checking
+
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 JOB_STATES = ("none", "queued", "running", "done", "failed", "interrupted")
 
@@ -24,6 +26,10 @@ class Metrics:
         )
         answers = Counter("answerloop_answers", "Answers sent, by route", ("route",), registry=self.registry)
         self.answered: Callable[[str], Counter] = cache(answers.labels)  # to find one by its label costs the most
+        self.put_right = {
+            name: Counter(f"answerloop_{name}", meaning, registry=self.registry)
+            for name, meaning in checking.COUNTED.items()
+        }
         self.in_flight = Gauge("answerloop_asks_in_flight", "Questions inside, also waiting", registry=self.registry)
         self.pending = Gauge("answerloop_review_pending", "Questions waiting for a reviewer", registry=self.registry)
         self.ready = Gauge("answerloop_ready", "1 if questions can be answered", registry=self.registry)

@@ -90,8 +90,8 @@ def drafted(
     """What of the model's text may be sent, its citations in the order of their numbers; no text and no citations
     where nothing may be, or where the model refused."""
     seen = [f"{_title(one.passage)}\n{one.text}" for one in included]
-    checked = checking.check(_whole(written), seen, analyse, packaged_model(), entails, question=question)
-    support = {**checked.support, **likelihood.features(written.logprobs)}
+    checked = checking.check(whole(written), seen, analyse, packaged_model(), entails, question=question)
+    support = {**checked.support, **likelihood.features(written.logprobs), **checking.counts(checked)}
     if not checked.text or not checked.passages:
         return Draft("", (), model, written.logprobs, support)
     cited = [included[number - 1].passage for number in checked.passages]
@@ -106,7 +106,7 @@ def _title(passage: Passage) -> str:
     return " > ".join(passage.heading) or passage.document
 
 
-def _whole(written: Written) -> str:
+def whole(written: Written) -> str:
     """The text as the passages have it, without the statement in which it was cut off."""
     text = prompt.unescape(written.text)
     if written.finish != "length":

@@ -27,6 +27,7 @@ _LOOK_EVERY_S = 5.0  # at servers that run elsewhere
 _FIRST_LOOK_S = 5.0
 _UP_S = 900.0  # for a model that is only tried out; see `supervisor` for one that serves
 _UP_EVERY_S = 0.2
+_ELSEWHERE_S = 30.0  # for one on servers that run elsewhere: nothing is loaded there
 _NONE = ("", "none", "extractive")  # what a release names where its answers are quoted
 _STATE = "no model has been reached yet"
 
@@ -90,7 +91,7 @@ class ModelService:
         self.follow(release)
         if not self._started:
             self.start()
-        until = time.monotonic() + _UP_S
+        until = time.monotonic() + (_ELSEWHERE_S if self._remote else _UP_S)
         while self.fleet.current is None:
             if self._problem or time.monotonic() > until:
                 raise GeneratorUnavailable(f"{self.fleet.state}{self._problem}")

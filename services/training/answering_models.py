@@ -14,6 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from router.errors import Misconfigured
 from router.ports import Progress
+from services.generation.vllm import Written
 from services.training.encoding import Encoded, Messages, encode, prompt_ids, stop_id, with_template
 from services.training.looping import filler_of
 
@@ -37,7 +38,11 @@ class Asked:
         self._filler, self._stop, self._batch = filler_of(self._tokenizer), stop_id(self._tokenizer), batch
 
     def answers(self, prompts: Sequence[Messages], most: int, progress: Progress = quiet) -> list[str]:
-        """Greedy, at most `most` tokens, cut at the end token; in the order of the prompts."""
+        """The texts alone of `written`."""
+        return [one.text for one in self.written(prompts, most, progress)]
+
+    def written(self, prompts: Sequence[Messages], most: int, progress: Progress = quiet) -> list[Written]:
+        """Greedy, at most `most` tokens, cut at the end token, as vLLM reports them; in the order of the prompts."""
         ids = [prompt_ids(self._tokenizer, messages) for messages in prompts]
         sizes = [len(row) + most for row in ids]
         return self._in_batches(sizes, lambda rows: self._written([ids[at] for at in rows], most), progress)
@@ -63,20 +68,31 @@ class Asked:
         return out
 
     @torch.no_grad()
-    def _written(self, ids: Sequence[Sequence[int]], most: int) -> list[str]:
+    def _written(self, ids: Sequence[Sequence[int]], most: int) -> list[Written]:
         longest = max(map(len, ids))
         padded = [[self._filler] * (longest - len(row)) + list(row) for row in ids]
         mask = [[0] * (longest - len(row)) + [1] * len(row) for row in ids]
+        heard = _Heard()
         made = self._model.generate(
             input_ids=torch.tensor(padded, device=self._model.device),
             attention_mask=torch.tensor(mask, device=self._model.device),
             max_new_tokens=most,
             do_sample=False,
+            repetition_penalty=1.0,  # the model folder's own defaults decide nothing, as in serving
+            logits_processor=[heard],
             eos_token_id=[self._stop, self._filler],
             pad_token_id=self._filler,
         )
-        texts: list[str] = self._tokenizer.batch_decode(made[:, longest:], skip_special_tokens=True)
-        return [text.strip() for text in texts]
+        new = made[:, longest:]
+        texts: list[str] = self._tokenizer.batch_decode(new, skip_special_tokens=True)
+        rows = zip(texts, new.tolist(), heard.logprobs(), ids, strict=True)
+        return [self._reported(text, tokens, logprobs, len(prompt)) for text, tokens, logprobs, prompt in rows]
+
+    def _reported(self, text: str, tokens: Sequence[int], logprobs: Sequence[float], prompt: int) -> Written:
+        """A row ends with its own end token; what follows pads it to the longest of its batch."""
+        ends = {self._stop, self._filler}
+        size = next((at + 1 for at, token in enumerate(tokens) if token in ends), 0)
+        return Written(text.strip(), tuple(logprobs[: size or len(tokens)]), "stop" if size else "length", prompt)
 
     @torch.no_grad()
     def _scored(self, rows: Sequence[Encoded]) -> list[tuple[float, ...]]:
@@ -92,6 +108,24 @@ class Asked:
             logits_to_keep=longest - first,
         ).logits
         return [_of_answer(logits[at], row, first) for at, row in enumerate(rows)]
+
+
+class _Heard:
+    """A `LogitsProcessor` that changes nothing: it keeps the log-probability of the most probable token of each step,
+    which greedy search then takes."""
+
+    def __init__(self) -> None:
+        self._steps: list[torch.Tensor] = []
+
+    def __call__(self, _ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        wide = scores.float()
+        self._steps.append(wide.max(-1).values - wide.logsumexp(-1))
+        return scores
+
+    def logprobs(self) -> list[list[float]]:
+        """By row."""
+        found: list[list[float]] = torch.stack(self._steps, 1).tolist()
+        return found
 
 
 def _of_answer(logits: torch.Tensor, row: Encoded, first: int) -> tuple[float, ...]:

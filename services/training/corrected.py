@@ -14,6 +14,7 @@ from pathlib import Path
 from router import answering, prompt
 from router.answering import Parts
 from router.checking import Entailment
+from router.confidence import Calibration
 from router.packing import Window
 from router.policy import SENT
 from router.ports import Generator, Progress
@@ -54,11 +55,8 @@ class InProcess:
         return replace(draft, support={**quoted.support, **draft.support})
 
     def _written(self, messages: list[dict[str, str]]) -> Written:
-        most = self._served.window.answer
-        (text,) = self._asked.answers([messages], most)
-        (logprobs,) = self._asked.logprobs([(messages, text)])
-        cut = self._served.tokenizer.text(text) >= most
-        return Written(text, logprobs, "length" if cut else "stop", 0)  # nobody counts the prompt here
+        (written,) = self._asked.written([messages], self._served.window.answer)
+        return written
 
 
 class _NoEntries:
@@ -73,13 +71,20 @@ Writer = Callable[[Parts], Generator]
 
 
 async def ask_again(
-    corrected: Sequence[Regression], parts: Parts, candidate: Writer, live: Writer, progress: Progress
+    corrected: Sequence[Regression],
+    parts: Parts,
+    candidate: Writer,
+    live: Writer,
+    progress: Progress,
+    calibration: Calibration | None = None,
 ) -> list[Reasked]:
-    """Every corrected question in each of its wordings. parts: of the live release. The live model is asked only where
-    that decides."""
+    """Every corrected question in each of its wordings. parts: of the live release. calibration: that the candidate
+    would be served with, None for the same. The live model is asked only where that decides."""
     bare = replace(parts, curated=_NoEntries())
     rows = [(one, text) for one in corrected for text in (one.question, *one.wordings)]
-    ours = await _sent(rows, replace(bare, generator=candidate(bare)), progress) if rows else []
+    lines = parts.calibration.lines
+    tried = replace(bare, calibration=replace(calibration, lines=lines)) if calibration else bare
+    ours = await _sent(rows, replace(tried, generator=candidate(bare)), progress) if rows else []
     doubtful = [at for at, (one, _) in enumerate(rows) if differs(ours[at], one)]
     asked = [rows[at] for at in doubtful]
     theirs = await _sent(asked, replace(bare, generator=live(bare)), progress) if asked else []

@@ -23,8 +23,10 @@ from router.packing import Tokenizer, Window
 from router.ports import Progress
 from router.prompt import Shot, Source
 from router.types import CuratedEntry
+from services.calibration import Adapted, adapt
 from services.compose import entailment_of
 from services.curated.vocabulary import packaged_guards
+from services.generation.vllm import Written
 from services.training import jsonl, judging
 from services.training.answering_models import Asked
 from services.training.counting import tokenizer_of
@@ -115,8 +117,8 @@ def evaluate(options: EvaluationOptions, progress: Progress) -> Evaluation:
     if not run.test:
         raise InvalidInput(f"{options.dataset} has no test rows that fit into its window; it is too small to judge by")
     tuned = Asked(options.model)
-    written = run.asked(tuned, run.test)
-    replies = run.replied(run.test, written)
+    replies = run.replied(run.test, run.asked(tuned, run.test))
+    written = [one.written for one in replies]
     routes = run.without_model() | {"tuned": _route(run.test, replies)}
     routes |= {"tuned, few shots": run.few_shot(tuned, options.shots), "tuned, closed book": run.closed_book(tuned)}
     closed = [one["written"] for one in routes["tuned, closed book"]["replies"]]
@@ -140,6 +142,7 @@ def evaluate(options: EvaluationOptions, progress: Progress) -> Evaluation:
         "perplexity": run.perplexity(tuned),
         "adversarial": run.adversarial(tuned),
         "memory": run.memory(tuned, options.previous),
+        "confidence": judging.reliability(run.test, replies),
         "judged": [asdict(one) for one in judged],
         "rows": _rows(run.test, replies),
     }
@@ -156,6 +159,16 @@ def judged_replies(
     quoting = Quoting(data.examples, calibration)
     run = _Run(data, tokenizer_of(model), quoting, progress, entailment_of(entailment))
     return run.judged(Asked(model), {})
+
+
+def calibrated(model: str, dataset: Path, live: Calibration, progress: Progress, entailment: str = "") -> Adapted:
+    """The served calibration for this model, by what it says to the rows of the calibration slice: rows that nothing
+    was trained, chosen or compared on."""
+    data = read_data(dataset)
+    run = _Run(data, tokenizer_of(model), Quoting(data.examples, live), progress, entailment_of(entailment))
+    tasks, _ = judging.tasks_of(data.of(Split.CALIBRATION), data.window, run.tokenizer)
+    replies = run.replied(tasks, run.asked(Asked(model), tasks)) if tasks else []
+    return adapt(live, judging.said(tasks, replies))
 
 
 def judged_quotes(dataset: Path, calibration: Calibration, counted_by: str) -> list[Judged]:
@@ -196,10 +209,10 @@ class _Run:
         self.test, rejected = judging.tasks_of(data.of(Split.TEST), data.window, tokenizer)
         self.left_out = len(rejected)
 
-    def asked(self, model: Asked, tasks: Sequence[Task]) -> list[str]:
-        return model.answers([one.messages for one in tasks], self.data.window.answer, self.progress)
+    def asked(self, model: Asked, tasks: Sequence[Task]) -> list[Written]:
+        return model.written([one.messages for one in tasks], self.data.window.answer, self.progress)
 
-    def replied(self, tasks: Sequence[Task], written: Sequence[str]) -> list[Reply]:
+    def replied(self, tasks: Sequence[Task], written: Sequence[Written]) -> list[Reply]:
         return [judging.reply(*one, self.quoting, self.entails) for one in zip(tasks, written, strict=True)]
 
     def model(self, model: Asked) -> dict[str, Any]:
@@ -329,7 +342,9 @@ def _rows(tasks: Sequence[Task], replies: Sequence[Reply]) -> list[dict[str, Any
             "cluster": task.cluster,
             "question": task.example.question,
             "reference": task.reference,
-            **asdict(reply),
+            "written": reply.written,
+            "sent": reply.sent,
+            "confidence": reply.confidence,
         }
         for task, reply in zip(tasks, replies, strict=True)
     ]

@@ -10,16 +10,21 @@ import math
 import random
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from indexer.analysis import analyse
-from router import checking, prompt
+from router import checking, likelihood, prompt
 from router.checking import Entailment
 from router.facts import opposed
 from router.packing import Tokenizer, Window
 from router.prompt import Shot
+from services.calibration import Said, quality
 from services.generation.checking import packaged_model
+from services.generation.drafting import whole
+from services.generation.vllm import Written
 from services.training import metrics
 from services.training.encoding import Messages
 from services.training.fitting import Fitted, fit
@@ -59,10 +64,14 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """written: the model's own words. sent: what of them would be sent, "" for a refusal."""
+    """written: the model's own words. sent: what of them would be sent, "" for a refusal. held: what passed the check
+    of its statements, whatever the line. features, confidence: of that, as serving has them."""
 
     written: str
     sent: str
+    held: str = ""
+    features: Mapping[str, float] = field(default_factory=dict)
+    confidence: float = 0.0
 
 
 def tasks_of(
@@ -88,19 +97,39 @@ def _task(one: Fitted) -> Task:
     return Task(row, one.example, one.messages[:-1], one.messages[-1]["content"], one.cited, one.seen)
 
 
-def reply(task: Task, written: str, quoting: Quoting, entails: Entailment | None = None) -> Reply:
+def reply(task: Task, written: Written, quoting: Quoting, entails: Entailment | None = None) -> Reply:
     """As serving decides it: checked statement by statement, then held against the line by how well the row's passages
-    answer."""
+    answer, how well they support it, and how sure the model was of its words."""
     asked = task.example.question
-    checked = checking.check(prompt.unescape(written), task.seen, analyse, packaged_model(), entails, question=asked)
-    features = {**quoting.quoted(task.example).features, **checked.support}
-    held = bool(checked.text and checked.passages) and quoting.sure(features)
-    return Reply(written, checked.text if held else "")
+    checked = checking.check(whole(written), task.seen, analyse, packaged_model(), entails, question=asked)
+    known = {**quoting.quoted(task.example).features, **checked.support, **likelihood.features(written.logprobs)}
+    held = checked.text if checked.passages else ""
+    sent = held if quoting.sure(known) else ""
+    return Reply(written.text, sent, held, known, quoting.probability(known) if held else 0.0)
 
 
 def quoted_reply(task: Task, quoting: Quoting) -> Reply:
     found = quoting.quoted(task.example)
-    return Reply(found.draft.text, found.draft.text if found.sent else "")
+    held = found.draft.text if found.draft.citations else ""
+    sent = found.draft.text if found.sent else ""
+    return Reply(found.draft.text, sent, held, found.features, quoting.probability(found.features) if held else 0.0)
+
+
+def said(tasks: Sequence[Task], replies: Sequence[Reply]) -> list[Said]:
+    """The answers that the line decides about: what passed the check, and whether it is right."""
+    pairs = zip(tasks, replies, strict=True)
+    return [Said(one.features, judge(task, one.held).right) for task, one in pairs if one.held]
+
+
+def reliability(tasks: Sequence[Task], replies: Sequence[Reply]) -> dict[str, Any]:
+    """How well the confidence fits the answers that the line decides about, as `services.calibration.quality`."""
+    pairs = [
+        (one.confidence, judge(task, one.held).right) for task, one in zip(tasks, replies, strict=True) if one.held
+    ]
+    if not pairs:
+        return {"answers": 0}
+    sure, right = zip(*pairs, strict=True)
+    return quality(np.array(sure), np.array(right, float))
 
 
 def judge(task: Task, sent: str) -> Judged:

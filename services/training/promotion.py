@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from router.errors import InvalidInput, Mismatch
 from router.packing import Window
 from router.ports import Progress
 from router.types import Release
+from services.calibration import Adapted
 from services.compose import System, calibration_of, entailment_of
 from services.indexing import release_with
 from services.review.decisions import regressions
@@ -32,7 +33,14 @@ from services.store.sql import SqlStore
 from services.training import dataset, shadow_report
 from services.training.corrected import InProcess, ask_again
 from services.training.digests import digest
-from services.training.evaluation import REPORT, judged_quotes, judged_replies, manifest_digest, read_data
+from services.training.evaluation import (
+    REPORT,
+    calibrated,
+    judged_quotes,
+    judged_replies,
+    manifest_digest,
+    read_data,
+)
 from services.training.gates import Gate, Judged, Reasked, corrected, gates
 from services.training.merging import MERGED
 from services.training.registry import Card, Registry
@@ -46,7 +54,8 @@ QUOTING = "extractive"  # what a release calls its model where there is none
 class Promotion:
     """release: the new one's id, "" when the model was refused. live: the model it was compared with. rows: how many
     were compared. gates: all of them, in order. wrong_again: corrected questions that would be wrong again.
-    shadow: what it said in shadow, as `shadow_report.report`; None where it never was."""
+    shadow: what it said in shadow, as `shadow_report.report`; None where it never was. confidence: how well the
+    calibration fits its answers to the calibration slice, as `services.calibration.Adapted.report`."""
 
     model: str
     live: str
@@ -55,6 +64,7 @@ class Promotion:
     gates: tuple[Gate, ...]
     wrong_again: tuple[Reasked, ...] = ()
     shadow: Mapping[str, Any] | None = None
+    confidence: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def refused_by(self) -> tuple[str, ...]:
@@ -103,17 +113,20 @@ def promote(settings: Settings, name: str, data: Path, who: str, progress: Progr
     folder = registry_of(settings).path(name)
     check_identity(card, data)
     live, calibration = asyncio.run(_live(settings))
-    ours = judged_replies(str(folder), data, calibration, progress, settings.entailment)
+    own = calibrated(str(folder), data, calibration, progress, settings.entailment)
+    ours = judged_replies(str(folder), data, own.calibration, progress, settings.entailment)
     theirs = _judged_live(settings, live.model, data, calibration, str(folder), progress)
     ours, theirs = common(ours, theirs)
-    reasked = asyncio.run(_reasked(settings, live, folder, read_data(data).window, progress))
+    reasked = asyncio.run(_reasked(settings, live, folder, read_data(data).window, progress, own.calibration))
     found = [*gates(ours, theirs, _test_rows(data, ours)), corrected(reasked)]
     seen = asyncio.run(_in_shadow(settings, live, name, who, shadow if all(gate.held for gate in found) else 0.0))
     if seen is not None:
         found.append(shadow_report.gate(seen[1]))
-    release = asyncio.run(_promoted(settings, live, name, who)) if all(gate.held for gate in found) else ""
+    earned = all(gate.held for gate in found)
+    release = asyncio.run(_promoted(settings, live, name, who, own)) if earned else ""
     again = tuple(one for one in reasked if one.again)
-    return Promotion(name, live.model, release, len(ours), tuple(found), again, seen and shadow_report.report(*seen))
+    tried = seen and shadow_report.report(*seen)
+    return Promotion(name, live.model, release, len(ours), tuple(found), again, tried, own.report)
 
 
 async def _in_shadow(
@@ -177,7 +190,12 @@ def _folder_of(settings: Settings, model: str) -> Path | None:
 
 
 async def _reasked(
-    settings: Settings, live: Release, candidate: Path, window: Window, progress: Progress
+    settings: Settings,
+    live: Release,
+    candidate: Path,
+    window: Window,
+    progress: Progress,
+    calibration: Calibration | None = None,
 ) -> list[Reasked]:
     """Raises `IndexUnavailable` when there are corrected questions and no index to answer them from."""
     system = System(settings, SqlStore.open(settings.store_url))
@@ -193,6 +211,7 @@ async def _reasked(
                 lambda bare: InProcess(candidate, window, bare.quoting, entails),
                 lambda bare: InProcess(served, window, bare.quoting, entails) if served else bare.quoting,
                 progress,
+                calibration,
             )
     finally:
         await system.close()
@@ -206,11 +225,13 @@ async def _live(settings: Settings) -> tuple[Release, Calibration]:
         return active, await calibration_of(store, active.calibration)
 
 
-async def _promoted(settings: Settings, live: Release, name: str, who: str) -> str:
+async def _promoted(settings: Settings, live: Release, name: str, who: str, own: Adapted) -> str:
     with SqlStore.open(settings.store_url) as store:
         await store.write(lambda c: shadows.stop(c, who))  # what was compared is not served any more
-        release = await release_with(store, live, who, model=name, prompt_hash=prompt.prompt_hash())
-        return release.id
+        changes = {"model": name, "prompt_hash": prompt.prompt_hash()}
+        if own.report["fitted"]:
+            changes["calibration"] = await store.put_calibration(own.calibration.to_json())
+        return (await release_with(store, live, who, **changes)).id
 
 
 def _read(path: Path, otherwise: str) -> dict[str, Any]:

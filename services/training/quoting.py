@@ -45,7 +45,10 @@ class Quoting:
         return Quoted(draft, features, bool(draft.citations) and self.sure(features))
 
     def sure(self, features: Mapping[str, float]) -> bool:
-        return self._calibration.probability(features) >= self._calibration.line
+        return self.probability(features) >= self._calibration.line
+
+    def probability(self, features: Mapping[str, float]) -> float:
+        return self._calibration.probability(features)
 
     def _found(self, example: Example) -> SearchResult:
         """Best first, as a search returns them: fused scores scaled to the best one's."""

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from services.store.sql import SqlStore
 from tests.api.conftest import Start
 from tests.live import Live, live
 from tests.serving.speaker import Speaker, speaking
+from tests.tiny_system import TinySystem
 
 
 def wait_for(server: Live, job: str, *states: str) -> JobOut:
@@ -216,6 +218,16 @@ def test_metrics_count_by_template_and_not_by_path(here: Live) -> None:
     assert 'answerloop_answers_total{route="abstained"} 1.0' in text
     assert "answerloop_review_pending 1.0" in text
     assert "answerloop_ready 1.0" in text
+
+
+def test_what_was_put_right_in_a_models_citations_is_counted(here: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = TinySystem._trace
+    counted = {"citations_invented": 2.0, "citations_mended": 1.0}
+    monkeypatch.setattr(TinySystem, "_trace", lambda *of: replace(plain(*of), features=counted))
+    for _ in range(2):
+        here.ask("add a read-only node")
+    text = here.client.get("/metrics").text
+    assert "answerloop_citations_invented_total 4.0" in text and "answerloop_citations_mended_total 2.0" in text
 
 
 def test_what_is_not_there(shared_server: Live) -> None:

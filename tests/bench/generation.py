@@ -9,7 +9,7 @@ quoting that gives the features. Rounds of both ways take turns, the same questi
 tokens a second that the path costs (bar: 0.05 at most): the median over pairs of rounds, which a burst of other work on
 the machine does not move; `lost_in_sum` is of all rounds together. `answer_ms`: how long one asker of the 16 waits for
 a whole answer of that length; `first_token_ms`: for vLLM's first token (what is sent is checked first, so an asker sees
-nothing before the whole). All runs on this machine: what the path computes,
+nothing before the whole). Above the bar it ends with exit status 1. All runs on this machine: what the path computes,
 vLLM cannot use.
 """
 
@@ -24,7 +24,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -61,10 +61,19 @@ def main() -> int:
         supervisor.start()
         try:
             served = _wait(fleet)
-            print(json.dumps(asyncio.run(_measured(served, fleet, options)), indent=1))
+            found = asyncio.run(_measured(served, fleet, options))
         finally:
             supervisor.close()
-    return 0
+    print(json.dumps(found, indent=1))
+    return outcome(found)
+
+
+def outcome(found: Mapping[str, Any]) -> int:
+    """The exit status: 1 where more is lost than the bar allows."""
+    if found["lost"] <= found["bar"]:
+        return 0
+    print(f"{found['lost']:.1%} of the tokens a second are lost; at most {found['bar']:.0%} may be", file=sys.stderr)
+    return 1
 
 
 def _options() -> argparse.Namespace:

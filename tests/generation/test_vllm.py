@@ -15,6 +15,7 @@ from router.packing import Tokenizer, Window
 from router.prompt import TEMPLATE_OPTIONS, Message
 from services.generation.endpoints import Endpoint, Served
 from services.generation.vllm import SAMPLING, Vllm, Written, request, shares
+from tests.bench.generation import BAR, outcome
 from tests.serving.speaker import Speaker, speaking
 
 ASKED = (Message("system", "Be brief."), Message("user", "连接池有多大？"))
@@ -203,3 +204,11 @@ def test_choices_get_probabilities_that_add_up(one: Speaker) -> None:
 def test_a_model_that_finds_no_choice_probable_says_nothing() -> None:
     with pytest.raises(GeneratorUnavailable, match="none of yes, no"):
         shares([{"token": "maybe", "logprob": -0.1}], ("yes", "no"))
+
+
+@pytest.mark.parametrize(("lost", "status"), [(0.031, 0), (0.05, 0), (0.0501, 1)])
+def test_the_benchmark_of_the_path_fails_above_its_bar(
+    lost: float, status: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert outcome({"lost": lost, "bar": BAR}) == status
+    assert ("at most 5%" in capsys.readouterr().err) == bool(status)

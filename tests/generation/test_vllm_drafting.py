@@ -98,6 +98,16 @@ def test_every_feature_of_a_models_draft_has_a_meaning() -> None:
     assert support["model_least"] == pytest.approx(0.7408, abs=1e-4)  # e^-0.3
 
 
+def test_invented_and_mended_citations_are_counted_in_the_trace(tmp_path: Path) -> None:
+    says = "The pool holds 40 connections [9]. A backup runs at 02:00 every night [1]."
+    with speaking(Speaker(says=says)) as speaker:
+        features = asked(POOL, fleet_of(speaker.endpoint), tmp_path).features
+    assert (features["citations_invented"], features["citations_mended"]) == (1.0, 1.0)
+    assert {"citations_invented", "citations_mended"} <= set(MEANING)
+    support = made("The pool holds 40 connections [1].").support
+    assert (support["citations_invented"], support["citations_mended"]) == (0.0, 0.0)
+
+
 def test_a_question_longer_than_the_window_says_so() -> None:
     model = Served("m", (), Window(700, 100), CHARACTERS)
     empty = sum(len(one.content) for one in render(POOL, (), "en").messages)

@@ -8,7 +8,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,7 +26,8 @@ class Speaker:
     """name: of its model. says: its answer, sent in as many tokens as it has words. fails: statuses of the next
     replies. breaks_after: tokens after which it hangs up. errs_after: after which it sends an error as vLLM does.
     token_s: between two tokens. no: log-probability of " no" beside "Yes" with -0.1.
-    key: that it asks for. well: its health. adapters: LoRA adapters that were loaded."""
+    key: that it asks for. well: its health. adapters: LoRA adapters that were loaded. answers: in place of `says`, what
+    it says to a prompt, and the log-probability of each word of it."""
 
     name: str = "tiny"
     says: str = "The pool holds 40 connections [1]."
@@ -43,6 +44,7 @@ class Speaker:
     adapters: list[str] = field(default_factory=list)
     most_at_once: int = 0
     at_once: int = 0
+    answers: Callable[[str], tuple[str, float]] | None = None
     endpoint: Endpoint = field(default_factory=lambda: Endpoint("http://127.0.0.1:9/v1"))
 
     async def chat(self, request: Request) -> Response:
@@ -56,18 +58,19 @@ class Speaker:
             return JSONResponse({"error": {"message": f"The model `{body['model']}` does not exist."}}, 404)
         if not body.get("stream"):
             return JSONResponse({"choices": [{"logprobs": {"content": [_token("7", self.no)]}}]})
-        return StreamingResponse(self._stream(), media_type="text/event-stream")
+        said = self.answers(body["messages"][-1]["content"]) if self.answers else (self.says, -0.25)
+        return StreamingResponse(self._stream(*said), media_type="text/event-stream")
 
-    async def _stream(self) -> AsyncIterator[bytes]:
+    async def _stream(self, says: str, sure: float) -> AsyncIterator[bytes]:
         """Cut at odd places: events and characters are not aligned with what the network delivers."""
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         try:
-            sent = b"".join([piece async for piece in self._events()]) if not self.token_s else b""
+            sent = b"".join([piece async for piece in self._events(says, sure)]) if not self.token_s else b""
             for at in range(0, len(sent), 7):
                 yield sent[at : at + 7]
             if self.token_s:
-                async for piece in self._events():
+                async for piece in self._events(says, sure):
                     yield piece
         except (asyncio.CancelledError, GeneratorExit):
             self.left += 1
@@ -75,8 +78,8 @@ class Speaker:
         finally:
             self.at_once -= 1
 
-    async def _events(self) -> AsyncIterator[bytes]:
-        words = self.says.split(" ")
+    async def _events(self, says: str, sure: float) -> AsyncIterator[bytes]:
+        words = says.split(" ")
         pieces = [word + " " * (at < len(words) - 1) for at, word in enumerate(words)]
         yield _event({"choices": [{"delta": {"role": "assistant", "content": ""}}]})
         for at, piece in enumerate(pieces):
@@ -86,7 +89,7 @@ class Speaker:
                 return
             await asyncio.sleep(self.token_s)
             yield _event(
-                {"choices": [{"delta": {"content": piece}, "logprobs": {"content": [_token(piece, self.no)]}}]}
+                {"choices": [{"delta": {"content": piece}, "logprobs": {"content": [_token(piece, self.no, sure)]}}]}
             )
         yield _event({"choices": [{"delta": {"content": ""}, "finish_reason": "stop"}]})
         yield _event({"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": len(pieces)}})
@@ -113,9 +116,9 @@ class Speaker:
         return JSONResponse({"count": len(text), "tokens": [ord(char) for char in text]})
 
 
-def _token(text: str, no: float) -> dict[str, Any]:
+def _token(text: str, no: float, sure: float = -0.25) -> dict[str, Any]:
     alternatives = [{"token": "Yes", "logprob": -0.1}, {"token": " no", "logprob": no}, {"token": "x", "logprob": -3}]
-    return {"token": text, "logprob": -0.25, "top_logprobs": alternatives}
+    return {"token": text, "logprob": sure, "top_logprobs": alternatives}
 
 
 def _event(data: Any) -> bytes:

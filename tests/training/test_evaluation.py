@@ -18,12 +18,13 @@ from router import wording
 from router.errors import InvalidInput, Misconfigured, Mismatch
 from router.packing import Window
 from services.compose import packaged_calibration
+from services.generation.vllm import Written
 from services.training import evaluation, judging
 from services.training.answering_models import Asked, batches
 from services.training.bert_score import Encoder, compared
 from services.training.counting import tokenizer_of
 from services.training.dataset import Budget, make
-from services.training.encoding import Messages, encode, with_template
+from services.training.encoding import Messages, encode, prompt_ids, stop_id, with_template
 from services.training.evaluation import EvaluationOptions, evaluate, read_data
 from services.training.judging import figures, is_right, judge, margins, paired, perplexity, tasks_of
 from services.training.quoting import Quoting
@@ -52,6 +53,10 @@ def data(tmp_path_factory: pytest.TempPathFactory, base: Path) -> Path:
     return folder
 
 
+def said(text: str) -> Written:
+    return Written(text, (-0.1,), "stop", 9)
+
+
 def tasks(data: Path, base: Path) -> list[judging.Task]:
     read = read_data(data)
     return tasks_of(read.of(Split.TEST), read.window, tokenizer_of(str(base)))[0]
@@ -63,6 +68,21 @@ def tasks(data: Path, base: Path) -> list[judging.Task]:
 def test_answers_in_batches_are_those_one_by_one(base: Path) -> None:
     together, alone = Asked(str(base)), Asked(str(base), batch=1)
     assert together.answers(MESSAGES, 12) == alone.answers(MESSAGES, 12)
+
+
+def test_what_it_wrote_comes_with_the_probabilities_that_serving_would_see(base: Path) -> None:
+    """Batched and padded, they are those of each answer word by word, its end token included where it came to one."""
+    found = Asked(str(base)).written(MESSAGES, 12)
+    model = AutoModelForCausalLM.from_pretrained(base)
+    tokenizer = with_template(AutoTokenizer.from_pretrained(base))
+    for messages, one in zip(MESSAGES, found, strict=True):
+        ids, logprobs, stop = prompt_ids(tokenizer, messages), list[float](), stop_id(tokenizer)
+        while len(logprobs) < 12 and ids[-1] != stop:
+            with torch.no_grad():
+                likely = model(input_ids=torch.tensor([ids])).logits[0, -1].log_softmax(-1)
+            ids, logprobs = [*ids, int(likely.argmax())], [*logprobs, float(likely.max())]
+        assert one.logprobs == pytest.approx(logprobs, abs=1e-4)
+        assert one.finish == ("stop" if ids[-1] == stop else "length")
 
 
 @given(st.lists(st.integers(1, 900), max_size=60), st.integers(1, 4_000))
@@ -133,9 +153,9 @@ def test_what_is_sent_passed_the_check_and_the_line(data: Path, base: Path) -> N
     shut = Quoting(examples, replace(CALIBRATION, line=1.1))
     assert rows
     for row in rows:
-        assert judge(row, judging.reply(row, row.answer, open_line).sent).right
-        assert judging.reply(row, "77777MB [1]", open_line).sent == ""
-        refused = judge(row, judging.reply(row, row.answer, shut).sent)
+        assert judge(row, judging.reply(row, said(row.answer), open_line).sent).right
+        assert judging.reply(row, said("77777MB [1]"), open_line).sent == ""
+        refused = judge(row, judging.reply(row, said(row.answer), shut).sent)
         assert refused.refused and not refused.right and refused.score == 0.0
         assert judging.quoted_reply(row, shut).sent == ""
     assert any(judging.quoted_reply(row, open_line).sent for row in rows)
@@ -148,10 +168,10 @@ def test_what_is_sent_follows_in_the_eyes_of_the_entailment_model(
     rows = tasks_of(read_data(data).judged(), read_data(data).window, tokenizer_of(str(base)))[0]
     right = {one.messages[-1]["content"]: one.answer for one in rows}
 
-    def answers(_self: Asked, prompts: Sequence[Messages], *_: object) -> list[str]:
-        return [right.get(one[-1]["content"], "") for one in prompts]
+    def written(_self: Asked, prompts: Sequence[Messages], *_: object) -> list[Written]:
+        return [said(right.get(one[-1]["content"], "")) for one in prompts]
 
-    monkeypatch.setattr(Asked, "answers", answers)
+    monkeypatch.setattr(Asked, "written", written)
     options = EvaluationOptions(str(base), data, replace(CALIBRATION, line=0.0), shots=0)
     for entailment in ("", str(tiny_nli(tmp_path, always="neutral"))):
         found = evaluate(replace(options, entailment=entailment), lambda *_: None)

@@ -6,6 +6,7 @@ import asyncio
 import csv
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,12 @@ from typing import Any
 import pytest
 
 from router import prompt
+from router.confidence import Calibration
 from router.errors import Conflict, InvalidInput, Mismatch
 from router.packing import Window
 from router.types import Release
-from services.compose import packaged_calibration
+from services.calibration import Said, adapt
+from services.compose import calibration_of, packaged_calibration
 from services.settings import Settings
 from services.store import shadows
 from services.store.sql import SqlStore
@@ -97,9 +100,12 @@ def promoted(
     ours: list[Judged],
     live: list[Judged],
     shadow: float = 0.0,
+    of_slice: Sequence[Said] = (),
 ) -> promotion.Promotion:
-    """With these answers of the two, in place of minutes of asking; everything else is real."""
+    """With these answers of the two, and of ours to the calibration slice, in place of minutes of asking; everything
+    else is real."""
     monkeypatch.setattr(promotion, "judged_replies", lambda *_: ours)
+    monkeypatch.setattr(promotion, "calibrated", lambda _model, _data, served, *_: adapt(served, of_slice))
     monkeypatch.setattr(promotion, "judged_quotes", lambda *_: live)
     monkeypatch.setattr(promotion, "_test_rows", lambda _data, rows: {one.row for one in rows})
     return promotion.promote(settings, "first", data, "test", lambda *_: None, shadow)
@@ -109,19 +115,46 @@ def test_a_better_model_is_a_new_release_and_can_be_taken_back(
     made: tuple[Path, Path], settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, data = made
+    before = active(settings)
     promotion.register(settings, "first", model, data)
     found = promoted(settings, data, monkeypatch, judged(True), judged(False))
     release = active(settings)
-    assert found.release == release.id and found.refused_by == ()
+    assert found.release == release.id != before.id and found.refused_by == ()
+    kept = ("index_version", "curated_revision", "calibration")
+    assert [getattr(release, name) for name in kept] == [getattr(before, name) for name in kept]
+    assert (release.index_version, release.curated_revision) == ("v1", "0")
     assert (release.model, release.prompt_hash) == ("first", prompt.prompt_hash())
-    assert (release.index_version, release.calibration) == ("v1", release.calibration)
+    assert (before.model, before.prompt_hash) == ("extractive", "none")
+    assert found.confidence["answers"] == 0 and "30 answers are needed" in found.confidence["says"]
+    asyncio.run(back(settings))
+    assert replace(active(settings), curated_revision="0") == before
 
-    async def back() -> None:
-        with SqlStore.open(settings.store_url) as store:
-            await store.activate_release("r-1", "test")
 
-    asyncio.run(back())
-    assert active(settings).model == "extractive"
+def test_a_model_brings_the_calibration_that_fits_it_and_takes_it_along(
+    made: tuple[Path, Path], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, data = made
+    before = active(settings).calibration
+    promotion.register(settings, "first", model, data)
+    rights = [Said({"lexical": 0.5, "model_sure": 0.9 if at % 2 else 0.4}, bool(at % 2)) for at in range(200)]
+    found = promoted(settings, data, monkeypatch, judged(True), judged(False), of_slice=rights)
+    fitted = asyncio.run(calibration_now(settings))
+    assert found.confidence["fitted"] and fitted.id == active(settings).calibration != before
+    assert set(fitted.names) - set(packaged_calibration().names) == {"model_sure"}
+    asyncio.run(back(settings))
+    assert active(settings).calibration == before
+
+
+async def calibration_now(settings: Settings) -> Calibration:
+    with SqlStore.open(settings.store_url) as store:
+        release = await store.active_release()
+        assert release
+        return await calibration_of(store, release.calibration)
+
+
+async def back(settings: Settings) -> None:
+    with SqlStore.open(settings.store_url) as store:
+        await store.activate_release("r-1", "test")
 
 
 def test_a_worse_one_is_refused_with_the_gate_and_nothing_changes(
@@ -140,6 +173,7 @@ def test_real_answers_are_compared_with_quoting(made: tuple[Path, Path], setting
     promotion.register(settings, "first", model, data)
     found = promotion.promote(settings, "first", data, "test", lambda *_: None)
     assert found.release == "" and found.live == "extractive" and found.rows > 0
+    assert not found.confidence["fitted"] and found.confidence["needed"] == 30
     assert active(settings).id == "r-1"
 
 

@@ -1,0 +1,72 @@
+"""`answerloop rollback` takes a promotion back at once, and asks past questions first where answers may be lost."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from router.types import CuratedEntry
+from services.cli import app
+from services.indexing import release_with, run_index
+from services.review import rehearsal
+from services.settings import Settings
+from services.store.sql import SqlStore
+from tests.store.samples import trace
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """A home whose release was followed by one with a model; somebody asked something."""
+    (tmp_path / "pages").mkdir()
+    (tmp_path / "pages" / "pool.md").write_text("# Pool\n\nThe pool holds 40 connections.\n", "utf-8")
+    found = Settings(home=tmp_path / "home")
+    monkeypatch.setenv("ANSWERLOOP_HOME", str(found.home))
+    run_index(found, [f"manual={tmp_path / 'pages'}"], "test", lambda *_: None)
+
+    async def promoted() -> None:
+        with SqlStore.open(found.store_url) as store:
+            await store.record(trace("How many?"), None)
+            active = await store.active_release()
+            assert active
+            await release_with(store, active, "test", model="tuned-1")
+
+    asyncio.run(promoted())
+    return found
+
+
+def test_a_promotion_is_taken_back_without_asking_anything(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rehearsal, "run", _never)
+    done = CliRunner().invoke(app, ["rollback"])
+    assert done.exit_code == 0, done.output
+    assert asyncio.run(_model(settings)) == "extractive"
+
+
+def test_an_approved_answer_that_would_go_back_too_is_looked_at_first(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def approve() -> None:
+        with SqlStore.open(settings.store_url) as store:
+            await store.curated.create(CuratedEntry("e1", "How many?", "Forty."), "test")
+
+    asyncio.run(approve())
+    monkeypatch.setattr(rehearsal, "run", _never)
+    done = CliRunner().invoke(app, ["rollback"])
+    assert isinstance(done.exception, _Asked) and asyncio.run(_model(settings)) == "tuned-1"
+
+
+class _Asked(Exception):
+    pass
+
+
+def _never(*_: object) -> None:
+    raise _Asked
+
+
+async def _model(settings: Settings) -> str:
+    with SqlStore.open(settings.store_url) as store:
+        active = await store.active_release()
+        assert active
+        return active.model
