@@ -227,13 +227,14 @@ class System:
 
     async def activate(self, release_id: str, who: str, keep_curated: bool = False) -> Release:
         """Serve another release, back or forward, with the curated answers it had, unless they are to be kept. It is
-        opened first: one that cannot be opened is not activated."""
+        opened first: one that cannot be opened is not activated. Its curated answers follow their sources before its
+        documents answer, and after they are its own: what the release that is left keeps is not touched."""
         async with self._switching:
             release = await self.store.get_release(release_id)
             serving = await self._open(release)
             release = await self.store.activate_release(release_id, who, keep_curated)
+            await self._follow_sources(release)
             await self._switch(serving)
-        await self._follow_sources(release)
         return release
 
     @contextlib.asynccontextmanager

@@ -7,10 +7,11 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from router.types import EntryStatus, Question, Route
+from router.types import Answer, Citation, EntryStatus, Question, Route
 from services.compose import Outcome, System, open_system, packaged_calibration
 from services.indexing import run_index
 from services.review.audit import drawn
@@ -47,9 +48,9 @@ class Place:
         self.settings.make_home()
         return self.settings
 
-    def index(self, page: str) -> str:
+    def index(self, page: str, hold: bool = False) -> str:
         (self.docs / "backup.md").write_text(page)
-        return run_index(self.settings, [f"m={self.docs}"], "test", lambda *_: None).release
+        return run_index(self.settings, [f"m={self.docs}"], "test", lambda *_: None, hold=hold).release
 
     def reopened(self, **changes: str) -> System:
         return System(replace(self.settings, **changes), SqlStore.open(self.settings.store_url))  # type: ignore[arg-type]
@@ -123,5 +124,48 @@ def test_the_loop(place: Place) -> None:
         await policies()
         await called_back()
         await place.system.close()
+
+    asyncio.run(asyncio.wait_for(story(), 120))
+
+
+class Hurried(System):
+    """Somebody asks the very moment another release begins to answer."""
+
+    first: Answer
+
+    async def _switch(self, serving: Any) -> None:
+        await super()._switch(serving)
+        if serving is not None:
+            self.first = (await ask(self)).trace.answer
+
+
+def test_nothing_stale_is_certain_while_another_release_begins(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+
+    async def story() -> None:
+        await place.system.close()
+        system = Hurried(place.settings, SqlStore.open(place.settings.store_url))
+        await system.refresh()
+        sent = await ask(system)
+        assert sent.review_item is not None
+        await system.review.desk.decide(sent.review_item.id, Judgement(VerdictKind.CORRECT, curate=True), "anna")
+        held = await asyncio.to_thread(place.index, PAGE.replace("seven days", "thirty days"), True)
+        assert (await ask(system)).trace.answer.route is Route.CURATED, "the held release is not served yet"
+
+        await system.activate(held, "anna")
+        assert system.first.route is not Route.CURATED and "seven" not in system.first.text
+
+        (item,) = (await system.review.desk.items(ItemFilter(cause="stale_source"))).items
+        (changed,) = (await system.review.desk.item(item.item.id)).detail["changed"]
+        cited = Citation(changed["new_passage"], changed["source"], "", "thirty days", 0, 0, "")
+        right = Judgement(VerdictKind.CORRECTED, "For thirty days.", (cited,))
+        await system.review.desk.decide(item.item.id, right, "anna")
+        await system.activate(sent.trace.release, "anna")
+        assert system.first.text == sent.trace.answer.text, "the answers that it had"
+        await system.activate(held, "anna")
+        assert (system.first.route, system.first.text) == (Route.CURATED, "For thirty days.")
+        await system.activate(sent.trace.release, "anna", keep_curated=True)
+        assert system.first.route is not Route.CURATED and "thirty" not in system.first.text
+        await system.close()
 
     asyncio.run(asyncio.wait_for(story(), 120))
