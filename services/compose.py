@@ -35,6 +35,7 @@ from services.pinned import pinned_versions
 from services.review.budgeting import Budgeting
 from services.review.loop import ReviewLoop
 from services.review.shadowing import Shadowing
+from services.review.writers import writer_now
 from services.settings import Settings
 from services.store.records import now
 from services.store.sql import SqlStore
@@ -173,7 +174,7 @@ class System:
         self.model = model
         self.curated = LiveCurated(store.curated, TogetherEmbedder(near_embedder_of(settings)))
         self.review = ReviewLoop(settings, store, self.curated)
-        self.budget = Budgeting(settings, store, index_home(settings))
+        self.budget = Budgeting(settings, store, index_home(settings), partial(writer_now, model))
         self.shadow: Shadowing | None = None  # only where questions come all the time
         self._serving: _Serving | None = None
         self._problem = "no index yet; make one with `answerloop index --source NAME=FOLDER_OR_GIT_URL`"
@@ -279,8 +280,8 @@ class System:
             await asyncio.to_thread(prune, home, keep, engines_of(self.settings))
 
     async def _keep_budget(self) -> None:
-        """The lines of the newest certificate, whoever made it."""
-        if self._serving is not None and await self.budget.moved():
+        """The lines of the newest certificate, whoever made it, if it is one of the model that writes now."""
+        if self._serving is not None and await self.budget.moved(self._serving.release):
             calibration = await self.budget.calibration(self._serving.release)
             self._serving = replace(self._serving, parts=replace(self._serving.parts, calibration=calibration))
 
@@ -342,6 +343,7 @@ class System:
             policy=self.review.policy(),
             another_deed=passage_deed,
             adviser=model.adviser() if model and self.settings.model_advice else None,
+            prompt=prompt_hash() if model else "",
         )
 
     async def _switch(self, serving: _Serving | None) -> None:

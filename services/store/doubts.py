@@ -1,5 +1,5 @@
-"""Approved answers that a verdict calls wrong or out of date, with no better one in their place: they are not certain any
-more. Functions here take an open transaction."""
+"""Approved answers that a verdict calls wrong or out of date, with no better one in their place: they are not certain
+any more. Functions here take an open transaction."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from dataclasses import replace
 from sqlalchemy import Connection
 
 from router.errors import Conflict
-from router.types import EntryStatus, Route
+from router.types import CuratedEntry, EntryStatus, Route
 from services.store import curated
-from services.store.records import QueuedItem
+from services.store.records import CuratedEdit, QueuedItem
 from services.store.review_records import Doubted, HeldTrace, Judgement, VerdictKind
 from services.store.traces import answer_key
 
@@ -28,14 +28,13 @@ def cast(
     named = {said.entry_id, item.item.entry_id} - {""}
     sent = {entry_id: answer_key(held.trace.answer.text) for held in traces if (entry_id := answered_by(held))}
     found = curated.latest(connection, {*named, *sent}).values()
-    stale = [
+    stale = tuple(
         replace(one.entry, status=EntryStatus.STALE)
         for one in found
         if not one.deleted and one.entry.status is EntryStatus.LIVE
         if one.entry.id in named or sent[one.entry.id] == answer_key(one.entry.answer)
-    ]
-    ids = [entry.id for entry in stale]
-    edit = curated.edit(connection, lambda _: curated.Wanted(put=tuple(stale)), who, f"verdict {said.kind}", ids)
+    )
+    edit = _put(connection, stale, who, f"verdict {said.kind}")
     return tuple(Doubted(change.after.entry.id, change.after.version) for change in edit.changes)
 
 
@@ -46,8 +45,11 @@ def lift(connection: Connection, doubted: Iterable[Doubted], who: str) -> None:
         if there is None or there.version != one.version:
             raise Conflict(f"the entry {one.entry_id!r} was changed after this verdict; change it there instead")
         before = curated.version_of(connection, one.entry_id, one.version - 1).entry
-        back = curated.Wanted(put=(before,))
-        curated.edit(connection, lambda _, back=back: back, who, "undo verdict", [one.entry_id])
+        _put(connection, (before,), who, "undo verdict")
+
+
+def _put(connection: Connection, entries: tuple[CuratedEntry, ...], who: str, what: str) -> CuratedEdit:
+    return curated.edit(connection, lambda _: curated.Wanted(put=entries), who, what, [one.id for one in entries])
 
 
 def answered_by(held: HeldTrace) -> str:

@@ -11,14 +11,29 @@ from typing import Any
 
 import pytest
 
+from indexer.build import version_folder
+from indexer.version import read_manifest
+from router.prompt import prompt_hash
 from router.types import Answer, Citation, EntryStatus, Question, Route
-from services.compose import Outcome, System, open_system, packaged_calibration
+from services.compose import (
+    Outcome,
+    System,
+    calibration_of,
+    index_home,
+    model_of,
+    open_system,
+    packaged_calibration,
+)
+from services.generation.endpoints import Canary
 from services.indexing import run_index
-from services.review.audit import drawn
+from services.review.audit import Audited, Budget, drawn
+from services.review.budget import Writer, certify, fingerprint
 from services.review.replay import Change, replay
+from services.review.writers import budgeting_beside
 from services.settings import Settings
 from services.store.review_records import ItemFilter, Judgement, Stands, VerdictKind
 from services.store.sql import SqlStore
+from tests.serving.speaker import Speaker, speaking
 
 KEPT = "How long are backups kept?"
 PAGE = """# Backup
@@ -53,7 +68,8 @@ class Place:
         return run_index(self.settings, [f"m={self.docs}"], "test", lambda *_: None, hold=hold).release
 
     def reopened(self, **changes: str) -> System:
-        return System(replace(self.settings, **changes), SqlStore.open(self.settings.store_url))  # type: ignore[arg-type]
+        settings = replace(self.settings, **changes)  # type: ignore[arg-type]
+        return System(settings, SqlStore.open(settings.store_url), model_of(settings, own=False))
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +142,62 @@ def test_the_loop(place: Place) -> None:
         await place.system.close()
 
     asyncio.run(asyncio.wait_for(story(), 120))
+
+
+def test_who_writes_ends_a_certificate_of_who_wrote_before(place: Place) -> None:
+    """The release is the same all the time: a model server is named, and an adapter is tried on a share."""
+
+    async def story() -> None:
+        quoting = place.reopened()
+        await quoting.refresh()
+        await _certify(quoting, Writer())
+        assert (await quoting.budget.state()).state == "certified"
+        with speaking(
+            Speaker("tuned-1", "Backups are kept for thirty days on the backup server [1].", window=8192)
+        ) as speaker:
+            named = {"generator_url": speaker.endpoint.url}
+            system = place.reopened(**named)
+            await system.refresh()
+            assert system.model is not None and system.model.fleet.current is not None
+            await system.refresh()  # the model was found after the release was opened
+            state = system.budget.last
+            assert state is not None and state.certificate is not None
+            assert state.certificate.invalidated_by == ("model", "prompt")
+            assert "because of: model, prompt" in system.readiness().parts["budget"]
+            trace = (await ask(system, "Where are backups kept, and how long?")).trace
+            assert (trace.answer.model, trace.prompt) == ("tuned-1", prompt_hash()), trace.answer.reason
+            beside = await budgeting_beside(replace(place.settings, **named), system.store, index_home(place.settings))  # type: ignore[arg-type]
+            assert (await beside.state()).state == "invalidated", "the command line says the same"
+
+            await _certify(system, Writer((("tuned-1", 1.0),), prompt_hash()))
+            await system.refresh()
+            assert system.budget.last.state == "certified"
+            trial = replace(system.model.fleet.current, name="trial")
+            system.model.fleet.try_out(Canary(trial, 0.1))
+            await system.refresh()
+            assert system.budget.last.certificate is not None
+            assert system.budget.last.certificate.invalidated_by == ("model",)
+            system.model.fleet.try_out(None)
+            await system.refresh()
+            assert system.budget.last.state == "certified"
+            await system.close()
+        assert (await quoting.budget.state()).state == "certified", "quoting is what it was"
+        await quoting.close()
+
+    asyncio.run(asyncio.wait_for(story(), 120))
+
+
+async def _certify(system: System, writer: Writer) -> None:
+    """On verdicts that are made up: what ends it is tested here."""
+    release = await system.store.active_release()
+    assert release is not None
+    calibration = await calibration_of(system.store, release.calibration)
+    version = version_folder(index_home(system.settings), release.index_version)
+    embedder = read_manifest(version).embedder
+    now = fingerprint(release, embedder, calibration, writer)
+    audited = [Audited(f"q{n}", "en", "grounded", 0.9, False, 1.0, f"2026-01-01T{n:06}Z") for n in range(80)]
+    made = certify(audited, Budget(), 0.5, fingerprint=now)
+    await system.store.reviews.put_certificate("test", release.id, made.to_json())
 
 
 class Hurried(System):

@@ -363,6 +363,26 @@ def test_a_verdict_may_call_back_and_correct_in_one(store: SqlStore) -> None:
     run(scenario)
 
 
+def test_a_drawn_answer_says_who_wrote_it_and_with_which_prompts(store: SqlStore) -> None:
+    async def scenario() -> None:
+        quoted = trace("\x00 \u0000 \ud7ff", Route.GROUNDED)
+        written = trace("q", Route.GROUNDED)
+        written = replace(written, answer=replace(written.answer, model="tuned-1"), prompt="p1")
+        for one in (quoted, written):
+            await store.record(one, replace(review(one, "audit"), probability=0.5))
+        found, _ = await store.reviews.drawn_answers(["r1"])
+        assert [(one.trace_id, one.model, one.prompt, one.probability) for one in found] == [
+            (quoted.id, "extractive", "", 0.5),
+            (written.id, "tuned-1", "p1", 0.5),
+        ]
+        older = '{"answer": {"model": "extractive"}}'  # as a program before this one kept it
+        await store.write(lambda c: c.execute(update(tables.traces).values(payload=older)))
+        found, _ = await store.reviews.drawn_answers(["r1"])
+        assert {(one.model, one.prompt) for one in found} == {("extractive", "")}
+
+    run(scenario)
+
+
 async def answered_by(store: SqlStore, how: str = "exact") -> Trace:
     """Somebody is unhappy with what the entry "e1" answered."""
     entry = CuratedEntry("e1", "How long?", "Seven days.", ("For how long?",), citations=(CITED,))
