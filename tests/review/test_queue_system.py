@@ -14,7 +14,7 @@ import pytest
 from indexer.build import version_folder
 from indexer.version import read_manifest
 from router.prompt import prompt_hash
-from router.types import Answer, Citation, EntryStatus, Question, Route
+from router.types import Answer, Citation, EntryStatus, Question, Route, Turn
 from services.compose import (
     Outcome,
     System,
@@ -140,6 +140,42 @@ def test_the_loop(place: Place) -> None:
         await policies()
         await called_back()
         await place.system.close()
+
+    asyncio.run(asyncio.wait_for(story(), 120))
+
+
+def test_who_asks_for_a_person_stands_in_the_queue_with_the_question(place: Place) -> None:
+    about = {"备份保留多久？": "转人工", "How do I restore a backup?": "I want to talk to a person"}
+
+    async def story() -> None:
+        system, lost = place.reopened(), {}
+        await system.refresh()
+        for asked, message in about.items():
+            history = (Turn("user", asked), Turn("assistant", "…"), Turn("user", "thanks"), Turn("assistant", "…"))
+            outcome = await system.ask(Question(message, history))
+            assert outcome.trace.answer.route is Route.HANDOFF
+            lost[asked] = outcome.trace.id
+        nothing = (await system.ask(Question("转人工"))).trace
+        found = (await system.review.desk.items(ItemFilter(cause="handoff"))).items
+        assert {one.item.question for one in found} == {*about, "转人工"}
+        for asked, trace_id in lost.items():
+            (one,) = (item for item in found if item.item.question == asked)
+            view = await system.review.desk.item(one.item.id)
+            assert [held.trace.id for held in view.traces] == [trace_id]
+            assert view.traces[0].trace.question.text == about[asked], "what was said is shown as well"
+
+        again = await system.ask(Question("人工客服", (Turn("user", "备份保留多久"), Turn("assistant", "…"))))
+        assert again.review_item is not None
+        seven = Judgement(VerdictKind.CORRECTED, "七天。", curate=False)
+        await system.review.desk.decide(again.review_item.id, seven, "anna")
+        for trace_id in (again.trace.id, lost["备份保留多久？"]):
+            standing = await system.review.desk.standing(trace_id)
+            assert (standing.state, standing.verdict and standing.verdict.answer) == (Stands.RESOLVED, "七天。")
+        assert (await system.review.desk.standing(nothing.id)).state is Stands.WAITING
+        await system.store.add_feedback(lost["How do I restore a backup?"], "down", "nobody came")
+        (worse,) = (await system.review.desk.items(ItemFilter(cause="thumbs_down"))).items
+        assert (worse.item.question, worse.asks) == ("How do I restore a backup?", 1)
+        await system.close()
 
     asyncio.run(asyncio.wait_for(story(), 120))
 
