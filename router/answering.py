@@ -49,7 +49,8 @@ class Parts:
     """What answering needs, pinned by one release. quoting: the generator that is always there.
     cite: a passage as a citation, whole. new_id, now: an id and the time for each trace.
     another_deed: which action a passage is about instead of the one that a question asks for, "" where it is not; see
-    `router.guards.another_deed`. adviser: a model that is asked beside answering, where there is one."""
+    `router.guards.another_deed`. adviser: a model that is asked beside answering, where there is one.
+    prompt: the hash of what `generator` asks its model with, see `router.prompt`."""
 
     curated: Curated
     retriever: Retriever
@@ -64,6 +65,7 @@ class Parts:
     policy: Policy = field(default_factory=Policy)
     another_deed: Callable[[str, Passage], str] = _any_deed
     adviser: Adviser | None = None
+    prompt: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +226,7 @@ def _trace(
         timings_ms={**timings, **{f"search_{name}": value for name, value in found.timings_ms.items()}},
         standalone=understood.standalone,
         curated=_matched(match),
+        prompt=parts.prompt,
     )
 
 

@@ -28,6 +28,12 @@ def understand(question: Question) -> Understood:
     return Understood(kind, whole, language, carried)
 
 
+def last_question(history: tuple[Turn, ...]) -> str:
+    """What was asked last, made whole by the turns before it; "" where nothing was asked. Small talk asks nothing."""
+    context = context_of(history) if history else None
+    return context.question if context else ""
+
+
 def _language(text: str, history: tuple[Turn, ...]) -> str:
     """Of the message; of the user's last turn where a word or two ("Windows?", "ok") say nothing about it."""
     own = wording.language_of(text)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from router import wording
+from router.conversation import last_question
 from router.types import Answer, CuratedMatch, ReviewItem, Route, Trace
 
 _UNKNOWN = 0.5  # whether it is still right: as likely as not, until somebody has looked
@@ -40,9 +41,15 @@ def review(trace: Trace, policy: Policy) -> ReviewItem | None:
     cause = cause_of(trace) or ("audit" if probability else "")
     if not cause:
         return None
-    text = trace.standalone or trace.question.text
     item_id = f"item-{trace.id}"
-    return ReviewItem(item_id, trace.id, text, trace.language, cause, "pending", trace.created, probability)
+    return ReviewItem(item_id, trace.id, about(trace), trace.language, cause, "pending", trace.created, probability)
+
+
+def about(trace: Trace) -> str:
+    """The question that people are to look at. Who asks for a person wants the last question answered: the message
+    alone is the same whatever it is about, and would put all of them into one item."""
+    asked = last_question(trace.question.history) if trace.answer.route is Route.HANDOFF else ""
+    return asked or trace.standalone or trace.question.text
 
 
 def cause_of(trace: Trace) -> str:

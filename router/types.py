@@ -281,7 +281,8 @@ class Understood:
 class Trace:
     """Everything needed to explain and replay one answer. JSON-ready values only in `candidates`, `features` and
     `curated`. standalone: the question made whole, as it was matched and searched. guards: "entry: what differs".
-    curated: how the curated store was matched, see `router.answering`."""
+    curated: how the curated store was matched, see `router.answering`. prompt: the hash of what a model was asked with,
+    where one wrote: see `router.prompt`."""
 
     id: str
     created: str
@@ -296,6 +297,7 @@ class Trace:
     timings_ms: Mapping[str, float]
     standalone: str = ""
     curated: Mapping[str, Any] = field(default_factory=dict)
+    prompt: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -270,13 +270,17 @@ def _refit(settings: Settings) -> None:
     """As a job, like the refits of the server: it stays in the list of what was done."""
     from services.compose import index_home
     from services.jobs import BUDGET, run_job
-    from services.review.budgeting import Budgeting
+    from services.review.budget import Certificate
+    from services.review.writers import budgeting_beside
     from services.store.sql import SqlStore
+
+    async def refitted(store: SqlStore) -> Certificate:
+        return await (await budgeting_beside(settings, store, index_home(settings))).refit(WHO)
 
     def work(progress: Progress) -> dict[str, Any]:
         progress("certify", 0, 1)
         with SqlStore.open(settings.store_url) as store:
-            return asyncio.run(Budgeting(settings, store, index_home(settings)).refit(WHO)).to_json()
+            return asyncio.run(refitted(store)).to_json()
 
     run_job(settings, BUDGET, {"who": WHO}, work, lambda *_: None, alone=False)
 
@@ -293,7 +297,8 @@ def budget(
     """
     from services.compose import index_home
     from services.review.budget import Certificate
-    from services.review.budgeting import Budgeting, BudgetState, report
+    from services.review.budgeting import BudgetState, report
+    from services.review.writers import budgeting_beside
     from services.store.sql import SqlStore
 
     settings = Settings.from_env()
@@ -303,7 +308,7 @@ def budget(
         _refit(settings)
 
     async def look(store: SqlStore) -> tuple[BudgetState, list[Certificate]]:
-        budgeting = Budgeting(settings, store, index_home(settings))
+        budgeting = await budgeting_beside(settings, store, index_home(settings))
         return await budgeting.state(), await budgeting.history()
 
     with SqlStore.open(settings.store_url) as store:

@@ -35,6 +35,7 @@ from services.pinned import pinned_versions
 from services.review.budgeting import Budgeting
 from services.review.loop import ReviewLoop
 from services.review.shadowing import Shadowing
+from services.review.writers import writer_now
 from services.settings import Settings
 from services.store.records import now
 from services.store.sql import SqlStore
@@ -173,7 +174,7 @@ class System:
         self.model = model
         self.curated = LiveCurated(store.curated, TogetherEmbedder(near_embedder_of(settings)))
         self.review = ReviewLoop(settings, store, self.curated)
-        self.budget = Budgeting(settings, store, index_home(settings))
+        self.budget = Budgeting(settings, store, index_home(settings), partial(writer_now, model))
         self.shadow: Shadowing | None = None  # only where questions come all the time
         self._serving: _Serving | None = None
         self._problem = "no index yet; make one with `answerloop index --source NAME=FOLDER_OR_GIT_URL`"
@@ -227,13 +228,14 @@ class System:
 
     async def activate(self, release_id: str, who: str, keep_curated: bool = False) -> Release:
         """Serve another release, back or forward, with the curated answers it had, unless they are to be kept. It is
-        opened first: one that cannot be opened is not activated."""
+        opened first: one that cannot be opened is not activated. Its curated answers follow their sources before its
+        documents answer, and after they are its own: what the release that is left keeps is not touched."""
         async with self._switching:
             release = await self.store.get_release(release_id)
             serving = await self._open(release)
             release = await self.store.activate_release(release_id, who, keep_curated)
+            await self._follow_sources(release)
             await self._switch(serving)
-        await self._follow_sources(release)
         return release
 
     @contextlib.asynccontextmanager
@@ -278,8 +280,8 @@ class System:
             await asyncio.to_thread(prune, home, keep, engines_of(self.settings))
 
     async def _keep_budget(self) -> None:
-        """The lines of the newest certificate, whoever made it."""
-        if self._serving is not None and await self.budget.moved():
+        """The lines of the newest certificate, whoever made it, if it is one of the model that writes now."""
+        if self._serving is not None and await self.budget.moved(self._serving.release):
             calibration = await self.budget.calibration(self._serving.release)
             self._serving = replace(self._serving, parts=replace(self._serving.parts, calibration=calibration))
 
@@ -341,6 +343,7 @@ class System:
             policy=self.review.policy(),
             another_deed=passage_deed,
             adviser=model.adviser() if model and self.settings.model_advice else None,
+            prompt=prompt_hash() if model else "",
         )
 
     async def _switch(self, serving: _Serving | None) -> None:

@@ -263,11 +263,15 @@ def check_keys(settings: Settings) -> Check:
 def check_budget(settings: Settings) -> Check:
     """What is promised of the answers that are sent; never "missing", since answering works without a promise."""
     from services.compose import index_home
-    from services.review.budgeting import Budgeting
+    from services.review.budgeting import BudgetState
+    from services.review.writers import budgeting_beside
+
+    async def look(store: SqlStore) -> BudgetState:
+        return await (await budgeting_beside(settings, store, index_home(settings))).state()
 
     with SqlStore.open(settings.store_url) as store:
         try:
-            state = asyncio.run(Budgeting(settings, store, index_home(settings)).state())
+            state = asyncio.run(look(store))
         except NotFound:
             return Check("error budget", "info", "no release yet, so nothing is sent")
     if state.state == "certified":

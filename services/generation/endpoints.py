@@ -165,6 +165,17 @@ class Fleet:
             old, self._canary = self._canary, canary
             return old
 
+    def writing(self) -> dict[str, float]:
+        """The names of the models that answer, each with its share, 0..1, of the questions; none while none is well."""
+        with self._lock:
+            current, canary = self._current, self._canary
+        if current is None or all(one.breaker.open for one in current.endpoints):
+            return {}
+        if canary is None:
+            return {current.name: 1.0}
+        shares = {current.name: 1 - canary.share, canary.served.name: canary.share}
+        return {name: share for name, share in shares.items() if share}
+
     def status(self) -> str:
         """For `/ready`: who answers, and on how many servers."""
         current, canary = self._current, self._canary

@@ -18,7 +18,7 @@ from services.generation.advising import ModelAdviser
 from services.generation.drafting import FactsOf, ModelGenerator
 from services.generation.endpoints import Endpoint, Fleet, Served
 from services.generation.probing import Listed
-from services.generation.supervisor import Supervisor, counter, window_for
+from services.generation.supervisor import Supervisor, counter, served_name, window_for
 from services.generation.swapping import Swapped, Swapper, end_adapter, try_adapter
 from services.generation.vllm import Vllm
 from services.settings import Settings
@@ -103,6 +103,18 @@ class ModelService:
 
     def adviser(self) -> Adviser:
         return ModelAdviser(self._client, self.fleet)
+
+    def writing(self) -> dict[str, float]:
+        """The models that write now, as their answers name them, each with its share, 0..1, of the questions; none
+        while there is none that is well."""
+        return self.fleet.writing()
+
+    async def planned(self, release: str) -> dict[str, float]:
+        """As `writing`, for who does not serve: by what the settings and the release name, and what servers elsewhere
+        list. What was swapped in, or is tried, in the process that serves is known there alone."""
+        await self.look()
+        model = self.model_for(release)
+        return self.writing() or ({served_name(model): 1.0} if model else {})
 
     def status(self) -> str:
         return self.fleet.status() + self._problem

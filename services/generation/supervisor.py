@@ -43,13 +43,18 @@ raise SystemExit(main(Path(sys.argv[1]), sys.argv[2:]))
 log = logging.getLogger("answerloop.generator")
 
 
+def served_name(model: str) -> str:
+    """What a vLLM of one's own calls this model, a folder or a name."""
+    return Path(model).resolve().name if Path(model).is_dir() else model
+
+
 class OwnServer:
     """One vLLM process group on a free port of this machine, with a key that only this process knows."""
 
     def __init__(self, launch: Launch, here: Machine, folder: Path) -> None:
         local = Path(launch.model).is_dir()
         self.launch, self._here = launch, here
-        self.name = Path(launch.model).resolve().name if local else launch.model
+        self.name = served_name(launch.model)
         self._model = str(Path(launch.model).resolve()) if local else launch.model
         self.endpoint = Endpoint(f"http://127.0.0.1:{_free_port()}/v1", secrets.token_urlsafe(32))
         mark = secrets.token_hex(4)

@@ -19,8 +19,9 @@ the alternative: its stakes shrink by the same c/p, so it needs as many verdicts
 
 What is not promised. Nothing below the line in force while the answers were drawn: those were not sent, so none was
 drawn. Nothing about traffic unlike the audited one: the rate is the average over the audited period. A change of the
-release ends a certificate at once (`holds_for`), and verdicts that come later end it when they contradict it
-(`watched`). Nothing about looking again and again at a growing audit: `Budget.looks` pays for that in advance.
+release, or of the model that writes, ends a certificate at once (`holds_for`), and verdicts that come later end it when
+they contradict it (`watched`). Nothing about what is quoted because the model is away for a moment: that is no part of
+the model's audit. Nothing about looking again and again at a growing audit: `Budget.looks` pays for that in advance.
 """
 
 from __future__ import annotations
@@ -42,6 +43,9 @@ from services.review.audit import Audited, Budget, Key, Sample, group_of
 LINES = tuple(number / 100 for number in range(99, 0, -1))
 """The candidate lines, the strictest first. Fixed, so that no verdict has a say in which are tested."""
 
+QUOTING = "extractive"
+"""What an answer that was quoted names as its model."""
+
 Fingerprint = tuple[tuple[str, str], ...]
 
 
@@ -49,6 +53,24 @@ class State(StrEnum):
     CERTIFIED = "certified"
     NOT_CERTIFIABLE = "not_certifiable"
     INVALIDATED = "invalidated"
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """Who writes the answers from the documents now. models: as the answers name them, each with its share, 0..1, of
+    the questions. prompt: the hash of what they are asked with; "none" where answers are quoted."""
+
+    models: tuple[tuple[str, float], ...] = ((QUOTING, 1.0),)
+    prompt: str = "none"
+
+    @property
+    def name(self) -> str:
+        if len(self.models) == 1:
+            return self.models[0][0]
+        return ", ".join(f"{model} {share:.2%}" for model, share in self.models)
+
+    def wrote(self, model: str, prompt: str) -> bool:
+        return any(model == name for name, _ in self.models) and (self.prompt == "none" or self.prompt == prompt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,16 +244,17 @@ def _columns(ones: Sequence[Audited]) -> tuple[Any, Any]:
     return np.array([one.confidence for one in ones], float), np.array([one.wrong for one in ones], bool)
 
 
-def fingerprint(release: Release, embedder: str, calibration: Calibration) -> Fingerprint:
-    """Everything that changes answers or their confidence. Not the curated revision: an approved answer is sent word
-    for word. Not the line: moving it is what a certificate is for."""
+def fingerprint(release: Release, embedder: str, calibration: Calibration, writer: Writer) -> Fingerprint:
+    """Everything that changes answers or their confidence; of who writes them what serves, which need not be what the
+    release names. Not the curated revision: an approved answer is sent word for word. Not the line: moving it is what a
+    certificate is for."""
     model = (calibration.names, calibration.centres, calibration.scales, calibration.coefficients)
     fitted = hashlib.sha256(repr((model, calibration.intercept)).encode()).hexdigest()[:16]
     return (
         ("index", release.index_version),
         ("embedder", embedder),
-        ("model", release.model),
-        ("prompt", release.prompt_hash),
+        ("model", writer.name),
+        ("prompt", writer.prompt),
         ("confidence", fitted),
     )
 

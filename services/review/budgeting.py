@@ -7,7 +7,7 @@ add up to the whole, so people may refit as often as they like and the promise s
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,11 +15,11 @@ from indexer.build import version_folder
 from indexer.version import read_manifest
 from router.confidence import Calibration
 from router.errors import IndexUnavailable, Mismatch, NotFound
-from router.types import Release
+from router.types import Release, Route
 from services.review import budget
 from services.review.audit import Audited, Budget, split
 from services.review.bounds import required
-from services.review.budget import Certificate, Fingerprint, State
+from services.review.budget import Certificate, Fingerprint, State, Writer
 from services.settings import Settings
 from services.store.certificates import DrawnAnswer
 from services.store.records import Calibration as KeptCalibration
@@ -88,26 +88,38 @@ _MEANWHILE = {
 }
 
 
+WriterOf = Callable[[Release], Writer]
+"""Who writes the answers of a release now."""
+
+
+def quoted(_release: Release) -> Writer:
+    return Writer()
+
+
 class Budgeting:
-    def __init__(self, settings: Settings, store: SqlStore, index_home: Path) -> None:
+    def __init__(self, settings: Settings, store: SqlStore, index_home: Path, writer: WriterOf = quoted) -> None:
         self._settings, self._store, self._home = settings, store, index_home
+        self._writer = writer
         self._budget = Budget(settings.max_wrong_rate, settings.assurance)
         self._embedders: dict[str, str] = {}
-        self._seen = ""
+        self._seen = ("", Writer())
         self.last: BudgetState | None = None
 
     async def calibration(self, release: Release) -> Calibration:
         """The release's, with the lines that hold now; remembers the state in `last`. Raises `NotFound`."""
-        self._seen = await self._store.reviews.newest_certificate()
+        self._seen = await self._newest(release)
         fitted = await self._fitted(release)
         state = await self._state(release, fitted)
         self.last = state
         lines = lines_of(state.certificate, self._budget, self._settings.uncertified_line == "careful")
         return replace(fitted, lines=lines)
 
-    async def moved(self) -> bool:
-        """Whether there is a certificate since `calibration` was asked. Cheap."""
-        return await self._store.reviews.newest_certificate() != self._seen
+    async def moved(self, release: Release) -> bool:
+        """Whether there is a certificate, or another writer, since `calibration` was asked. Cheap."""
+        return await self._newest(release) != self._seen
+
+    async def _newest(self, release: Release) -> tuple[str, Writer]:
+        return await self._store.reviews.newest_certificate(), self._writer(release)
 
     async def state(self) -> BudgetState:
         """Of the active release, now. Raises `NotFound` where there is none."""
@@ -124,8 +136,9 @@ class Budgeting:
         release = active_of(await self._store.active_release())
         prior = (await self.calibration(release)).line_for("", "")  # nothing below it was sent, so none was drawn
         fitted = await self._fitted(release)
-        now = await self._fingerprint(release, fitted)
-        rows, _ = await self._audited(release, fitted)
+        writer = self._writer(release)
+        now = await self._fingerprint(release, fitted, writer)
+        rows, _ = await self._audited(release, fitted, writer)
         looks = 1 + sum(not budget.changed(one, now) for one in await self.history())
         learning, certifying = split(rows)
         wanted = replace(self._budget, looks=looks * (looks + 1))
@@ -157,11 +170,14 @@ class Budgeting:
     async def audited(self) -> list[Audited]:
         """Of the active release, for the curves of `services.review.quality`; [] where there is none."""
         release = await self._store.active_release()
-        return [] if release is None else (await self._audited(release, await self._fitted(release)))[0]
+        if release is None:
+            return []
+        return (await self._audited(release, await self._fitted(release), self._writer(release)))[0]
 
     async def _state(self, release: Release, fitted: Calibration) -> BudgetState:
-        certificate = await self._speaks_of(release, fitted)
-        rows, undecided = await self._audited(release, fitted)
+        writer = self._writer(release)
+        certificate = await self._speaks_of(release, fitted, writer)
+        rows, undecided = await self._audited(release, fitted, writer)
         of_another = certificate is not None and certificate.state is State.INVALIDATED and not _by_audit(certificate)
         needed = self._missing(len(rows)) if certificate is None or of_another else certificate.needed
         lines = lines_of(certificate, self._budget, self._settings.uncertified_line == "careful")
@@ -171,26 +187,28 @@ class Budgeting:
     async def _fitted(self, release: Release) -> Calibration:
         return _read(await self._store.get_calibration(release.calibration))
 
-    async def _speaks_of(self, release: Release, calibration: Calibration) -> Certificate | None:
-        """The newest certificate of this very release; else the newest of all, ended by what changed."""
-        kept, now = await self.history(), await self._fingerprint(release, calibration)
+    async def _speaks_of(self, release: Release, calibration: Calibration, writer: Writer) -> Certificate | None:
+        """The newest certificate of this very release and writer; else the newest of all, ended by what changed."""
+        kept, now = await self.history(), await self._fingerprint(release, calibration, writer)
         own = next((one for one in kept if not budget.changed(one, now)), None)
         if own is not None or not kept:
             return own
         return budget.invalidated(kept[0], budget.changed(kept[0], now))
 
-    async def _audited(self, release: Release, calibration: Calibration) -> tuple[list[Audited], int]:
+    async def _audited(self, release: Release, calibration: Calibration, writer: Writer) -> tuple[list[Audited], int]:
         """Those drawn before the oldest that nobody has judged yet (people decide easy ones first); how many wait."""
-        wanted = await self._alike(release, calibration)
-        rows, verdicts = await self._store.reviews.drawn_answers(wanted)
+        wanted = await self._alike(release, calibration, writer)
+        found, verdicts = await self._store.reviews.drawn_answers(wanted)
+        rows = written_by(writer, found)
         open_since = min((row.created for row in rows if not row.decided), default="~")
         by_item = {one.item_id: one for one in verdicts}
         judged = [row for row in rows if row.created < open_since and row.item_id in by_item]
         return [audited_of(row, by_item[row.item_id]) for row in judged], sum(not row.decided for row in rows)
 
-    async def _alike(self, release: Release, calibration: Calibration) -> list[str]:
-        """The releases that answer with the same certainty as this one: only lines or curated answers differ."""
-        now = await self._fingerprint(release, calibration)
+    async def _alike(self, release: Release, calibration: Calibration, writer: Writer) -> list[str]:
+        """The releases that answer with the same certainty as this one: only lines or curated answers differ. Who wrote
+        under them is told by the answers."""
+        now = await self._fingerprint(release, calibration, writer)
         found = [release.id]
         known: dict[str, Calibration] = {release.calibration: calibration}
         for other in await self._store.list_releases(_RELEASES):
@@ -198,15 +216,15 @@ class Budgeting:
                 continue
             if other.calibration not in known:
                 known[other.calibration] = _read(await self._store.get_calibration(other.calibration))
-            if await self._fingerprint(other, known[other.calibration]) == now:
+            if await self._fingerprint(other, known[other.calibration], writer) == now:
                 found.append(other.id)
         return found
 
-    async def _fingerprint(self, release: Release, calibration: Calibration) -> Fingerprint:
+    async def _fingerprint(self, release: Release, calibration: Calibration, writer: Writer) -> Fingerprint:
         version = release.index_version
         if version not in self._embedders:
             self._embedders[version] = await asyncio.to_thread(_embedder, version_folder(self._home, version))
-        return budget.fingerprint(release, self._embedders[version], calibration)
+        return budget.fingerprint(release, self._embedders[version], calibration, writer)
 
     def _missing(self, audited: int) -> int:
         """At the first look, if none is wrong and all of them test one line."""
@@ -228,6 +246,16 @@ def _embedder(folder: Path) -> str:
 
 def _read(kept: KeptCalibration) -> Calibration:
     return replace(Calibration.from_json(kept.payload), id=kept.id)
+
+
+def written_by(writer: Writer, rows: Sequence[DrawnAnswer]) -> list[DrawnAnswer]:
+    """Those that tell about who writes now; of several models those since all of them do, because only then each has
+    its share. Approved answers are the same whoever writes."""
+    mine = [row for row in rows if row.route == Route.GROUNDED and writer.wrote(row.model, row.prompt)]
+    first = {row.model: row.created for row in reversed(mine)}
+    begun = max(first.get(model, "~") for model, _ in writer.models)
+    told = {row.trace_id for row in mine if row.created >= begun}
+    return [row for row in rows if row.route != Route.GROUNDED or row.trace_id in told]
 
 
 def audited_of(row: DrawnAnswer, verdict: Verdict) -> Audited:

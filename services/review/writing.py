@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from router import wording
 from router.errors import InvalidInput, NotFound
-from router.types import CuratedEntry, EntryStatus
+from router.types import CuratedEntry, EntryStatus, How
 from services.curated.checks import checked, id_for
+from services.store.doubts import answered_by
 from services.store.records import CuratedVersion
 from services.store.review_records import Judgement, VerdictKind
 from services.store.verdicts import Opened
@@ -54,13 +55,20 @@ def _confirmed(entry: CuratedEntry, judgement: Judgement) -> CuratedEntry:
 def _written(opened: Opened, judgement: Judgement, find: Find) -> CuratedEntry:
     """A new entry, or the one that the item is about, with the reviewer's answer."""
     item = opened.item.item
-    entry_id = judgement.entry_id or item.entry_id or id_for(item.question)
+    entry_id = judgement.entry_id or item.entry_id or _asked_by_name(opened) or id_for(item.question)
     found = find(entry_id)
     if found is None and judgement.entry_id:
         raise NotFound(f"no curated entry {judgement.entry_id!r}")
     base = found.entry if found else CuratedEntry(entry_id, item.question, "")
     answered = replace(base, answer=judgement.answer, citations=judgement.evidence, status=EntryStatus.LIVE)
     return _with_wordings(answered, opened, judgement)
+
+
+def _asked_by_name(opened: Opened) -> str:
+    """The entry whose very words were asked, and which answered; "" for none. Another one beside it would leave the
+    answer that was corrected in force for its other wordings. One that was only near is right for its own question."""
+    exact = (held for held in opened.traces if held.trace.curated.get("how") == How.EXACT)
+    return next(filter(None, map(answered_by, exact)), "")
 
 
 def _with_wordings(entry: CuratedEntry, opened: Opened, judgement: Judgement) -> CuratedEntry:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, Row, insert, select
 
 from services.store import audit
 from services.store.codec import dumps, loads
@@ -28,7 +28,8 @@ class KeptCertificate:
 
 @dataclass(frozen=True, slots=True)
 class DrawnAnswer:
-    """An answer that the audit drew. item_id: of the item that holds it. question_key: of that item's question."""
+    """An answer that the audit drew. item_id: of the item that holds it. question_key: of that item's question. model,
+    prompt: what wrote it, and the hash of what a model was asked with."""
 
     trace_id: str
     created: str
@@ -40,6 +41,8 @@ class DrawnAnswer:
     item_id: str
     question_key: str
     decided: bool
+    model: str
+    prompt: str
 
 
 def put(connection: Connection, who: str, release_id: str, payload: Mapping[str, Any]) -> KeptCertificate:
@@ -73,6 +76,7 @@ def drawn(connection: Connection, release_ids: Collection[str]) -> list[DrawnAns
         root.c.id.label("item_id"),
         root.c.question_key,
         (root.c.state == "decided").label("decided"),
+        traces.c.payload,
     )
     query = (
         select(*columns)
@@ -82,4 +86,11 @@ def drawn(connection: Connection, release_ids: Collection[str]) -> list[DrawnAns
         .where(review_traces.c.probability > 0, traces.c.release_id.in_(list(release_ids)))
         .order_by(traces.c.seq)
     )
-    return [DrawnAnswer(**row._mapping) for row in connection.execute(query)]
+    return [_drawn(row) for row in connection.execute(query)]
+
+
+def _drawn(row: Row[Any]) -> DrawnAnswer:
+    """Read here, because PostgreSQL reads no JSON in which a NUL stands, and a question may hold one."""
+    told = {name: value for name, value in row._mapping.items() if name != "payload"}
+    wrote = loads(row.payload)
+    return DrawnAnswer(**told, model=wrote["answer"]["model"], prompt=wrote.get("prompt", ""))

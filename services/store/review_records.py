@@ -68,10 +68,19 @@ class Judgement:
 
 
 @dataclass(frozen=True, slots=True)
+class Doubted:
+    """A curated entry that a verdict made stale. version: the one that this made."""
+
+    entry_id: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """question: the item's; questions: all its wordings. answer, citations: what the askers get, "" where nothing.
     judged: the answers that had been sent, each once. entry_id, before, after: the curated entry it wrote, with its
-    version before (None: there was none) and after. second: who confirmed it, where two had to."""
+    version before (None: there was none) and after. doubted: the entries it made stale. second: who confirmed it,
+    where two had to."""
 
     id: str
     item_id: str
@@ -90,6 +99,7 @@ class Verdict:
     before: int | None = None
     after: int | None = None
     retraction_ids: tuple[str, ...] = ()
+    doubted: tuple[Doubted, ...] = ()
     second: str = ""
 
 

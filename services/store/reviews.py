@@ -15,6 +15,7 @@ from uuid import uuid4
 from sqlalchemy import Connection, Row, Select, and_, bindparam, case, func, or_, select, update
 from sqlalchemy.sql import ColumnElement
 
+from router import policy
 from router.errors import InvalidInput, NotFound
 from router.types import ReviewItem, Route, Trace
 from services.store.codec import dumps
@@ -114,8 +115,7 @@ def thumbs_down(trace: Trace) -> ReviewItem:
 
 
 def of_trace(trace: Trace, cause: str) -> ReviewItem:
-    text = trace.standalone or trace.question.text
-    return ReviewItem(uuid4().hex, trace.id, text, trace.language, cause, "pending", now())
+    return ReviewItem(uuid4().hex, trace.id, policy.about(trace), trace.language, cause, "pending", now())
 
 
 def question_key(normalised: str) -> str:

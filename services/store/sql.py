@@ -15,6 +15,7 @@ from typing import Any, Self, TypeVar
 
 from sqlalchemy import Connection, Engine
 
+from router import wording
 from router.errors import InvalidInput
 from router.types import Release, ReviewItem, Trace
 from services.store import audit, jobs, keys, releases, reviews, traces
@@ -132,7 +133,7 @@ class SqlStore:
 
         def both(connection: Connection) -> str:
             connection.execute(traces.INSERT, row)
-            return reviews.attach(connection, review, trace.normalised)
+            return reviews.attach(connection, review, wording.normalise(review.question))
 
         return await self.write(both)
 
@@ -146,7 +147,8 @@ class SqlStore:
             trace = traces.get(connection, trace_id)
             traces.add_feedback(connection, trace_id, rating, comment)
             if rating == "down":
-                reviews.attach(connection, reviews.thumbs_down(trace), trace.normalised)
+                item = reviews.thumbs_down(trace)
+                reviews.attach(connection, item, wording.normalise(item.question))
 
         await self.write(add)
 

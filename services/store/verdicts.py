@@ -16,10 +16,10 @@ from sqlalchemy import Connection, Row, insert, select, update
 
 from router.errors import Conflict, NotFound
 from router.types import Answer, Citation, CuratedEntry
-from services.store import audit, curated, outbox, retractions, review_opening, reviews
+from services.store import audit, curated, doubts, outbox, retractions, review_opening, reviews
 from services.store.codec import decode_citations, decode_trace, dumps, loads
 from services.store.records import CuratedVersion, QueuedItem, now, stamp
-from services.store.review_records import HeldTrace, Judgement, Verdict, VerdictKind, VerdictState
+from services.store.review_records import Doubted, HeldTrace, Judgement, Verdict, VerdictKind, VerdictState
 from services.store.tables import review_items, review_verdicts
 from services.store.traces import SENT
 
@@ -130,6 +130,7 @@ def undo(connection: Connection, item_id: str, who: str) -> Verdict:
     if last is None or row.state != "decided":
         raise NotFound(f"the item {row.id!r} is not decided, so there is nothing to undo")
     _restore_entry(connection, last, who)
+    doubts.lift(connection, last.doubted, who)
     for retraction_id in last.retraction_ids:
         retractions.lift(connection, retraction_id, who)
     undone = replace(last, state=VerdictState.UNDONE)
@@ -176,6 +177,8 @@ def _apply(connection: Connection, row: Row[Any], opened: Opened, made: Verdict,
     final = replace(made, state=VerdictState.FINAL)
     final = _recalled(connection, opened, final, who)
     final = _written(connection, opened, final, who, write)
+    doubted = doubts.cast(connection, opened.item, opened.traces, final.judgement, who)
+    final = replace(final, doubted=doubted)
     put(connection, final)
     decided = {"state": "decided", "claimed_by": who, "lease_until": None, "updated": now()}
     connection.execute(update(review_items).where(review_items.c.root == row.id).values(decided))
@@ -232,7 +235,9 @@ def _restore_entry(connection: Connection, verdict: Verdict, who: str) -> None:
     if verdict.before is None:
         wanted = curated.Wanted(delete=(verdict.entry_id,))
     else:
-        wanted = curated.Wanted(put=(curated.version_of(connection, verdict.entry_id, verdict.before).entry,))
+        retired = (name for one in verdict.retraction_ids for name in retractions.get(connection, one).entries)
+        before = verdict.before - (verdict.entry_id in retired)  # called back first, by the very verdict
+        wanted = curated.Wanted(put=(curated.version_of(connection, verdict.entry_id, before).entry,))
     curated.edit(connection, lambda _: wanted, who, "undo verdict", [verdict.entry_id])
 
 
@@ -315,6 +320,7 @@ def _verdict(row: Row[Any]) -> Verdict:
     known["judgement"] = Judgement(**{**said, **lists, "kind": kind, "evidence": evidence})
     known["citations"] = decode_citations(raw["citations"])
     known |= {name: tuple(raw.get(name, ())) for name in ("judged", "questions", "retraction_ids")}
+    known["doubted"] = tuple(Doubted(**one) for one in raw.get("doubted", ()))
     return Verdict(**{**known, "state": VerdictState(row.state)})
 
 

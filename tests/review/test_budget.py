@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,7 +17,7 @@ from router.errors import InvalidInput
 from router.types import Release
 from services.review import bounds, budget, quality
 from services.review.audit import Audited, Budget, Sample, certifying, drawn, split
-from services.review.budget import Certificate, State, certify
+from services.review.budget import Certificate, State, Writer, certify
 
 PROMISE = Budget()
 RELEASE = Release("r1", "2026-01-01", "v1", "c1", "extractive", "p1", "cal")
@@ -168,14 +169,24 @@ def test_a_certificate_survives_json() -> None:
     assert Certificate.from_json(json.loads(json.dumps(made.to_json()))) == made
 
 
+WRITER = Writer((("tuned-1", 1.0),), "p1")
+
+
 @pytest.mark.parametrize(
-    ("change", "what"),
-    [({"index_version": "v2"}, "index"), ({"model": "other"}, "model"), ({"prompt_hash": "p2"}, "prompt")],
+    ("release", "writer", "what"),
+    [
+        ({"index_version": "v2"}, {}, "index"),
+        ({}, {"models": (("tuned-2", 1.0),)}, "model"),
+        ({}, {"models": (("tuned-1", 0.9), ("trial", 0.1))}, "model"),
+        ({}, {"prompt": "p2"}, "prompt"),
+    ],
 )
-def test_a_change_of_the_release_ends_it_and_says_why(change: dict[str, str], what: str) -> None:
-    before = budget.fingerprint(RELEASE, "minilm", CALIBRATION)
+def test_a_change_of_the_release_or_of_who_writes_ends_it_and_says_why(
+    release: dict[str, str], writer: dict[str, Any], what: str
+) -> None:
+    before = budget.fingerprint(RELEASE, "minilm", CALIBRATION, WRITER)
     made = certify(verdicts(59), PROMISE, 0.5, fingerprint=before)
-    after = budget.fingerprint(replace(RELEASE, **change), "minilm", CALIBRATION)
+    after = budget.fingerprint(replace(RELEASE, **release), "minilm", CALIBRATION, replace(WRITER, **writer))
     assert budget.holds_for(made, before) and not budget.holds_for(made, after)
     assert budget.changed(made, after) == (what,)
     ended = budget.invalidated(made, (what,))
@@ -183,15 +194,15 @@ def test_a_change_of_the_release_ends_it_and_says_why(change: dict[str, str], wh
 
 
 def test_another_embedder_or_confidence_model_ends_it_but_a_moved_line_and_a_curated_edit_do_not() -> None:
-    before = budget.fingerprint(RELEASE, "minilm", CALIBRATION)
+    before = budget.fingerprint(RELEASE, "minilm", CALIBRATION, WRITER)
     same = budget.fingerprint(
-        replace(RELEASE, curated_revision="c2", id="r2"), "minilm", replace(CALIBRATION, line=0.9)
+        replace(RELEASE, curated_revision="c2", id="r2"), "minilm", replace(CALIBRATION, line=0.9), WRITER
     )
     assert before == same
     made = certify(verdicts(59), PROMISE, 0.5, fingerprint=before)
-    assert budget.changed(made, budget.fingerprint(RELEASE, "bge", CALIBRATION)) == ("embedder",)
+    assert budget.changed(made, budget.fingerprint(RELEASE, "bge", CALIBRATION, WRITER)) == ("embedder",)
     moved = replace(CALIBRATION, coefficients=(2.0,))
-    assert budget.changed(made, budget.fingerprint(RELEASE, "minilm", moved)) == ("confidence",)
+    assert budget.changed(made, budget.fingerprint(RELEASE, "minilm", moved, WRITER)) == ("confidence",)
 
 
 def test_later_verdicts_end_it_when_they_contradict_it() -> None:

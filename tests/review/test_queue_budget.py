@@ -11,7 +11,7 @@ import pytest
 
 from router.types import Release, ReviewItem, Route
 from services.compose import packaged_calibration
-from services.review.budget import State
+from services.review.budget import State, Writer
 from services.review.budgeting import Budgeting
 from services.review.writing import entry_of
 from services.settings import Settings
@@ -29,7 +29,8 @@ class Place:
     def __init__(self, home: Path, settings: Settings) -> None:
         self.store = SqlStore.open(f"sqlite:///{home}/store.db")
         self.settings, self.home = settings, home
-        self.budget = Budgeting(settings, self.store, home)
+        self.writer = Writer()
+        self.budget = Budgeting(settings, self.store, home, lambda _release: self.writer)
         self.number = 0
 
     async def release(self, name: str, version: str) -> Release:
@@ -47,8 +48,8 @@ class Place:
             self.number += 1
             one = trace(f"question {self.number}", Route.GROUNDED)
             text = f"answer {self.number}"
-            answer = replace(one.answer, text=text, confidence=confidence)
-            one = replace(one, release=release, created=now(), answer=answer)
+            answer = replace(one.answer, text=text, confidence=confidence, model=self.writer.models[-1][0])
+            one = replace(one, release=release, created=now(), answer=answer, prompt=self.writer.prompt)
             item = ReviewItem(f"item-{one.id}", one.id, one.question.text, "zh", "audit", "pending", one.created, 0.05)
             await self.store.record(one, item)
             if judgement is not None:
@@ -72,7 +73,7 @@ def test_from_nothing_to_a_certificate_and_its_end(tmp_path: Path) -> None:
         await place.audited(30, "r1", RIGHT)
         few = await place.budget.refit("anna")
         assert few.state is State.NOT_CERTIFIABLE and few.needed > 0
-        assert await place.budget.moved()
+        assert await place.budget.moved(release)
         assert (await place.budget.calibration(release)).line_for("zh", "grounded") == base
         await place.audited(130, "r1", RIGHT)
         made = await place.budget.refit("anna")
@@ -90,6 +91,68 @@ def test_from_nothing_to_a_certificate_and_its_end(tmp_path: Path) -> None:
         assert "because of: index. Not certifiable yet: 72 more" in state.stated()
         assert "原因：索引。暂时无法认证：至少还需抽查 72 个" in state.stated("zh")
         assert (await place.budget.calibration(release)).lines == {"/": made.line}  # rolling back brings it back
+
+    run(tmp_path, scenario)
+
+
+MODEL = Writer((("tuned-1", 1.0),), "p1")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "why", "said"),
+    [
+        (Writer(), MODEL, ("model", "prompt"), "because of: model, prompt. Not certifiable yet: 72 more"),
+        (MODEL, Writer((("tuned-2", 1.0),), "p1"), ("model",), "because of: model. Not certifiable yet: 72 more"),
+        (MODEL, Writer((("tuned-1", 1.0),), "p2"), ("prompt",), "because of: prompt. Not certifiable yet: 72 more"),
+        (MODEL, Writer(), ("model", "prompt"), "because of: model, prompt. Not certifiable yet: 72 more"),
+    ],
+)
+def test_another_writer_ends_a_certificate_and_begins_anew(
+    tmp_path: Path, before: Writer, after: Writer, why: tuple[str, ...], said: str
+) -> None:
+    """Of the same release: a model that was swapped in, prompts of a newer program, quoting while no model is there."""
+
+    async def scenario(place: Place) -> None:
+        release = await place.release("r1", "v1")
+        place.writer = before
+        await place.audited(100, "r1", RIGHT)
+        made = await place.budget.refit("anna")
+        lines = (await place.budget.calibration(release)).lines
+        assert made.state is State.CERTIFIED and lines and not await place.budget.moved(release)
+
+        place.writer = after
+        assert await place.budget.moved(release)
+        assert (await place.budget.calibration(release)).lines == {}
+        state = await place.budget.state()
+        assert state.certificate is not None
+        assert (state.state, state.certificate.invalidated_by, state.audited) == ("invalidated", why, 0)
+        assert said in state.stated()
+        assert (await place.budget.refit("anna")).n == 0, "what another one wrote says nothing of this one"
+        await place.audited(10, "r1", WRONG)
+        assert (await place.budget.refit("anna")).errors > 0
+
+        place.writer = before
+        assert (await place.budget.calibration(release)).lines == lines, "its own audit still stands"
+        assert (await place.budget.state()).audited == 100
+
+    run(tmp_path, scenario)
+
+
+def test_an_adapter_on_a_share_is_audited_with_the_model_beside_it(tmp_path: Path) -> None:
+    async def scenario(place: Place) -> None:
+        await place.release("r1", "v1")
+        place.writer = MODEL
+        await place.audited(100, "r1", RIGHT)
+        assert (await place.budget.refit("anna")).state is State.CERTIFIED
+        both = Writer((("tuned-1", 0.9), ("trial", 0.1)), "p1")
+        place.writer = both
+        state = await place.budget.state()
+        assert (state.state, state.audited) == ("invalidated", 0), "the adapter has written nothing yet"
+        await place.audited(1, "r1", RIGHT)
+        place.writer = MODEL
+        await place.audited(3, "r1", RIGHT)
+        place.writer = both
+        assert (await place.budget.state()).audited == 4, "since both write"
 
     run(tmp_path, scenario)
 

@@ -7,17 +7,33 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from router.types import EntryStatus, Question, Route
-from services.compose import Outcome, System, open_system, packaged_calibration
+from indexer.build import version_folder
+from indexer.version import read_manifest
+from router.prompt import prompt_hash
+from router.types import Answer, Citation, EntryStatus, Question, Route, Turn
+from services.compose import (
+    Outcome,
+    System,
+    calibration_of,
+    index_home,
+    model_of,
+    open_system,
+    packaged_calibration,
+)
+from services.generation.endpoints import Canary
 from services.indexing import run_index
-from services.review.audit import drawn
+from services.review.audit import Audited, Budget, drawn
+from services.review.budget import Writer, certify, fingerprint
 from services.review.replay import Change, replay
+from services.review.writers import budgeting_beside
 from services.settings import Settings
 from services.store.review_records import ItemFilter, Judgement, Stands, VerdictKind
 from services.store.sql import SqlStore
+from tests.serving.speaker import Speaker, speaking
 
 KEPT = "How long are backups kept?"
 PAGE = """# Backup
@@ -47,12 +63,13 @@ class Place:
         self.settings.make_home()
         return self.settings
 
-    def index(self, page: str) -> str:
+    def index(self, page: str, hold: bool = False) -> str:
         (self.docs / "backup.md").write_text(page)
-        return run_index(self.settings, [f"m={self.docs}"], "test", lambda *_: None).release
+        return run_index(self.settings, [f"m={self.docs}"], "test", lambda *_: None, hold=hold).release
 
     def reopened(self, **changes: str) -> System:
-        return System(replace(self.settings, **changes), SqlStore.open(self.settings.store_url))  # type: ignore[arg-type]
+        settings = replace(self.settings, **changes)  # type: ignore[arg-type]
+        return System(settings, SqlStore.open(settings.store_url), model_of(settings, own=False))
 
 
 @pytest.fixture(scope="module")
@@ -123,5 +140,140 @@ def test_the_loop(place: Place) -> None:
         await policies()
         await called_back()
         await place.system.close()
+
+    asyncio.run(asyncio.wait_for(story(), 120))
+
+
+def test_who_asks_for_a_person_stands_in_the_queue_with_the_question(place: Place) -> None:
+    about = {"备份保留多久？": "转人工", "How do I restore a backup?": "I want to talk to a person"}
+
+    async def story() -> None:
+        system, lost = place.reopened(), {}
+        await system.refresh()
+        for asked, message in about.items():
+            history = (Turn("user", asked), Turn("assistant", "…"), Turn("user", "thanks"), Turn("assistant", "…"))
+            outcome = await system.ask(Question(message, history))
+            assert outcome.trace.answer.route is Route.HANDOFF
+            lost[asked] = outcome.trace.id
+        nothing = (await system.ask(Question("转人工"))).trace
+        found = (await system.review.desk.items(ItemFilter(cause="handoff"))).items
+        assert {one.item.question for one in found} == {*about, "转人工"}
+        for asked, trace_id in lost.items():
+            (one,) = (item for item in found if item.item.question == asked)
+            view = await system.review.desk.item(one.item.id)
+            assert [held.trace.id for held in view.traces] == [trace_id]
+            assert view.traces[0].trace.question.text == about[asked], "what was said is shown as well"
+
+        again = await system.ask(Question("人工客服", (Turn("user", "备份保留多久"), Turn("assistant", "…"))))
+        assert again.review_item is not None
+        seven = Judgement(VerdictKind.CORRECTED, "七天。", curate=False)
+        await system.review.desk.decide(again.review_item.id, seven, "anna")
+        for trace_id in (again.trace.id, lost["备份保留多久？"]):
+            standing = await system.review.desk.standing(trace_id)
+            assert (standing.state, standing.verdict and standing.verdict.answer) == (Stands.RESOLVED, "七天。")
+        assert (await system.review.desk.standing(nothing.id)).state is Stands.WAITING
+        await system.store.add_feedback(lost["How do I restore a backup?"], "down", "nobody came")
+        (worse,) = (await system.review.desk.items(ItemFilter(cause="thumbs_down"))).items
+        assert (worse.item.question, worse.asks) == ("How do I restore a backup?", 1)
+        await system.close()
+
+    asyncio.run(asyncio.wait_for(story(), 120))
+
+
+def test_who_writes_ends_a_certificate_of_who_wrote_before(place: Place) -> None:
+    """The release is the same all the time: a model server is named, and an adapter is tried on a share."""
+
+    async def story() -> None:
+        quoting = place.reopened()
+        await quoting.refresh()
+        await _certify(quoting, Writer())
+        assert (await quoting.budget.state()).state == "certified"
+        with speaking(
+            Speaker("tuned-1", "Backups are kept for thirty days on the backup server [1].", window=8192)
+        ) as speaker:
+            named = {"generator_url": speaker.endpoint.url}
+            system = place.reopened(**named)
+            await system.refresh()
+            assert system.model is not None and system.model.fleet.current is not None
+            await system.refresh()  # the model was found after the release was opened
+            state = system.budget.last
+            assert state is not None and state.certificate is not None
+            assert state.certificate.invalidated_by == ("model", "prompt")
+            assert "because of: model, prompt" in system.readiness().parts["budget"]
+            trace = (await ask(system, "Where are backups kept, and how long?")).trace
+            assert (trace.answer.model, trace.prompt) == ("tuned-1", prompt_hash()), trace.answer.reason
+            beside = await budgeting_beside(replace(place.settings, **named), system.store, index_home(place.settings))  # type: ignore[arg-type]
+            assert (await beside.state()).state == "invalidated", "the command line says the same"
+
+            await _certify(system, Writer((("tuned-1", 1.0),), prompt_hash()))
+            await system.refresh()
+            assert system.budget.last.state == "certified"
+            trial = replace(system.model.fleet.current, name="trial")
+            system.model.fleet.try_out(Canary(trial, 0.1))
+            await system.refresh()
+            assert system.budget.last.certificate is not None
+            assert system.budget.last.certificate.invalidated_by == ("model",)
+            system.model.fleet.try_out(None)
+            await system.refresh()
+            assert system.budget.last.state == "certified"
+            await system.close()
+        assert (await quoting.budget.state()).state == "certified", "quoting is what it was"
+        await quoting.close()
+
+    asyncio.run(asyncio.wait_for(story(), 120))
+
+
+async def _certify(system: System, writer: Writer) -> None:
+    """On verdicts that are made up: what ends it is tested here."""
+    release = await system.store.active_release()
+    assert release is not None
+    calibration = await calibration_of(system.store, release.calibration)
+    version = version_folder(index_home(system.settings), release.index_version)
+    embedder = read_manifest(version).embedder
+    now = fingerprint(release, embedder, calibration, writer)
+    audited = [Audited(f"q{n}", "en", "grounded", 0.9, False, 1.0, f"2026-01-01T{n:06}Z") for n in range(80)]
+    made = certify(audited, Budget(), 0.5, fingerprint=now)
+    await system.store.reviews.put_certificate("test", release.id, made.to_json())
+
+
+class Hurried(System):
+    """Somebody asks the very moment another release begins to answer."""
+
+    first: Answer
+
+    async def _switch(self, serving: Any) -> None:
+        await super()._switch(serving)
+        if serving is not None:
+            self.first = (await ask(self)).trace.answer
+
+
+def test_nothing_stale_is_certain_while_another_release_begins(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+
+    async def story() -> None:
+        await place.system.close()
+        system = Hurried(place.settings, SqlStore.open(place.settings.store_url))
+        await system.refresh()
+        sent = await ask(system)
+        assert sent.review_item is not None
+        await system.review.desk.decide(sent.review_item.id, Judgement(VerdictKind.CORRECT, curate=True), "anna")
+        held = await asyncio.to_thread(place.index, PAGE.replace("seven days", "thirty days"), True)
+        assert (await ask(system)).trace.answer.route is Route.CURATED, "the held release is not served yet"
+
+        await system.activate(held, "anna")
+        assert system.first.route is not Route.CURATED and "seven" not in system.first.text
+
+        (item,) = (await system.review.desk.items(ItemFilter(cause="stale_source"))).items
+        (changed,) = (await system.review.desk.item(item.item.id)).detail["changed"]
+        cited = Citation(changed["new_passage"], changed["source"], "", "thirty days", 0, 0, "")
+        right = Judgement(VerdictKind.CORRECTED, "For thirty days.", (cited,))
+        await system.review.desk.decide(item.item.id, right, "anna")
+        await system.activate(sent.trace.release, "anna")
+        assert system.first.text == sent.trace.answer.text, "the answers that it had"
+        await system.activate(held, "anna")
+        assert (system.first.route, system.first.text) == (Route.CURATED, "For thirty days.")
+        await system.activate(sent.trace.release, "anna", keep_curated=True)
+        assert system.first.route is not Route.CURATED and "thirty" not in system.first.text
+        await system.close()
 
     asyncio.run(asyncio.wait_for(story(), 120))

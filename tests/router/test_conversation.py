@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from router import smalltalk
-from router.conversation import has_content, understand
+from router.conversation import has_content, last_question, understand
 from router.followups import LONGEST as LONGEST_MESSAGE
 from router.topics import ASKED
 from router.types import MessageKind, Question, Turn
@@ -158,6 +158,16 @@ def test_small_talk_stays_so_after_other_turns() -> None:
         ("bye", MessageKind.GOODBYE),
     ):
         assert understand(Question(message, history)).kind is kind
+
+
+def test_what_was_asked_last_is_known_whatever_was_said_since() -> None:
+    asked = (Turn("user", "How do I restart the primary node?"), Turn("assistant", "Run restart."))
+    more = (Turn("user", "what about the standby node?"), Turn("assistant", "The same."))
+    thanked = (*asked, Turn("user", "thanks"), Turn("assistant", "You are welcome."))
+    assert last_question(thanked) == "How do I restart the primary node?"
+    assert "restart" in last_question((*asked, *more)) and "standby" in last_question((*asked, *more))
+    assert last_question((Turn("user", "你好"), Turn("assistant", "您好！"))) == ""
+    assert last_question(()) == ""
 
 
 def test_a_yes_alone_carries_nothing() -> None:

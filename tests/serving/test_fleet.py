@@ -113,8 +113,12 @@ def test_two_swaps_at_once_are_refused() -> None:
 
 def test_a_canary_gets_its_share_and_the_same_question_the_same_model() -> None:
     fleet = Fleet("none")
-    fleet.move(model("main"))
-    fleet.try_out(Canary(model("trial"), 0.25))
+    assert fleet.writing() == {}
+    endpoint = Endpoint("http://127.0.0.1:9/v1")
+    fleet.move(model("main", endpoint))
+    assert fleet.writing() == {"main": 1.0}
+    fleet.try_out(Canary(model("trial", endpoint), 0.25))
+    assert fleet.writing() == {"main": 0.75, "trial": 0.25}
 
     def answers(key: str) -> str:
         with fleet.borrow(key) as served:
@@ -124,6 +128,8 @@ def test_a_canary_gets_its_share_and_the_same_question_the_same_model() -> None:
     assert given == [answers(f"question {number}") for number in range(2000)]
     assert 0.21 < given.count("trial") / 2000 < 0.29  # four standard deviations
     assert "25% of questions to trial" in fleet.status()
+    endpoint.breaker.failed(1.0, 0.0, surely=True)
+    assert fleet.writing() == {}, "answers are quoted"
     fleet.move(model("next"))
     assert {answers(f"question {number}") for number in range(50)} == {"next"}
 
@@ -178,6 +184,7 @@ def test_servers_elsewhere_are_found() -> None:
             assert service.status().startswith("quoting; no model has been reached yet")
             await service.look()
             assert service.status() == "ok, tuned-1 on 2 of 3 servers"
+            assert await service.planned("none") == {"tuned-1": 1.0}
             warmed = [(body["stream"], "structured_outputs" in body, body["logprobs"]) for body in one.bodies]
             assert set(warmed) == {(False, False, True), (False, True, True)}, "nobody waits for what is made first"
             current = service.fleet.current
@@ -212,6 +219,8 @@ def test_a_release_names_a_registered_model_and_the_settings_have_the_last_word(
     assert free.model_for("tuned-1") == str(tmp_path / "models" / "registry" / "tuned-1")
     assert [free.writes(name) for name in ("tuned-1", "gone", "extractive")] == [True, False, False]
     assert fixed.model_for("tuned-1") == fixed.model_for("extractive") == "m"
+    planned = [asyncio.run(free.planned(name)) for name in ("tuned-1", "gone")]
+    assert planned == [{"tuned-1": 1.0}, {}] and asyncio.run(fixed.planned("tuned-1")) == {"m": 1.0}
 
 
 @pytest.mark.parametrize(

@@ -363,6 +363,128 @@ def test_a_verdict_may_call_back_and_correct_in_one(store: SqlStore) -> None:
     run(scenario)
 
 
+def test_a_drawn_answer_says_who_wrote_it_and_with_which_prompts(store: SqlStore) -> None:
+    async def scenario() -> None:
+        quoted = trace("\x00 \u0000 \ud7ff", Route.GROUNDED)
+        written = trace("q", Route.GROUNDED)
+        written = replace(written, answer=replace(written.answer, model="tuned-1"), prompt="p1")
+        for one in (quoted, written):
+            await store.record(one, replace(review(one, "audit"), probability=0.5))
+        found, _ = await store.reviews.drawn_answers(["r1"])
+        assert [(one.trace_id, one.model, one.prompt, one.probability) for one in found] == [
+            (quoted.id, "extractive", "", 0.5),
+            (written.id, "tuned-1", "p1", 0.5),
+        ]
+        older = '{"answer": {"model": "extractive"}}'  # as a program before this one kept it
+        await store.write(lambda c: c.execute(update(tables.traces).values(payload=older)))
+        found, _ = await store.reviews.drawn_answers(["r1"])
+        assert {(one.model, one.prompt) for one in found} == {("extractive", "")}
+
+    run(scenario)
+
+
+async def answered_by(store: SqlStore, how: str = "exact") -> Trace:
+    """Somebody is unhappy with what the entry "e1" answered."""
+    entry = CuratedEntry("e1", "How long?", "Seven days.", ("For how long?",), citations=(CITED,))
+    await store.curated.create(entry, "anna")
+    one = trace("For how long?", Route.CURATED)
+    one = replace(one, answer=replace(one.answer, text="Seven days."), curated={"how": how, "entry": "e1"})
+    await store.record(one, review(one, "thumbs_down"))
+    return one
+
+
+@pytest.mark.parametrize(
+    "judgement",
+    [
+        Judgement(VerdictKind.STALE_SOURCE),
+        Judgement(VerdictKind.WRONG),
+        replace(RIGHT, curate=False),
+    ],
+)
+def test_an_approved_answer_that_is_called_wrong_or_out_of_date_is_not_certain_any_more(
+    store: SqlStore, judgement: Judgement
+) -> None:
+    async def scenario() -> None:
+        item_id = await item_of(store, await answered_by(store))
+        before = (await store.curated.get("e1")).entry
+        verdict = await decide(store, item_id, judgement)
+        assert (await store.curated.get("e1")).entry == replace(before, status=EntryStatus.STALE)
+        assert [one.entry_id for one in verdict.doubted] == ["e1"]
+        assert (await store.reviews.view(item_id)).verdicts == (verdict,), "as it is read back"
+        await store.reviews.undo(item_id, "anna")
+        assert (await store.curated.get("e1")).entry == before
+
+    run(scenario)
+
+
+def test_what_an_entry_said_before_is_no_doubt_of_what_it_says_now(store: SqlStore) -> None:
+    async def scenario() -> None:
+        item_id = await item_of(store, await answered_by(store))
+        there = await store.curated.get("e1")
+        await store.curated.update(replace(there.entry, answer="Nine days."), there.version, "ben")
+        assert (await decide(store, item_id, Judgement(VerdictKind.WRONG))).doubted == ()
+        assert (await store.curated.get("e1")).entry.status is EntryStatus.LIVE
+
+    run(scenario)
+
+
+def test_an_entry_that_a_verdict_names_is_doubted_and_a_later_edit_is_not_undone(store: SqlStore) -> None:
+    async def scenario() -> None:
+        await store.curated.create(CuratedEntry("e1", "How long?", "Seven days."), "anna")
+        item_id = await item_of(store, await asked(store, "How many days?"))
+        await decide(store, item_id, Judgement(VerdictKind.STALE_SOURCE, entry_id="e1"))
+        there = await store.curated.get("e1")
+        assert there.entry.status is EntryStatus.STALE
+        await store.curated.update(replace(there.entry, answer="Nine days."), there.version, "ben")
+        with pytest.raises(Conflict, match="was changed after this verdict"):
+            await store.reviews.undo(item_id, "anna")
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("kind", [VerdictKind.CORRECTED, VerdictKind.INCOMPLETE])
+@pytest.mark.parametrize("retract", [False, True])
+def test_the_entry_that_answered_is_the_one_that_is_corrected(
+    store: SqlStore, kind: VerdictKind, retract: bool
+) -> None:
+    async def scenario() -> None:
+        item_id = await item_of(store, await answered_by(store))
+        before = (await store.curated.get("e1")).entry
+        verdict = await decide(store, item_id, replace(RIGHT, kind=kind, retract=retract))
+        there = (await store.curated.get("e1")).entry
+        assert (verdict.entry_id, there.answer, there.status) == ("e1", RIGHT.answer, EntryStatus.LIVE)
+        assert (there.question, there.variants) == (before.question, before.variants), "for all its wordings"
+        await store.reviews.undo(item_id, "anna")
+        assert (await store.curated.get("e1")).entry == before
+
+    run(scenario)
+
+
+def test_an_entry_that_was_only_near_keeps_its_answer_when_another_question_is_corrected(store: SqlStore) -> None:
+    async def scenario() -> None:
+        item_id = await item_of(store, await answered_by(store, "near"))
+        verdict = await decide(store, item_id)
+        assert verdict.entry_id != "e1" and verdict.doubted == ()
+        assert (await store.curated.get("e1")).entry.answer == "Seven days."
+
+    run(scenario)
+
+
+def test_an_incomplete_answer_is_made_whole(store: SqlStore) -> None:
+    async def scenario() -> None:
+        sent = await asked(store, "怎么改端口", Route.GROUNDED, "audit")
+        item_id = await item_of(store, sent)
+        verdict = await decide(store, item_id, replace(RIGHT, kind=VerdictKind.INCOMPLETE))
+        entry = (await store.curated.get(verdict.entry_id)).entry
+        assert (entry.question, entry.answer, entry.citations) == ("怎么改端口", RIGHT.answer, (CITED,))
+        assert (await store.reviews.standing(sent.id)).state is Stands.RESOLVED
+        await store.reviews.undo(item_id, "anna")
+        with pytest.raises(NotFound):
+            await store.curated.get(verdict.entry_id)
+
+    run(scenario)
+
+
 def test_a_duplicate_teaches_its_entry_the_words(store: SqlStore) -> None:
     async def scenario() -> None:
         await store.curated.create(CuratedEntry("e1", "How?", "So."), "anna")
