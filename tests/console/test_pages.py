@@ -297,13 +297,14 @@ def texts_of_the_code() -> set[str]:
     from services.curated.self_test import Problem
     from services.explaining import MEANING
     from services.jobs import BUDGET, DATASET, REINDEX, REPLAY, TRAINING
+    from services.review.budget import State
     from services.store.records import JobState
     from services.store.review_records import RISK, VerdictKind, VerdictState
 
     said: set[str] = {*SAID.values(), *DONE.values(), *MEANING.values(), *ROUTES, *RISK}
     said |= {name for name, _ in NAMES.values()}
     said |= {REINDEX, REPLAY, DATASET, TRAINING, BUDGET}
-    for codes in (Problem, JobState, VerdictKind, VerdictState):
+    for codes in (Problem, JobState, State, VerdictKind, VerdictState):
         said |= {code.value for code in codes}
     for path in (*(CONSOLE / "templates").glob("*.html"), CONSOLE / "charts.py"):
         text = path.read_text("utf-8")
