@@ -249,3 +249,21 @@ def test_a_refit_that_fails_is_a_failed_job(here: Live, monkeypatch: pytest.Monk
     assert here.client.post("/admin/budget/refit").status_code == 422
     job = here.client.get("/admin/jobs").json()["jobs"][0]
     assert (job["state"], job["message"]) == ("failed", "an impossible probability")
+
+
+def test_what_the_audit_read_once_is_read_again_when_it_changes(here: Live) -> None:
+    def counted() -> tuple[int, int]:
+        found = here.client.get("/review/budget").json()
+        return found["audited"], found["undecided"]
+
+    on_store(here, lambda store: serve(store, here.settings))
+    on_store(here, lambda store: audited(store, 3, RIGHT))
+    assert counted() == counted() == (3, 0)
+    on_store(here, lambda store: audited(store, 1, None))
+    assert counted() == (3, 1)
+    person = Person(here.url)
+    item = re.findall(r'href="(/console/items/[^"]+)"', person.page("/console/queue"))[0]
+    person.send(f"{item}/verdict", {"kind": "correct", "request_key": "k"})
+    assert counted() == (4, 0)
+    person.send(f"{item}/undo")
+    assert counted() == (3, 1)
