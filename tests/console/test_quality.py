@@ -55,7 +55,7 @@ def promised(person: Person) -> str:
 
 
 def rows_of(page: str, table: str) -> list[list[str]]:
-    found = re.search(rf'<table id="{table}">.*?<tbody>(.*?)</tbody>', page, re.DOTALL)
+    found = re.search(rf'<table id="{table}"[^>]*>.*?<tbody>(.*?)</tbody>', page, re.DOTALL)
     rows = re.findall(r"<tr>(.*?)</tr>", found.group(1), re.DOTALL) if found else []
     return [[re.sub("<.*?>", "", cell) for cell in re.findall(r"<td.*?>(.*?)</td>", row)] for row in rows]
 
