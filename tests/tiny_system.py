@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
-from router.errors import IndexUnavailable
+from router.errors import IndexUnavailable, NotFound
 from router.types import (
     Answer,
     Citation,
@@ -108,12 +109,20 @@ class TinySystem:
         release = await self.store.activate_release(release_id, who, keep_curated)
         self.release = release.id
         await self.curated.refresh()
+        await self._read_budget(release)
         return release
 
     async def refresh(self) -> None:
         active = await self.store.active_release()
         self.release = active.id if active else self.release
         await self.review.refresh()
+        if active and (self.budget.last is None or await self.budget.moved()):
+            await self._read_budget(active)
+
+    async def _read_budget(self, release: Release) -> None:
+        """As a real system does when it opens a release. Those of many tests have no calibration."""
+        with contextlib.suppress(NotFound):
+            await self.budget.calibration(release)
 
     async def close(self) -> None:
         await self.review.close()

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from services.review.quality import CurvePoint, ReliabilityBin
 
 WIDTH, HEIGHT = 480, 260
-LEFT, RIGHT, TOP, BOTTOM = 48, 12, 12, 40
+LEFT, RIGHT, TOP, BOTTOM = 58, 12, 12, 40  # left: 100% in the letters of a phone
 ROUTES = ("curated", "grounded", "abstained", "clarify", "smalltalk", "handoff")
 
 

@@ -189,6 +189,8 @@ async def split(request: Request, id: ShortText, form: OwnForm) -> Response:
 @router.post("/items/{id}/merge", include_in_schema=False)
 async def merge(request: Request, id: ShortText, form: OwnForm) -> Response:
     others = [str(one) for one in form.getlist("other")]
+    if not others:
+        raise InvalidInput("tick the questions that ask the same")
     into = await desk_of(request).merge(id, others, request.state.caller.name)
     return go(f"/console/items/{into}", "merged")
 

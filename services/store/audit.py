@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy import Connection, Row, func, insert, select
 
 from services.store.codec import dumps, loads
 from services.store.records import AuditEntry, now
@@ -26,6 +26,11 @@ def of(connection: Connection, subject: str, limit: int) -> list[AuditEntry]:
 def newest(connection: Connection, limit: int) -> list[AuditEntry]:
     rows = connection.execute(select(audit_log).order_by(audit_log.c.seq.desc()).limit(limit))
     return [_entry(row) for row in rows]
+
+
+def newest_seq(connection: Connection) -> int:
+    """Another number after every change that is logged; cheap."""
+    return connection.execute(select(func.max(audit_log.c.seq))).scalar_one() or 0
 
 
 def _entry(row: Row[Any]) -> AuditEntry:

@@ -84,7 +84,7 @@ def drawn(connection: Connection, release_ids: Collection[str]) -> list[DrawnAns
         .join(held, held.c.id == review_traces.c.item_id)
         .join(root, root.c.id == held.c.root)
         .where(review_traces.c.probability > 0, traces.c.release_id.in_(list(release_ids)))
-        .order_by(traces.c.seq)
+        .order_by(traces.c.seq + 0)  # so that SQLite begins with what was drawn, not with all traces in their order
     )
     return [_drawn(row) for row in connection.execute(query)]
 

@@ -11,8 +11,8 @@ from services.store.tables import traces
 def routes_by_day(connection: Connection, newest: int) -> list[tuple[str, str, int]]:
     """Day (UTC), route and answers, among the newest answers; bounded, so that a large store is no slower."""
     day = func.substr(traces.c.created, 1, 10).label("day")
-    lately = select(day, traces.c.route).order_by(traces.c.seq.desc()).limit(newest).subquery()
-    query = select(lately.c.day, lately.c.route, func.count()).group_by(lately.c.day, lately.c.route)
+    since = select(func.max(traces.c.seq) - newest).scalar_subquery()
+    query = select(day, traces.c.route, func.count()).where(traces.c.seq > since).group_by(day, traces.c.route)
     return [(row[0], row[1], row[2]) for row in connection.execute(query)]
 
 

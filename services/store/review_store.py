@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 _SHOWN = 20  # traces of an item that are shown whole
 _HISTORY = 100
 
+Drawn = tuple[list[DrawnAnswer], list[Verdict]]
+
 
 class ReviewStore:
     """Every change is durable when its call returns, with its line in the audit log. `who`: the name of the key.
@@ -55,6 +57,7 @@ class ReviewStore:
 
     def __init__(self, store: SqlStore) -> None:
         self._store = store
+        self._drawn: tuple[object, Drawn] | None = None
 
     # The queue
 
@@ -175,9 +178,19 @@ class ReviewStore:
 
     # The error budget
 
-    async def drawn_answers(self, release_ids: Sequence[str]) -> tuple[list[DrawnAnswer], list[Verdict]]:
-        """What the audit drew under these releases, the oldest first, and all verdicts in force, the oldest first."""
-        return await self._store.read(lambda c: (certificates.drawn(c, release_ids), verdicts.final(c)))
+    async def drawn_answers(self, release_ids: Sequence[str]) -> Drawn:
+        """What the audit drew under these releases and the verdicts in force on it, the oldest first. Read again only
+        when one of them may be another: a long audit holds thousands. Not to be changed."""
+        return await self._store.read(lambda c: self._drawn_now(c, tuple(release_ids)))
+
+    def _drawn_now(self, connection: Connection, release_ids: tuple[str, ...]) -> Drawn:
+        mark = release_ids, reviews.drawn_mark(connection), audit.newest_seq(connection)  # before what it marks
+        if self._drawn is not None and self._drawn[0] == mark:
+            return self._drawn[1]
+        rows = certificates.drawn(connection, release_ids)
+        found = rows, verdicts.final_on(connection, {row.item_id for row in rows})
+        self._drawn = mark, found
+        return found
 
     async def put_certificate(self, who: str, release_id: str, payload: Mapping[str, Any]) -> KeptCertificate:
         return await self._store.write(lambda c: certificates.put(c, who, release_id, payload))

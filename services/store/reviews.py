@@ -194,6 +194,12 @@ def asks_by_wording(connection: Connection, item_id: str) -> dict[str, int]:
     return {row[0]: row[1] for row in connection.execute(query.group_by(review_traces.c.item_id))}
 
 
+def drawn_mark(connection: Connection) -> int:
+    """How many answers the audit has drawn."""
+    query = select(func.count()).select_from(review_traces).where(review_traces.c.probability > 0)
+    return connection.execute(query).scalar_one()
+
+
 def pending(row: Row[Any]) -> bool:
     """Not decided, and nobody works on it."""
     return row.state == "pending" or (row.state == "claimed" and (row.lease_until or "") < now())

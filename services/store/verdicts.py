@@ -6,7 +6,7 @@ written: two reviewers cannot decide one item, and a request that is sent twice 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -284,6 +284,13 @@ def final(connection: Connection, limit: int | None = None, offset: int = 0) -> 
     query = select(review_verdicts).where(review_verdicts.c.state == VerdictState.FINAL.value)
     rows = connection.execute(query.order_by(review_verdicts.c.seq).limit(limit).offset(offset))
     return [_verdict(row) for row in rows]
+
+
+def final_on(connection: Connection, items: Collection[str]) -> list[Verdict]:
+    """Those in force on these items, the oldest first; the others are not taken apart, which is what costs."""
+    query = select(review_verdicts).where(review_verdicts.c.state == VerdictState.FINAL.value)
+    rows = connection.execute(query.order_by(review_verdicts.c.seq))
+    return [_verdict(row) for row in rows if row.item_id in items]
 
 
 def _same(known: Verdict, item_id: str, judgement: Judgement) -> Verdict:

@@ -11,7 +11,9 @@ import contextlib
 import functools
 import http.server
 import shutil
+import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -27,6 +29,7 @@ from services.indexing import release_with, run_index
 from services.server import make_server
 from services.settings import Settings
 from services.store.sql import SqlStore
+from tests.console import audits
 from tests.live import WORKER, _wait
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -61,7 +64,7 @@ class Site:
 
 @contextlib.contextmanager
 def served(home: Path, origin: str) -> Iterator[Site]:
-    settings = Settings(home=home, port=0, log_level="warning", corpus_seconds=1, widget_origins=origin)
+    settings = Settings(home=home, port=0, log_level="warning", corpus_seconds=1, widget_origins=origin, audit_share=0)
     system = open_system(settings)
     server = make_server(settings, create_app(settings, lambda: system, WORKER))
     thread = threading.Thread(target=server.run)
@@ -154,43 +157,121 @@ def route_of(page: Any, question: str) -> str:
     return str(page.get_attribute("[data-route]", "data-route"))
 
 
-def test_the_whole_loop_by_keyboard(browser: Any, site: Site) -> None:
-    asked = ask(site, UNANSWERED)
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """What one person does in one language: asks, searches for evidence, answers."""
+
+    locale: str
+    width: int
+    question: str
+    search: str
+    passage: str
+    source: str
+    answer: str
+    shown: str
+
+
+LOOPS = (
+    Loop("en-GB", 1280, UNANSWERED, "read-only node", "add-node", "docs/nodes.md", "**Nobody** does.",
+         "<p><strong>Nobody</strong> does.</p>"),
+    Loop("zh-CN", 390, "周末谁负责粉刷办公室的墙？", "初始化集群", "三个节点", "docs/zh.md", "**没有人**负责。",
+         "<p><strong>没有人</strong>负责。</p>"),
+)  # fmt: skip
+
+
+def tab_to(page: Any, selector: str) -> None:
+    """With the key alone, from wherever the focus is."""
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if page.evaluate("(selector) => document.activeElement.matches(selector)", selector):
+            return
+    raise AssertionError(f"{selector} cannot be reached with Tab")
+
+
+@pytest.mark.parametrize("loop", LOOPS, ids=["en", "zh-phone"])
+def test_the_whole_loop_by_keyboard(browser: Any, site: Site, loop: Loop) -> None:
+    asked = ask(site, loop.question)
     assert asked["route"] == "abstained"
-    with opened(browser, locale="en-GB") as page:
+    with opened(browser, locale=loop.locale, viewport={"width": loop.width, "height": 800}) as page:
         sign_in(page, site)
-        assert route_of(page, UNANSWERED) == "abstained"
+        tab_to(page, "nav a[href='/console/ask']")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/console/ask")
+        assert route_of(page, loop.question) == "abstained"
         page.keyboard.press("Escape")
         page.keyboard.press("q")
         page.wait_for_url("**/console/queue")
-        page.keyboard.press("j")
-        assert UNANSWERED in page.evaluate("document.activeElement.textContent")
+        for _ in range(20):
+            page.keyboard.press("j")
+            if loop.question in page.evaluate("document.activeElement.textContent"):
+                break
         page.keyboard.press("Enter")
         page.wait_for_selector("[data-state=pending]")
         page.keyboard.press("c")
         page.wait_for_selector("[data-state=claimed]")
         page.keyboard.press("/")
-        page.keyboard.type("read-only node")
+        page.keyboard.type(loop.search)
         page.keyboard.press("Enter")
         page.wait_for_selector(".pick:focus")
-        assert "add-node" in page.evaluate("document.activeElement.textContent")
+        while loop.passage not in page.evaluate("document.activeElement.textContent"):
+            page.keyboard.press("j")
         page.keyboard.press("Enter")
         assert page.evaluate("document.activeElement.querySelector('input').checked || document.activeElement.checked")
         page.keyboard.press("2")
         assert page.is_checked("input[value=corrected]")
         page.keyboard.press("e")
         page.keyboard.press("Control+a")
-        page.keyboard.type("**Nobody** does.")
+        page.keyboard.type(loop.answer)
         page.keyboard.press("Control+Enter")
         page.wait_for_selector("[data-state=decided]")
         assert page.inner_text("#status")
-        assert route_of(page, UNANSWERED) == "curated"
-        assert page.inner_html(".answer-card .markdown").strip() == "<p><strong>Nobody</strong> does.</p>"
-    assert ask(site, UNANSWERED)["answer"] == "**Nobody** does."
+        assert page.evaluate("document.documentElement.scrollWidth") <= loop.width
+        assert route_of(page, loop.question) == "curated"
+        assert page.inner_html(".answer-card .markdown").strip() == loop.shown
+    assert ask(site, loop.question)["answer"] == loop.answer
     headers = {"x-api-key": site.asker}
     assert httpx.get(f"{site.url}/ask/{asked['id']}", headers=headers).json()["state"] == "resolved"
-    cited = httpx.get(f"{site.url}/admin/curated", headers={"x-api-key": site.admin}).json()["entries"][0]["citations"]
-    assert [one["source"] for one in cited] == ["docs/nodes.md"]
+    entries = httpx.get(f"{site.url}/admin/curated", headers={"x-api-key": site.admin}).json()["entries"]
+    (cited,) = (one["citations"] for one in entries if one["answer"] == loop.answer)
+    assert [one["source"] for one in cited] == [loop.source]
+
+
+def test_suggestions_are_taken_and_a_verdict_is_undone_by_keyboard(browser: Any, site: Site) -> None:
+    first = ask(site, "How can I restart the unicorn stable?")
+    other = ask(site, "How can I rebuild the unicorn stable?")
+    ask(site, "how do I restart the unicorn stable")
+    admin = {"x-api-key": site.admin}
+    item = f"/items/{first['review']['item_id']}"
+    with opened(browser, locale="en-GB") as page:
+        sign_in(page, site)
+        until = time.monotonic() + 20
+        while time.monotonic() < until:
+            view = httpx.get(f"{site.url}/review{item}", headers=admin).json()
+            if view["suggested"]["variants"] and view["suggested"]["negatives"]:
+                break
+            time.sleep(0.2)
+        page.goto(f"{site.url}/console{item}")
+        page.wait_for_selector("#suggested", state="attached")
+        tab_to(page, "#verdict details summary")
+        page.keyboard.press("Enter")
+        tab_to(page, "#take-suggested")
+        page.keyboard.press("Enter")
+        assert page.input_value("#variants") == "how do I restart the unicorn stable"
+        assert page.input_value("#negatives") == "How can I rebuild the unicorn stable?"
+        page.keyboard.press("Escape")
+        page.keyboard.press("2")
+        page.keyboard.press("e")
+        page.keyboard.type("With a broom.")
+        page.keyboard.press("Control+Enter")
+        page.wait_for_selector("[data-state=decided]")
+        entry = httpx.get(f"{site.url}/admin/curated", params={"q": "broom"}, headers=admin).json()["entries"][0]
+        assert entry["variants"] == ["how do I restart the unicorn stable"]
+        assert entry["negatives"] == ["How can I rebuild the unicorn stable?"]
+        page.keyboard.press("u")
+        page.wait_for_selector("[data-state=pending]")
+        assert "open again" in page.inner_text("#status")
+    assert httpx.get(f"{site.url}/admin/curated", params={"q": "broom"}, headers=admin).json()["total"] == 0
+    assert ask(site, "How can I restart the unicorn stable?")["route"] == other["route"] == "abstained"
 
 
 CHANGED = "Which command adds a read-only node?"
@@ -239,35 +320,67 @@ async def strict_release(home: Path) -> str:
         return (await release_with(store, active, "test", hold=True, calibration=kept)).id
 
 
-PAGES = ("queue", "item", "entry", "ask", "curated", "gaps", "quality", "releases", "jobs")
+PAGES = ("queue", "item", "entry", "ask", "trace", "curated", "curated-test", "gaps", "quality", "releases", "jobs")
 LOOKS = [(language, width, theme) for language in ("en", "zh") for width in (390, 1280) for theme in ("light", "dark")]
 
 
+@pytest.fixture(scope="module")
+def audit(site: Site) -> None:
+    """Answers that were drawn and judged, in both languages, and a look at them: there is something to draw."""
+
+    async def fill(store: SqlStore) -> None:
+        active = await store.active_release()
+        assert active is not None
+        for language, count, confidence in (("en", 60, 0.97), ("zh", 60, 0.85), ("zh", 20, 0.72)):
+            at = {"served": active.id, "confidence": confidence, "language": language}
+            await audits.audited(store, count, audits.RIGHT, **at)
+            await audits.audited(store, count // 15, audits.WRONG, **at)
+
+    def work() -> None:
+        with SqlStore.open(Settings(home=site.home).store_url) as store:
+            asyncio.run(fill(store))  # type: ignore[arg-type]
+
+    with ThreadPoolExecutor(1) as elsewhere:
+        elsewhere.submit(work).result()
+    httpx.post(f"{site.url}/admin/budget/refit", headers={"x-api-key": site.admin}).raise_for_status()
+
+
+@pytest.mark.usefixtures("audit")
 @pytest.mark.parametrize(("language", "width", "theme"), LOOKS)
 def test_pages_in_every_look(browser: Any, site: Site, tmp_path: Path, language: str, width: int, theme: str) -> None:
     """No page is wider than the window; every field has a name; what can be reached shows that it has the focus."""
     for question in (UNANSWERED_ZH, "Why is the moon green?", "How long are backups kept?"):
-        ask(site, question)
+        asked = ask(site, question)
     entry = {"id": "days", "question": "备份保留多久？", "answer": "**七天**，见 [手册](https://example.org)。"}
     httpx.post(f"{site.url}/admin/curated", json=entry, headers={"x-api-key": site.admin})
     size = {"width": width, "height": 900}
     with opened(browser, locale="zh-CN" if language == "zh" else "en", viewport=size, color_scheme=theme) as page:
+        page.goto(f"{site.url}/console")
+        checked(page, tmp_path, "login", language, width, theme)
         sign_in(page, site)
         paths = {
+            "trace": f"/console/traces/{asked['id']}",
             "item": page.get_attribute("a.what", "href"),
             "entry": "/console/curated/days",
             "ask": "/console/ask?question=How+long+are+backups+kept%3F",
         }
         for name in PAGES:
             page.goto(site.url + paths.get(name, f"/console/{name}"))
-            page.screenshot(path=tmp_path / f"{name}-{language}-{width}-{theme}.png", full_page=True)
-            assert page.evaluate("document.documentElement.scrollWidth") <= width, name
-            assert page.evaluate(UNNAMED) == [], name
-            assert page.evaluate(HEADINGS) == 1, name
-            assert page.get_attribute("html", "lang") == ("zh-Hans" if language == "zh" else "en")
+            if name == "quality":
+                page.click("details:has(#looks) summary")
+                assert page.locator("svg.chart .dot").count() == 3 and page.locator("svg.chart polyline").count() == 1
+            checked(page, tmp_path, name, language, width, theme)
         page.keyboard.press("Tab")
         assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
         assert page.evaluate("document.activeElement.className") == "skip"
+
+
+def checked(page: Any, folder: Path, name: str, language: str, width: int, theme: str) -> None:
+    page.screenshot(path=folder / f"{name}-{language}-{width}-{theme}.png", full_page=True)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+    assert page.evaluate(UNNAMED) == [], name
+    assert page.evaluate(HEADINGS) == 1, name
+    assert page.get_attribute("html", "lang") == ("zh-Hans" if language == "zh" else "en")
 
 
 UNNAMED = """() => [...document.querySelectorAll('input:not([type=hidden]), select, textarea, button, a, summary, svg')]
@@ -337,6 +450,49 @@ def test_the_widget_answers_cites_and_takes_feedback(
         assert page.is_visible("[data-answerloop] >> button.open")
     queued = httpx.get(f"{site.url}/review/items", params={"cause": "thumbs_down"}, headers={"x-api-key": site.admin})
     assert question in [one["question"] for one in queued.json()["items"]]
+
+
+WIDGET_SAYS = {
+    "en": ("How do I remove a node?", "Who sings in the elevator?", "People will look at this question.", "Thank you."),
+    "zh": ("怎么添加只读节点？", "电梯里谁在唱歌？", "已转给人工处理。", "谢谢反馈。"),
+}
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_widget_shows_found_answers_and_says_when_people_will_look(
+    browser: Any, site: Site, other_site: tuple[str, Path], tmp_path: Path, language: str
+) -> None:
+    known, unknown, queued, thanks = WIDGET_SAYS[language]
+    address = page_of_other_site(other_site, site, f"wide-{language}.html", site.asker, language)
+    with opened(browser, viewport={"width": 1280, "height": 800}) as page:
+        page.goto(address)
+        page.click("[data-answerloop] >> button.open")
+        page.keyboard.type(known)
+        page.keyboard.press("Enter")
+        page.wait_for_selector("[data-rating=up]")
+        first = page.locator("[data-answerloop] >> .it").nth(0)
+        assert queued not in first.inner_text() and first.locator("summary").count() == 1
+        first.locator("summary").click()
+        assert "docs/" in first.locator("details").inner_text()
+        page.click("[data-rating=up]")
+        page.wait_for_selector("[data-rating]", state="detached")
+        assert thanks in first.inner_text()
+        page.keyboard.type(unknown)
+        page.keyboard.press("Enter")
+        page.wait_for_selector("[data-rating=up]")
+        second = page.locator("[data-answerloop] >> .it").nth(1)
+        assert queued in second.inner_text() and second.locator("summary").count() == 0
+        page.screenshot(path=tmp_path / f"widget-wide-{language}.png")
+    admin = {"x-api-key": site.admin}
+    waiting = httpx.get(f"{site.url}/review/items", params={"limit": 100}, headers=admin).json()["items"]
+    asked = {one["question"]: one["cause"] for one in waiting}
+    assert asked.get(unknown) == "abstained" and known not in asked, "a thumb up brings nothing to people"
+    with contextlib.closing(sqlite3.connect(site.home / "answerloop.db")) as database:
+        kept = database.execute(
+            "SELECT rating FROM feedback JOIN traces ON traces.id = feedback.trace_id WHERE traces.question = ?",
+            (known,),
+        ).fetchall()
+    assert kept == [("up",)]
 
 
 def test_the_widget_with_a_strong_key_gets_no_answer(browser: Any, site: Site, other_site: tuple[str, Path]) -> None:

@@ -297,13 +297,14 @@ def texts_of_the_code() -> set[str]:
     from services.curated.self_test import Problem
     from services.explaining import MEANING
     from services.jobs import BUDGET, DATASET, REINDEX, REPLAY, TRAINING
+    from services.review.budget import State
     from services.store.records import JobState
     from services.store.review_records import RISK, VerdictKind, VerdictState
 
     said: set[str] = {*SAID.values(), *DONE.values(), *MEANING.values(), *ROUTES, *RISK}
     said |= {name for name, _ in NAMES.values()}
     said |= {REINDEX, REPLAY, DATASET, TRAINING, BUDGET}
-    for codes in (Problem, JobState, VerdictKind, VerdictState):
+    for codes in (Problem, JobState, State, VerdictKind, VerdictState):
         said |= {code.value for code in codes}
     for path in (*(CONSOLE / "templates").glob("*.html"), CONSOLE / "charts.py"):
         text = path.read_text("utf-8")
@@ -528,56 +529,41 @@ def test_a_reindex_is_started_and_followed(here: Live) -> None:
 
 @pytest.mark.slow
 def test_pages_with_ten_thousand_items_are_fast_and_small(start: object, tmp_path: Path) -> None:
-    """The best of nine, by the client's clock on the same machine: what the server needs when nobody else works."""
-    code = f"from tests.console.test_pages import fill; fill({str(tmp_path / 'home')!r})"
-    subprocess.run([sys.executable, "-c", code], check=True)
+    """The best of nine, by this process's own clock: server, database and client are all in it, and nothing waits, so
+    it is the server's time and a little more, whatever else the machine does. See `tests.console.many` for what is
+    there."""
+    subprocess.run([sys.executable, "-m", "tests.console.many", str(tmp_path / "home")], check=True)
     here: Live = start()  # type: ignore[operator]
     person = Person(here.url)
-    item = an_item(person)
     slow = {}
-    for path in (*PAGES, *ADMIN_PAGES, item, "/console/queue?page=150", "/console/queue?text=question&order=newest"):
+    for path in pages_of_many(person):
         person.page(path)
-        begun, times = 0.0, []
+        times = []
         for _ in range(9):
-            begun = time.perf_counter()
+            begun = time.process_time()
             reply = person.get(path)
-            times.append((time.perf_counter() - begun) * 1e3)
-        size = len(reply.content)
-        slow[path] = (round(min(times), 1), size)
-        assert size <= 200_000, (path, size)
+            times.append((time.process_time() - begun) * 1e3)
+        slow[path] = (round(min(times), 1), len(reply.content))
     print("\n".join(f"{path}: {took} ms, {size} bytes" for path, (took, size) in slow.items()))
     assert max(took for took, _ in slow.values()) <= 100, slow
+    assert max(size for _, size in slow.values()) <= 200_000, slow
 
 
-def fill(home: str) -> None:
-    """10,000 open items of long questions and as many curated entries' worth of traces."""
-    import asyncio
-    from uuid import uuid4
-
-    from router.types import Answer, CuratedEntry, Question, ReviewItem, Route, Trace
-    from services.store.curated import Wanted
-    from services.store.records import now
-    from services.store.sql import SqlStore
-
-    async def record(store: SqlStore) -> None:
-        for begin in range(0, 10_000, 500):
-            await asyncio.gather(*(one(store, number) for number in range(begin, begin + 500)))
-        entries = tuple(
-            CuratedEntry(f"e{number}", f"Word{number} entry{number} kept?", f"答案 {number} " * 20)
-            for number in range(2_000)
-        )
-        await store.curated.edit(lambda _: Wanted(put=entries), "test", "fill", [])
-
-    async def one(store: SqlStore, number: int) -> None:
-        text = f"第 {number} 个问题 question {number} " + "怎么配置只读节点 " * 20
-        answer = Answer("I do not know.", Route.ABSTAINED, 0.1, (), "Nothing fits.", "extractive")
-        trace = Trace(uuid4().hex, now(), Question(text), text, "zh", answer, (), {}, (), "r1", {"total": 1.0})
-        item = ReviewItem(uuid4().hex, trace.id, text, "zh", "abstained", "pending", trace.created)
-        await store.record(trace, item)
-
-    Path(home).mkdir(parents=True, exist_ok=True)
-    with SqlStore.open(Settings(home=Path(home)).store_url) as store:
-        asyncio.run(record(store))
+def pages_of_many(person: Person) -> list[str]:
+    """Every page, and those that are one of many; each holds what it is measured for."""
+    item = an_item(person)
+    found = re.search(r'href="(/console/traces/[^"]+)"', person.page(item))
+    assert found
+    quality = person.page("/console/quality")
+    assert "Audited answers: 2000." in quality and 'class="band"' in quality and 'id="looks"' in quality
+    assert person.page("/console/jobs").count("data-row") == 50
+    assert "2000 wordings of 2000 entries" in person.page("/console/curated-test")
+    listed = ("queue?page=150", "queue?text=question&order=newest", "queue?order=gaps", "queue?state=decided")
+    one_of_many = ("curated/e7", "releases/r2", "jobs/rows", "curated?q=entry7&ask=Word8+entry8+kept")
+    more = [f"/console/{path}" for path in (*listed, *one_of_many)]
+    decided = re.search(r'href="(/console/items/[^"]+)"', person.page("/console/queue?state=decided"))
+    assert decided
+    return [*PAGES, *ADMIN_PAGES, item, f"{item}/opinion", decided.group(1), found.group(1), *more]
 
 
 # The widget

@@ -81,7 +81,7 @@
   function thumbs(id) {
     const holder = make("div", { class: "quiet" });
     for (const rating of ["up", "down"]) {
-      const thumb = make("button", { type: "button", "aria-label": T[rating], "data-rating": rating }, rating === "up" ? "👍" : "👎");
+      const thumb = make("button", { type: "button", "aria-label": T[rating], "data-rating": rating }, `${rating === "up" ? "👍" : "👎"} ${T[rating]}`);  // not every machine has a font of pictures
       thumb.addEventListener("click", async () => {
         try { const reply = await post("/feedback", { id, rating, comment: "" }); holder.textContent = reply.ok ? T.thanks : T.failed; } catch { holder.textContent = T.failed; }
         field.focus();  // the button that had it is gone
