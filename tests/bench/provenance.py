@@ -5,7 +5,8 @@
 Cuts `tidb_docs_cn`, writes entries that each cite one sentence, and for each a verdict on the same sentence, edits some
 pages as people do, and follows. Prints one JSON object: entries that had to go stale, that had to move and that had to
 stay, what went otherwise, and seconds. What had to happen is told from the pages' text, without passages: stale when
-the sentence is not in its page any more.
+the sentence is not in its page any more. Exits with 1 when an affected entry was missed, an unaffected one went stale,
+or it took longer than the bar.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ import argparse
 import asyncio
 import json
 import random
+import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,6 +31,8 @@ from services.store.records import now
 from services.store.review_records import ItemFilter, Judgement, Verdict, VerdictKind, VerdictState
 from services.store.sql import SqlStore
 from tests.review import pages
+
+BAR_S = 2.0
 
 
 def measure(edited: int, count: int, seed: int, home: Path) -> dict[str, Any]:
@@ -81,7 +86,14 @@ def _verdict(entry: CuratedEntry) -> Verdict:
     return Verdict(entry.id, f"item-{entry.id}", entry.id, VerdictState.FINAL, "bench", now(), said, *about)
 
 
-def main() -> None:
+def broken(found: Mapping[str, Any], bar_s: float = BAR_S) -> list[str]:
+    """What is not as it has to be, in words."""
+    slow = [f"{found['seconds']} s are more than {bar_s} s"] if found["seconds"] > bar_s else []
+    wrong = [f"{name}: {', '.join(found[name])}" for name in ("missed", "unaffected_but_stale") if found[name]]
+    return wrong + slow
+
+
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pages", type=int, default=50)
     parser.add_argument("--entries", type=int, default=2_000)
@@ -92,7 +104,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as home:
         found = measure(options.pages, options.entries, options.seed, Path(home))
     print(json.dumps(found, ensure_ascii=False, indent=2))
+    for problem in broken(found):
+        print(problem, file=sys.stderr)
+    return 1 if broken(found) else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -26,6 +26,7 @@ from services.store.verdicts import Rules
 from services.training.building import Built, Inputs, build
 from services.training.gathering import gather
 from services.training.records import Made
+from tests.bench import provenance as bench
 from tests.review import pages
 from tests.store.samples import release, review, trace
 
@@ -146,6 +147,23 @@ def test_on_a_whole_manual_every_affected_entry_and_no_other(tmp_path: Path) -> 
     assert set(done.stale) | set(done.moved) == affected
     assert gone <= set(done.stale)
     assert len(set(done.stale) - gone) <= len(affected) // 5  # sentences that a new cut runs through; pages vary
+
+
+@pytest.mark.data
+@pytest.mark.skipif(not pages.CORPUS.is_dir(), reason="the corpora of ../shared/data are not here")
+def test_of_two_thousand_entries_those_on_fifty_edited_pages_are_found(tmp_path: Path) -> None:
+    """The bar is 2 s, which `tests.bench.provenance` holds; this machine may be busy with other tests."""
+    found = bench.measure(edited=50, count=2_000, seed=2026, home=tmp_path)
+    assert found["entries"] == 2_000 and found["must_be_stale"] > 10 and found["must_move"] > 10
+    assert bench.broken(found, bar_s=20.0) == []
+    assert found["again"] == 0
+
+
+def test_the_benchmark_names_what_is_not_as_it_has_to_be() -> None:
+    fine = {"missed": [], "unaffected_but_stale": [], "seconds": 1.9}
+    assert bench.broken(fine) == []
+    bad = {"missed": ["e1", "e2"], "unaffected_but_stale": ["e3"], "seconds": 2.5}
+    assert bench.broken(bad) == ["missed: e1, e2", "unaffected_but_stale: e3", "2.5 s are more than 2.0 s"]
 
 
 def test_whole_passages_as_evidence_go_stale_with_their_page(place: Place) -> None:

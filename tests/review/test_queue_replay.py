@@ -16,7 +16,7 @@ from services.review.decisions import decisions, regressions
 from services.review.replay import Change, compare, replay
 from services.review.writing import entry_of
 from services.store.records import now
-from services.store.review_records import Judgement, VerdictKind
+from services.store.review_records import ItemFilter, Judgement, VerdictKind
 from services.store.sql import SqlStore
 from services.store.traces import answer_key
 from services.store.verdicts import Rules
@@ -121,6 +121,28 @@ def test_an_answer_that_was_called_wrong_is_only_worse_where_it_is_sent(after: R
     bad = frozenset({answer_key("wrong")})
     sent = after in (Route.GROUNDED, Route.CURATED)
     assert (compare(old, new, frozenset(), bad) is Change.WRONG_AGAIN) == sent
+
+
+def test_what_was_only_called_back_must_not_be_said_again(store: SqlStore) -> None:
+    """By no verdict: an answer that somebody called back, and nobody has said yet what is right."""
+
+    async def scenario() -> None:
+        said = trace("no", Route.GROUNDED)
+        said = replace(said, answer=replace(said.answer, text="nonsense"))
+        await store.record(said, None)
+        made = await store.reviews.retract(said.id, "anna", "wrong")
+        (one,) = await regressions(store)
+        assert (one.question, one.language, one.wrong, one.right) == ("no", said.language, ("nonsense",), "")
+        (item,) = (await store.reviews.find(ItemFilter(cause="retracted"))).items
+        await decide(store, item.item.id, Judgement(VerdictKind.CORRECTED, "right", (CITED,)))
+        (one,) = await regressions(store)
+        assert (one.wrong, one.right) == (("nonsense",), "right"), "once, with what people said instead"
+        await store.reviews.undo(item.item.id, "anna")
+        await store.reviews.lift(made.id, "anna")
+        assert await regressions(store) == []
+
+    asyncio.run(scenario())
+    store.close()
 
 
 def test_verdicts_become_training_rows_and_gates(store: SqlStore) -> None:

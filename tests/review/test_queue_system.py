@@ -13,6 +13,7 @@ import pytest
 
 from indexer.build import version_folder
 from indexer.version import read_manifest
+from router.policy import SENT
 from router.prompt import prompt_hash
 from router.types import Answer, Citation, EntryStatus, Question, Route, Turn
 from services.compose import (
@@ -67,8 +68,8 @@ class Place:
         (self.docs / "backup.md").write_text(page)
         return run_index(self.settings, [f"m={self.docs}"], "test", lambda *_: None, hold=hold).release
 
-    def reopened(self, **changes: str) -> System:
-        settings = replace(self.settings, **changes)  # type: ignore[arg-type]
+    def reopened(self, **changes: Any) -> System:
+        settings = replace(self.settings, **changes)
         return System(settings, SqlStore.open(settings.store_url), model_of(settings, own=False))
 
 
@@ -144,6 +145,26 @@ def test_the_loop(place: Place) -> None:
     asyncio.run(asyncio.wait_for(story(), 120))
 
 
+def test_every_drawn_answer_keeps_the_probability_of_its_draw(place: Place) -> None:
+    async def story() -> None:
+        system = place.reopened(audit_share=0.5)
+        await system.refresh()
+        texts = [f"When are backups removed by the cleanup job number {number}?" for number in range(80)]
+        asked = [await ask(system, text) for text in texts]
+        sent = {one.trace.id: one.review_item for one in asked if one.trace.answer.route in SENT}
+        assert len(sent) > 60
+        chosen = {trace_id for trace_id in sent if drawn(trace_id, 0.5)}
+        assert 0.2 < len(chosen) / len(sent) < 0.8  # more than five standard deviations to either side
+        assert {trace_id for trace_id, item in sent.items() if item is not None} == chosen
+        release = asked[0].trace.release
+        kept, _ = await system.store.reviews.drawn_answers([release])
+        found = {one.trace_id: one.probability for one in kept if one.trace_id in {one.trace.id for one in asked}}
+        assert found == dict.fromkeys(chosen, 0.5)
+        await system.close()
+
+    asyncio.run(asyncio.wait_for(story(), 120))
+
+
 def test_who_asks_for_a_person_stands_in_the_queue_with_the_question(place: Place) -> None:
     about = {"备份保留多久？": "转人工", "How do I restore a backup?": "I want to talk to a person"}
 
@@ -202,7 +223,7 @@ def test_who_writes_ends_a_certificate_of_who_wrote_before(place: Place) -> None
             assert "because of: model, prompt" in system.readiness().parts["budget"]
             trace = (await ask(system, "Where are backups kept, and how long?")).trace
             assert (trace.answer.model, trace.prompt) == ("tuned-1", prompt_hash()), trace.answer.reason
-            beside = await budgeting_beside(replace(place.settings, **named), system.store, index_home(place.settings))  # type: ignore[arg-type]
+            beside = await budgeting_beside(replace(place.settings, **named), system.store, index_home(place.settings))
             assert (await beside.state()).state == "invalidated", "the command line says the same"
 
             await _certify(system, Writer((("tuned-1", 1.0),), prompt_hash()))

@@ -13,6 +13,7 @@ from router.answering import Parts, answer, propose
 from router.confidence import Calibration
 from router.deciding import CURATED_SOURCE
 from router.errors import GeneratorUnavailable, IndexUnavailable
+from router.policy import Policy, waits
 from router.types import (
     Citation,
     CuratedCandidate,
@@ -262,6 +263,65 @@ def test_an_approved_how_is_no_why_by_way_of_the_pool(parts: Parts) -> None:
     assert trace.answer.reason == "The approved answer found is to another kind of question (kind: why / how_to)."
     alike, _ = asked("Restart a node?", replace(quoting_it, curated=Approved(How.UNSURE, 0.4)))
     assert alike.answer.route is Route.GROUNDED
+
+
+@pytest.mark.parametrize(
+    ("curated", "generator", "cause"),
+    [
+        (Approved(How.UNSURE, 0.6), Quotes(), "disagreement"),
+        (Approved(How.UNSURE, 0.4), Quotes(), ""),
+        (Approved(How.UNSURE, 0.6), QuotesLast(), ""),
+        (AskedOtherwise(How.UNSURE, 0.6), Quotes(), ""),
+        (Approved(How.UNSURE, 0.6), Quotes(sure=0.0), "low_confidence"),
+    ],
+    ids=["another answer", "hardly the same question", "the entry itself", "guarded", "nothing was sent"],
+)
+def test_two_sources_that_differ_go_to_people_though_the_answer_was_sent(
+    parts: Parts, curated: Approved, generator: Quotes, cause: str
+) -> None:
+    """An approved entry that probably asks the same, and an answer from somewhere else."""
+    trace, item = asked("Restart a node?", replace(parts, curated=curated, generator=generator))
+    assert (trace.answer.route is Route.GROUNDED) == (cause != "low_confidence")
+    assert (item.cause if item else "") == cause
+    if item is not None:
+        assert waits(item) == (cause == "low_confidence"), "the asker has an answer"
+
+
+@pytest.mark.parametrize("drawn", [0.0, 0.25])
+def test_whatever_else_brings_a_drawn_answer_it_keeps_its_probability(parts: Parts, drawn: float) -> None:
+    drawing = replace(parts, policy=Policy(drawn=lambda _trace_id: drawn))
+    _, item = asked("Restart a node?", replace(drawing, curated=Approved(How.UNSURE, 0.6)))
+    assert item is not None and (item.cause, item.probability) == ("disagreement", drawn)
+    _, item = asked("How do I add a node?", drawing)
+    assert ((item.cause, item.probability) if item else None) == (("audit", drawn) if drawn else None)
+    _, item = asked("How do I add a node?", replace(drawing, generator=Quotes(sure=0.0)))
+    assert item is not None and item.probability == 0.0, "what was not sent is no part of the audit"
+
+
+@pytest.mark.parametrize(
+    ("lines", "sent"),
+    [
+        ({}, Route.CURATED),
+        ({"/": 0.9}, Route.ABSTAINED),
+        ({"en/": 0.9}, Route.ABSTAINED),
+        ({"zh/": 0.9}, Route.CURATED),
+        ({"/": 0.9, "en/curated": 0.7}, Route.CURATED),
+        ({"en/curated": 0.9}, Route.GROUNDED),
+        ({"en/curated": 0.9, "en/grounded": 0.9}, Route.ABSTAINED),
+        ({"en/grounded": 0.9}, Route.CURATED),
+    ],
+)
+def test_each_route_has_the_line_that_the_error_budget_set_for_it(
+    parts: Parts, lines: dict[str, float], sent: Route
+) -> None:
+    """A near match of 0.8, and a draft of about 0.73. Without a budget matching has a line of its own."""
+    near, draft = Approved(How.NEAR, 0.8), Quotes(sure=0.625)
+    budgeted = replace(parts, curated=near, generator=draft, calibration=replace(CALIBRATION, lines=lines))
+    trace, item = asked("How to restart a node?", budgeted)
+    assert trace.answer.route is sent
+    assert waits(item) == (sent is Route.ABSTAINED)
+    exact, _ = asked("How to restart a node?", replace(budgeted, curated=Approved(How.EXACT, 1.0)))
+    assert exact.answer.route is Route.CURATED
 
 
 def test_why_is_said_in_the_askers_language(parts: Parts) -> None:

@@ -383,6 +383,22 @@ def test_a_drawn_answer_says_who_wrote_it_and_with_which_prompts(store: SqlStore
     run(scenario)
 
 
+@pytest.mark.parametrize("decided", [False, True])
+def test_a_thumb_down_leaves_a_drawn_answer_its_probability(store: SqlStore, decided: bool) -> None:
+    async def scenario() -> None:
+        one = trace("q", Route.GROUNDED)
+        item_id = await store.record(one, replace(review(one, "audit"), probability=0.05))
+        if decided:
+            await decide(store, item_id or "", Judgement(VerdictKind.CORRECT))
+        await store.add_feedback(one.id, "down", "no")
+        (found,), _ = await store.reviews.drawn_answers(["r1"])
+        assert (found.item_id, found.probability, found.decided) == (item_id, 0.05, decided)
+        (queued,) = (await store.reviews.find(ItemFilter())).items
+        assert (queued.item.cause, queued.asks, queued.item.id == item_id) == ("thumbs_down", 1, not decided)
+
+    run(scenario)
+
+
 async def answered_by(store: SqlStore, how: str = "exact") -> Trace:
     """Somebody is unhappy with what the entry "e1" answered."""
     entry = CuratedEntry("e1", "How long?", "Seven days.", ("For how long?",), citations=(CITED,))
