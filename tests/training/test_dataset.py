@@ -115,6 +115,15 @@ def test_a_manual_in_prose_has_its_near_things_and_false_premises(tmp_path: Path
     assert none["rule"] and (none["near_domain"], none["false_premise"]) == (0, 0), "what there is none of is said"
 
 
+def test_the_manifest_says_how_many_questions_have_other_wordings(tmp_path: Path) -> None:
+    counts = make(inputs(), BUDGET, tmp_path / "a")["variants"]
+    rows = jsonl.read_examples(tmp_path / "a" / "examples.jsonl")
+    asked = [row for row in rows if not row.refuses and not row.parent]
+    assert sum(counts.values()) == len(asked)
+    assert counts["with_two_or_more"] == sum(sum(one.parent == row.id for one in rows) >= 2 for row in asked)
+    assert counts["with_two_or_more"] > 0.8 * len(asked), "rules know two wordings of nearly all that rules ask"
+
+
 def test_the_verdict_keeps_the_wrong_answer_as_a_rejected_alternative() -> None:
     rows = [row for row in build(inputs()).assigned.rows if row.verdict == "corrected"]
     assert rows and all(row.rejected == CORRECTED.wrong for row in rows)
