@@ -155,6 +155,7 @@ def _manifest(
         "splits": dict(certificate.counts),
         "mix": {"text": texts, "supervised": len(fitted)},
         "rejected": sum(1 for _ in (folder / "rejected.jsonl").open("rb")),
+        "variants": _varied(rows),
         "refused_variants": len(built.refused),
         "duplicates": len(built.cleaned.removed),
         "merged_clusters": len(built.cleaned.merged),
@@ -198,6 +199,15 @@ def _made(rows: Iterable[Example]) -> dict[str, int]:
     counts = Counter({kind.value: 0 for kind in REFUSALS})
     counts.update(row.made.value for row in rows)
     return dict(sorted(counts.items()))
+
+
+def _varied(rows: Iterable[Example]) -> dict[str, int]:
+    """How many answerable questions have no, one, or two and more other wordings: each should have two or three, and
+    what no rule can say otherwise has fewer."""
+    every = {row.id: row for row in rows if not row.refuses}
+    found = Counter(row.parent for row in every.values() if row.parent)
+    counts = Counter(min(found[row.id], 2) for row in every.values() if not row.parent)
+    return {"questions_with_none": counts[0], "with_one": counts[1], "with_two_or_more": counts[2]}
 
 
 def _hash(path: Path) -> str:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from router import wording
+from router.guards import kinds_differ
+from router.kinds import kinds_of
 
 MOST = 3  # variants of one question; more would teach the rules instead of the product
 
@@ -53,7 +55,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
             "不设置 {x} 时，它的默认值是多少？",
         ),
         _rule("why", r"^为什么(?P<x>[^？?]{2,80})[？?]$", "{x}，原因是什么？", "为何{x}？"),
-        _rule("whether", r"^(?P<x>[^，,？?]{2,60})吗[？?]$", "请问{x}吗？"),
+        _rule("whether", r"^(?P<x>[^，,？?]{2,60})吗[？?]$", "请问{x}吗？", "想问一下，{x}吗？"),
     ),
     "en": (
         _rule(
@@ -70,7 +72,12 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
             "What is {x} by default?",
             "What is the default value of {x}?",
         ),
-        _rule("why", r"^Why (?P<x>(?:do|does|is|are|did|can)\b[^?]{3,90})\?$", "For what reason {x}?"),
+        _rule(
+            "why",
+            r"^Why (?P<x>(?:do|does|is|are|did|can)\b[^?]{3,90})\?$",
+            "For what reason {x}?",
+            "Can you tell me: why {x}?",
+        ),
     ),
 }
 SYNONYMS: Mapping[str, tuple[tuple[str, str], ...]] = {
@@ -99,16 +106,25 @@ def variants(
     """
     kept: dict[str, Variant] = {}
     refused: list[tuple[Variant, str]] = []
-    for one in (*_all(question, language), *more):
+    written = list(more)
+    for one in (*_all(question, language), *written):
         key = wording.normalise(one.question)
         if key == wording.normalise(question) or key in kept:
             continue
-        if differs := guard(question, one.question):
+        if differs := guard(question, one.question) or (_other_kind(question, one.question) if one in written else ()):
             refused.append((one, "; ".join(differs)))
         else:
             kept[key] = one
     chosen = sorted(kept.values(), key=lambda one: sha256(f"{question}\n{one.question}".encode()).digest())
     return chosen[:MOST], refused
+
+
+def _other_kind(one: str, other: str) -> tuple[str, ...]:
+    """A rule keeps the kind of a question by its form; a model may ask how long instead of how."""
+    ours, theirs = frozenset(kinds_of(one)), frozenset(kinds_of(other))
+    if not kinds_differ(ours, theirs):
+        return ()
+    return (f"kind: {', '.join(sorted(ours)) or 'none'} / {', '.join(sorted(theirs)) or 'none'}",)
 
 
 def _all(question: str, language: str) -> Iterator[Variant]:

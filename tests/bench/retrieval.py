@@ -2,7 +2,8 @@
 
     python -m tests.bench.retrieval [NAME …] [--seconds 180]
 
-Prints one JSON object a line: R@1, R@5 and MRR@10 of the fused search and of BM25 alone in the same run.
+Prints one JSON object a line: R@1, R@5 and MRR@10 of the fused search, of BM25 alone, and of BM25 with the corpus
+embedder, in the same run. faq: paraphrases of PolarDB's frequent questions, the page of the answer being right.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ PAGES = {
     "polardb": ("polardb_zh_handmade_dev", ("polardb_pg_docs", "polardb_stack_docs")),
     "redis": ("redis_en_handmade_dev", ("redis_doc_en",)),
 }
+FAQ = ("polardb_faq_queries_dev", "polardb_faq")
 MODEL = "all-MiniLM-L6-v2"
 
 
@@ -45,7 +47,15 @@ def paragraph_task(name: str, folder: Path) -> tuple[list[Source], list[tuple[st
     return [Source(name, str(folder))], [(row["question"], {f"{name}/{paths[row['context']]}"}) for row in asked]
 
 
+def faq_task() -> tuple[list[Source], list[tuple[str, set[str]]]]:
+    pages = {row["faq_id"]: row["source"] for row in rows(FAQ[1])}
+    wanted = [(row["query"], {pages[row["gold_faq"]]}) for row in rows(FAQ[0]) if row["gold_faq"]]
+    return page_task("polardb")[0], wanted
+
+
 def page_task(name: str) -> tuple[list[Source], list[tuple[str, set[str]]]]:
+    if name == "faq":
+        return faq_task()
     questions, corpora = PAGES[name]
     asked = [row for row in rows(questions) if row["answerable"] and not row["history"]]
     wanted = [(row["question"], {row["doc_id"], *row["also_in"]}) for row in asked]
@@ -98,15 +108,22 @@ def summary(found: Sequence[int]) -> dict[str, float]:
     }
 
 
-def ranks_by_bm25(searcher: Searcher, wanted: Sequence[tuple[str, set[str]]]) -> list[int]:
-    """The same, with every channel but BM25 silent."""
+def ranks_by(searcher: Searcher, wanted: Sequence[tuple[str, set[str]]], channels: Sequence[str]) -> list[int]:
+    """The same without the re-ranker, with every channel silent but these, which keep their weights beside BM25's."""
     manifest, models = searcher.manifest, searcher.reranker.models
-    searcher.manifest = replace(manifest, weights={language: {"bm25": 1.0} for language in manifest.weights})
+    searcher.manifest = replace(
+        manifest, weights={name: _only(one, channels) for name, one in manifest.weights.items()}
+    )
     searcher.reranker.models = {}
     try:
         return ranks(searcher, wanted)
     finally:
         searcher.manifest, searcher.reranker.models = manifest, models
+
+
+def _only(weights: Mapping[str, float], channels: Sequence[str]) -> dict[str, float]:
+    kept = {name: weights.get(name, 0.0) for name in channels}
+    return {"bm25": 1.0 - sum(kept.values()), **kept}
 
 
 def run(name: str, seconds: float) -> dict[str, Any]:
@@ -119,7 +136,8 @@ def run(name: str, seconds: float) -> dict[str, Any]:
             "task": name,
             "passages": report.passages,
             "fused": summary(ranks(searcher, wanted)),
-            "bm25_alone": summary(ranks_by_bm25(searcher, wanted)),
+            "bm25_alone": summary(ranks_by(searcher, wanted, ())),
+            "bm25_and_corpus": summary(ranks_by(searcher, wanted, ("corpus",))),
             "weights": report.weights,
             "measured": searcher.manifest.measured,
             "trained": searcher.manifest.trained,
@@ -129,7 +147,7 @@ def run(name: str, seconds: float) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("names", nargs="*", default=[*PARAGRAPHS, *PAGES])
+    parser.add_argument("names", nargs="*", default=[*PARAGRAPHS, *PAGES, "faq"])
     parser.add_argument("--seconds", type=float, default=180.0, help="most time for the corpus embedder")
     arguments = parser.parse_args()
     for name in arguments.names:

@@ -120,6 +120,15 @@ def test_a_manual_in_prose_has_its_near_things_and_false_premises(tmp_path: Path
     assert none["rule"] and (none["near_domain"], none["false_premise"]) == (0, 0), "what there is none of is said"
 
 
+def test_the_manifest_says_how_many_questions_have_other_wordings(tmp_path: Path) -> None:
+    counts = make(inputs(), BUDGET, tmp_path / "a")["variants"]
+    rows = jsonl.read_examples(tmp_path / "a" / "examples.jsonl")
+    asked = [row for row in rows if not row.refuses and not row.parent]
+    assert sum(counts.values()) == len(asked)
+    assert counts["with_two_or_more"] == sum(sum(one.parent == row.id for one in rows) >= 2 for row in asked)
+    assert counts["with_two_or_more"] > 0.8 * len(asked), "rules know two wordings of nearly all that rules ask"
+
+
 def test_the_verdict_keeps_the_wrong_answer_as_a_rejected_alternative() -> None:
     rows = [row for row in build(inputs()).assigned.rows if row.verdict == "corrected"]
     assert rows and all(row.rejected == CORRECTED.wrong for row in rows)
@@ -393,14 +402,47 @@ def test_a_tiny_window_rejects_with_the_reason_and_never_cuts_gold(tmp_path: Pat
     assert not (tmp_path / "b").exists()
 
 
-@pytest.mark.parametrize("format", ["trl", "llama-factory", "mlx"])
-def test_exports_are_rows_that_can_be_read(tmp_path: Path, format: str) -> None:
-    make(inputs(), BUDGET, tmp_path / "a")
-    written = export(tmp_path / "a", format, tmp_path / "out", batch=1)
-    assert written and all(path.is_file() for path in written)
-    if format == "llama-factory":
-        info = json.loads((tmp_path / "out" / "dataset_info.json").read_text("utf-8"))
-        assert all((tmp_path / "out" / one["file_name"]).is_file() for one in info.values())
+def exported(folder: Path, format: str) -> tuple[dict[str, list[dict[str, Any]]], list[dict[str, Any]]]:
+    """File → its rows as another tool reads them; and the dataset's own training rows."""
+    make(inputs(), BUDGET, folder / "a")
+    written = export(folder / "a", format, folder / "out", batch=1)
+    files = {one.name: [row for _, row in jsonl.read(one)] for one in written if one.suffix == ".jsonl"}
+    return files, [row for _, row in jsonl.read(folder / "a" / "train.jsonl")]
+
+
+def test_an_export_to_mlx_is_three_files_of_chats(tmp_path: Path) -> None:
+    files, own = exported(tmp_path, "mlx")
+    assert files.keys() == {"train.jsonl", "valid.jsonl", "test.jsonl"} and all(files.values())
+    assert files["train.jsonl"] == own
+    for row in (row for some in files.values() for row in some):
+        assert row.keys() == {"messages"}
+        assert [one["role"] for one in row["messages"]] == ["system", "user", "assistant"]
+        assert all(one.keys() == {"role", "content"} for one in row["messages"])
+    (tmp_path / "out" / "train.jsonl").read_bytes().decode("utf-8")
+
+
+def test_an_export_to_trl_has_the_answer_alone_as_completion(tmp_path: Path) -> None:
+    files, own = exported(tmp_path, "trl")
+    assert files.keys() == {"train.jsonl", "valid.jsonl", "test.jsonl"}
+    assert all(row.keys() == {"prompt", "completion"} for some in files.values() for row in some)
+    for row, chat in zip(files["train.jsonl"], own, strict=True):
+        assert [*row["prompt"], *row["completion"]] == chat["messages"]
+        assert [one["role"] for one in row["completion"]] == ["assistant"]
+
+
+def test_an_export_to_llama_factory_is_registered_under_the_tags_that_its_rows_use(tmp_path: Path) -> None:
+    files, own = exported(tmp_path, "llama-factory")
+    info = json.loads((tmp_path / "out" / "dataset_info.json").read_text("utf-8"))
+    assert {one["file_name"] for one in info.values()} == files.keys()
+    assert files[info["answerloop_train"]["file_name"]] == own
+    for one in info.values():
+        assert one["formatting"] == "sharegpt" and one["columns"] == {"messages": "messages"}
+        tags = one["tags"]
+        known = {tags["system_tag"], tags["user_tag"], tags["assistant_tag"]}
+        for row in files[one["file_name"]]:
+            for message in row[one["columns"]["messages"]]:
+                assert message.keys() == {tags["role_tag"], tags["content_tag"]}
+                assert message[tags["role_tag"]] in known
 
 
 def test_an_export_with_too_few_rows_says_so(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 import torch
@@ -21,8 +22,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from router.errors import InvalidInput, Misconfigured
 from router.ports import Progress
 from router.prompt import Source, render
+from services.training import lora
 from services.training.encoding import MASKED, Encoded, check, encode, with_template
-from services.training.looping import evaluations, exhausted, order_of, pad
+from services.training.estimating import estimate
+from services.training.looping import ORDERS, Loop, evaluations, exhausted, filler_of, last_checkpoint, order_of, pad
 from services.training.lora import ADAPTER, TrainOptions, attach, attached, sampled, train
 from services.training.rows import load
 from tests.training.tiny_models import FAMILIES, make
@@ -239,12 +242,16 @@ HARD: dict[str, Any] = {"epochs": 20.0, "dropout": 0.1, "patience": 3}
 """What makes resuming hard: the random numbers of dropout, and how long there has been no better loss."""
 
 
-def same(one: Path, other: Path, within: float) -> None:
-    """Two output folders hold the same adapter, and reports of the same course."""
+def same_adapter(one: Path, other: Path, within: float) -> None:
     left, right = (load_file(out / ADAPTER / "adapter_model.safetensors") for out in (one, other))
     assert left.keys() == right.keys()
     for name in left:
         assert torch.allclose(left[name], right[name], atol=within), name
+
+
+def same(one: Path, other: Path, within: float) -> None:
+    """Two output folders hold the same adapter, and reports of the same course."""
+    same_adapter(one, other, within)
     said, again = (json.loads((out / "training.json").read_text("utf-8")) for out in (one, other))
     for name in ("steps", "losses", "valid_losses"):
         assert said[name] == pytest.approx(again[name], abs=within * 10), name
@@ -307,6 +314,89 @@ def test_torn_anywhere_it_goes_on_as_if_nothing_had_been(tmp_path: Path, base: P
     assert (torn / "out" / "stage2" / f"checkpoint-{last}").is_dir()
     assert train(unlearnable(torn, base, **HARD), quiet).steps == report.steps == last
     same(whole / "out", torn / "out", 1e-6)
+
+
+def test_quantising_without_bitsandbytes_says_what_is_missing(
+    tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lora, "find_spec", lambda _name: None)
+    with pytest.raises(Misconfigured, match="--quantised needs bitsandbytes and a GPU: pip install bitsandbytes"):
+        train(options(tmp_path, base, quantised=True), quiet)
+
+
+@pytest.mark.parametrize(("found", "said"), [({}, "none at all"), ({"q_proj": 1}, "'q_proj': 1")])
+def test_a_base_that_gets_no_adapter_in_every_layer_is_refused(
+    tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch, found: dict[str, int], said: str
+) -> None:
+    monkeypatch.setattr(lora, "attached", lambda _model: found)
+    with pytest.raises(Misconfigured, match=f"not attached to every layer of .*: .*{said}"):
+        attach(AutoModelForCausalLM.from_pretrained(base), options(tmp_path, base))
+
+
+def test_the_estimate_counts_and_leaves_nothing_behind(tmp_path: Path, base: Path) -> None:
+    made = options(tmp_path, base)
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    rows = load(tokenizer, made.train, 4096).rows
+    model = attach(AutoModelForCausalLM.from_pretrained(base), made)
+    one, other = (estimate(model, rows, 4, epochs, filler_of(tokenizer)) for epochs in (1.0, 3.0))
+    assert one.tokens == sum(len(row.ids) for row in rows) and other.tokens == 3 * one.tokens
+    frozen = sum(weight.numel() for weight in model.parameters() if not weight.requires_grad)
+    trained = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
+    assert one.flops_per_token == 4 * (frozen + trained)
+    assert one.bytes == other.bytes > 4 * frozen + 16 * trained
+    assert estimate(model, rows, 8, 1.0, filler_of(tokenizer)).bytes > one.bytes, "a larger batch has more activations"
+    assert 0 < one.seconds < 600 and all(weight.grad is None for weight in model.parameters())
+
+
+def test_steps_that_accumulate_are_one_larger_batch(tmp_path: Path, base: Path) -> None:
+    """Answers of several lengths: the mean is over the tokens of the whole update, not of the means of its steps."""
+    rows = [
+        json.dumps({"messages": [row["messages"][0], _longer(row["messages"][1], at)]}) for at, row in enumerate(ROWS)
+    ]
+    for name, batch, accumulation in (("large", 8, 1), ("small", 2, 4)):
+        (tmp_path / name).mkdir()
+        made = options(tmp_path / name, base, epochs=2.0, batch=batch, accumulation=accumulation)
+        made.train.write_text("\n".join(rows), "utf-8")
+        train(made, quiet)
+    same_adapter(tmp_path / "large" / "out", tmp_path / "small" / "out", 1e-4)
+
+
+def _longer(answer: dict[str, str], at: int) -> dict[str, str]:
+    return {**answer, "content": answer["content"] * (1 + 5 * (at % 3 == 0))}
+
+
+def test_the_rate_rises_before_it_falls_and_the_curves_are_drawn(tmp_path: Path, base: Path) -> None:
+    report = train(options(tmp_path, base, epochs=4.0, warmup=0.5), quiet)
+    last = last_checkpoint(tmp_path / "out" / "stage2")
+    assert last
+    log = json.loads((Path(last) / "trainer_state.json").read_text("utf-8"))["log_history"]
+    rates = {one["step"]: one["learning_rate"] for one in log if "learning_rate" in one}
+    rising, falling = ([rates[step] for step in sorted(rates) if (step <= 24) == early] for early in (True, False))
+    assert report.steps == 48 and len(rising) > 2 and len(falling) > 2 and max(rates.values()) <= 5e-3
+    assert rising == sorted(set(rising)) and falling == sorted(set(falling), reverse=True)
+    drawn = ElementTree.fromstring((tmp_path / "out" / "loss.svg").read_text("utf-8"))
+    lines = [one.attrib["points"].split() for one in drawn if one.tag.endswith("polyline")]
+    assert [len(one) for one in lines] == [len(report.losses), len(report.valid_losses)]
+    assert {"training", "validation", f"loss of {base}"} <= {one.text for one in drawn}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_the_loop_shows_the_rows_in_the_order_that_is_asked_for(tmp_path: Path, base: Path, order: str) -> None:
+    made = options(tmp_path, base, order=order)
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    rows = [encode(tokenizer, [{"role": "user", "content": "limit " * (40 - at)}], "y") for at in range(40)]
+    loop = Loop.of(AutoModelForCausalLM.from_pretrained(base), tokenizer, made, rows, rows[:4], tmp_path, quiet)
+    lengths = [len(row.ids) for row in rows]
+    epochs = []
+    for epoch in (0, 1):
+        loader = loop.get_train_dataloader()
+        loader.set_epoch(epoch)  # as the loop does
+        longest = [int(batch["input_ids"].shape[1]) for batch in loader]
+        wanted = order_of(lengths, order, made.seed + epoch)
+        assert longest == [max(lengths[at] for at in wanted[begin : begin + 4]) for begin in range(0, 40, 4)]
+        epochs.append(wanted)
+        assert (longest == sorted(longest)) == (order == "length")
+    assert epochs[0] != epochs[1] and sorted(epochs[0]) == sorted(epochs[1]) == list(range(40))
 
 
 SCRIPT = """

@@ -11,7 +11,7 @@ from router import wording
 from services.training import negatives
 from services.training.guarding import differences
 from services.training.records import Context, Example, Made
-from services.training.variants import MOST, variants
+from services.training.variants import MOST, Variant, variants
 
 
 @pytest.mark.parametrize(
@@ -34,11 +34,31 @@ def test_the_same_question_in_other_words(question: str, language: str, one_of: 
     assert one_of in {one.question for one in _all(question, language)}
 
 
-def test_a_variant_that_changes_what_is_asked_is_refused_with_the_reason() -> None:
-    kept, refused = variants("如何删除用户？", "zh", differences)
-    assert all(not differences("如何删除用户？", one.question) for one in kept)
-    for one, why in refused:
-        assert why and differences("如何删除用户？", one.question)
+@pytest.mark.parametrize(
+    ("question", "language", "refused", "why"),
+    [
+        ("如何删除用户？", "zh", "如何移除用户？", "删除/delete / 移除/remove"),
+        ("wal_size 的默认值是多少？", "zh", "不设置 wal_size 时，它的默认值是多少？", "negation"),
+        ("How do I delete a user?", "en", "How do I remove a user?", "删除/delete / 移除/remove"),
+        ("Why is it off by default?", "en", "Why is it off unless set?", "negation"),
+    ],
+)
+def test_a_variant_that_changes_what_is_asked_is_refused_with_the_reason(
+    question: str, language: str, refused: str, why: str
+) -> None:
+    kept, out = variants(question, language, differences)
+    assert kept and refused not in {one.question for one in kept}
+    assert [(one.question, why in said) for one, said in out] == [(refused, True)]
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["如何卸载节点？", "如何重置 3 个节点？", "如何不重置节点？", "如何重置集群 pg_2 的节点？", "重置节点需要多久？"],
+)
+def test_what_a_model_says_otherwise_goes_through_the_same_gate(said: str) -> None:
+    kept, refused = variants("如何重置节点？", "zh", differences, [Variant(said, "model", ())])
+    assert said not in {one.question for one in kept}
+    assert [one.question for one, why in refused if why] == [said]
 
 
 @pytest.mark.parametrize(
@@ -49,6 +69,8 @@ def test_a_variant_that_changes_what_is_asked_is_refused_with_the_reason() -> No
         ("连接数能设为 100 吗？", "连接数能设为 200 吗？"),
         ("Can I enable it?", "Can I disable it?"),
         ("Does 2.1 support it?", "Does 2.2 support it?"),
+        ("可以删除用户吗？", "不可以删除用户吗？"),
+        ("Why does it restart?", "Why does it not restart?"),
     ],
 )
 def test_the_gate_sees_another_verb_number_or_object(one: str, other: str) -> None:
