@@ -84,7 +84,6 @@ COUNTED = {
     "citations_mended": "sentences that another passage supports than they cited; they cite that one now",
 }
 """What was put right in a draft, in numbers: for the trace and for who watches a model, not for the confidence."""
-
 ENTAILED = 0.5  # probability from which an entailment model's word counts as yes
 _WIDE = "\u2e80"  # where the scripts that are written without spaces begin
 _STANDS = frozenset({Verdict.SUPPORTED, Verdict.MENDED})

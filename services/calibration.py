@@ -272,10 +272,13 @@ def adapt(live: Calibration, said: Sequence[Said]) -> Adapted:
 def _without_written(live: Calibration) -> Calibration:
     """What an earlier model said of itself says nothing about this one."""
     kept = [at for at, name in enumerate(live.names) if name not in WRITTEN]
-    lists = {
-        key: tuple(getattr(live, key)[at] for at in kept) for key in ("names", "centres", "scales", "coefficients")
-    }
-    return replace(live, **lists)
+    return replace(
+        live,
+        names=tuple(live.names[at] for at in kept),
+        centres=tuple(live.centres[at] for at in kept),
+        scales=tuple(live.scales[at] for at in kept),
+        coefficients=tuple(live.coefficients[at] for at in kept),
+    )
 
 
 def _written_space(live: Calibration, said: Sequence[Said], names: tuple[str, ...]) -> _Space:

@@ -64,6 +64,7 @@ def _short(report: dict[str, Any]) -> dict[str, Any]:
     routes = {
         name: {key: _figure(value) for key, value in route["as_written"].items() if key != "rows"}
         | {"sent_f1": _figure(route["as_sent"].get("f1")), "sent_right": _figure(route["as_sent"].get("right"))}
+        | {f"sent_f1, {name}": _figure(one.get("f1")) for name, one in route["as_sent_by_language"].items()}
         for name, route in report["routes"].items()
     }
     columns = dict.fromkeys(key for route in routes.values() for key in route)
@@ -200,6 +201,8 @@ def promote(
     else:
         rows = [(cli_output.state("ok" if one.held else "failed"), one.name, one.said) for one in found.gates]
         cli_output.table(f"{name} against {found.live}, {found.rows} rows", ("", "gate", "found"), rows)
+        if found.left_out:
+            cli_output.say(f"{found.left_out} rows fit into the window of one of the two only, and are not compared.")
         again = [(one.question, one.again, one.sent) for one in found.wrong_again]
         if again:
             cli_output.table("wrong again", ("question", "what it", "would send"), again)

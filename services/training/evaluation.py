@@ -39,6 +39,7 @@ from services.training.quoting import Quoting
 from services.training.records import Example, Split
 
 REPORT = "evaluation.json"
+_SHOWN = ("as_written", "as_sent", "as_sent_by_language")  # of a route, in the report
 _CLOSED = 200  # training rows asked without passages, at most
 
 
@@ -125,8 +126,9 @@ def evaluate(options: EvaluationOptions, progress: Progress) -> Evaluation:
     pairs = {"tuned with context against closed book": _gain(run.test, written, closed)}
     pairs["tuned against quoting"] = _gain(run.test, [one.sent for one in replies], _sent(routes["quoting"]))
     if options.base:
-        base = run.model(Asked(options.base))
-        routes["base"] = base
+        untuned = Asked(options.base)
+        base = run.model(untuned)
+        routes |= {"base": base, "base, few shots": run.few_shot(untuned, options.shots)}
         pairs["tuned against base"] = _gain(run.test, written, [one["written"] for one in base["replies"]])
     judged = run.judged(tuned, dict(zip((one.row for one in run.test), replies, strict=True)))
     report = {
@@ -137,7 +139,7 @@ def evaluate(options: EvaluationOptions, progress: Progress) -> Evaluation:
         "prompt_hash": prompt.prompt_hash(),
         "entailment": options.entailment,
         "test": {"rows": len(run.test), "clusters": len({one.cluster for one in run.test}), "left_out": run.left_out},
-        "routes": {name: {key: one[key] for key in ("as_written", "as_sent")} for name, one in routes.items()},
+        "routes": {name: {key: one[key] for key in _SHOWN} for name, one in routes.items()},
         "differences": {name: {**one.to_json(), "says": said_of(one)} for name, one in pairs.items()},
         "perplexity": run.perplexity(tuned),
         "adversarial": run.adversarial(tuned),
@@ -309,6 +311,7 @@ def _route(tasks: Sequence[Task], replies: Sequence[Reply]) -> dict[str, Any]:
     return {
         "as_written": judging.figures(tasks, [one.written for one in replies]),
         "as_sent": judging.figures(tasks, [one.sent for one in replies]),
+        "as_sent_by_language": judging.by_language(tasks, [one.sent for one in replies]),
         "replies": [asdict(one) for one in replies],
     }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from services.training.metrics import Interval, bootstrap
 
@@ -21,7 +21,7 @@ FEWEST = 20
 class Judged:
     """One test row answered by one model. answerable: the documents hold the answer. refused: it said so. score: 0..1,
     token F1 against the reference. right: judged right by facts and score. guarded: a curated question, or one that a
-    person corrected before: it must never be wrong again."""
+    person corrected before: it must never be wrong again. language: of the question."""
 
     row: str
     cluster: str
@@ -30,6 +30,7 @@ class Judged:
     score: float
     right: bool
     guarded: bool = False
+    language: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,9 @@ class Gate:
     difference: Interval | None = None
 
 
+Pairs = Sequence[tuple[Judged, Judged]]
+
+
 def gates(candidate: Sequence[Judged], live: Sequence[Judged], test: Collection[str] | None = None) -> list[Gate]:
     """Both on the same rows, in any order. test: the rows that means are taken over; None for all. The others are
     approved or corrected questions that were trained on: they say nothing about new ones, and must stay right.
@@ -57,12 +61,26 @@ def gates(candidate: Sequence[Judged], live: Sequence[Judged], test: Collection[
     Raises ValueError when they are not the same rows."""
     everything = _paired(candidate, live)
     pairs = [pair for pair in everything if test is None or pair[0].row in test]
+    return [*_sides(pairs), *_by_language(pairs), _no_relapse(everything)]
+
+
+def _sides(pairs: Pairs) -> list[Gate]:
     return [
         _not_worse("answers", pairs, lambda one: one.score, lambda one: one.answerable, higher_is_better=True),
         _not_worse("missed refusals", pairs, lambda one: float(not one.refused), lambda one: not one.answerable),
         _not_worse("over-refusals", pairs, lambda one: float(one.refused), lambda one: one.answerable),
-        _no_relapse(everything),
     ]
+
+
+def _by_language(pairs: Pairs) -> list[Gate]:
+    """The same for each language, where there are several: a loss in one must not hide behind a gain in another. A side
+    with too few rows of a language to tell is left to the pooled gate."""
+    languages = sorted({new.language for new, _ in pairs})
+    found = []
+    for language in languages if len(languages) > 1 else ():
+        own = [pair for pair in pairs if pair[0].language == language]
+        found += [replace(one, name=f"{one.name}, {language}") for one in _sides(own) if one.difference]
+    return found
 
 
 def _paired(candidate: Sequence[Judged], live: Sequence[Judged]) -> list[tuple[Judged, Judged]]:

@@ -143,6 +143,7 @@ def judge(task: Task, sent: str) -> Judged:
         score=metrics.token_f1(text, task.reference) if answerable and sent else 0.0,
         right=is_right(text, task.reference) if answerable else not sent,
         guarded=task.example.reviewed,
+        language=task.example.language,
     )
 
 
@@ -172,6 +173,20 @@ def figures(tasks: Sequence[Task], texts: Sequence[str]) -> dict[str, Any]:
     values = {**_values(pairs), **_refusals(tasks, texts)}
     found = {name: bootstrap(rows) for name, rows in values.items()} | {"bleu": _bleu(pairs)}
     return {"rows": len(tasks), **{name: one.to_json() for name, one in found.items() if one.clusters}}
+
+
+def by_language(tasks: Sequence[Task], texts: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Language → rows, and the figures that the gates look at, with their intervals."""
+    out = {}
+    for language in sorted({one.example.language for one in tasks}):
+        own = [(task, text) for task, text in zip(tasks, texts, strict=True) if task.example.language == language]
+        answerable = [pair for pair in own if not pair[0].example.refuses]
+        f1 = _grouped(answerable, lambda task, text: _against(metrics.token_f1, task, text))
+        right = _grouped(answerable, lambda task, text: float(is_right(prompt.without_citations(text), task.reference)))
+        values = {"f1": f1, "right": right, **_refusals([task for task, _ in own], [text for _, text in own])}
+        found = {name: bootstrap(rows) for name, rows in values.items()}
+        out[language] = {"rows": len(own), **{name: one.to_json() for name, one in found.items() if one.clusters}}
+    return out
 
 
 def f1_by_cluster(tasks: Sequence[Task], texts: Sequence[str]) -> dict[str, list[float]]:

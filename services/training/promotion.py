@@ -55,7 +55,8 @@ class Promotion:
     """release: the new one's id, "" when the model was refused. live: the model it was compared with. rows: how many
     were compared. gates: all of them, in order. wrong_again: corrected questions that would be wrong again.
     shadow: what it said in shadow, as `shadow_report.report`; None where it never was. confidence: how well the
-    calibration fits its answers to the calibration slice, as `services.calibration.Adapted.report`."""
+    calibration fits its answers to the calibration slice, as `services.calibration.Adapted.report`. left_out: rows
+    that fit into the window of one of the two only, so that nothing compares them."""
 
     model: str
     live: str
@@ -65,6 +66,7 @@ class Promotion:
     wrong_again: tuple[Reasked, ...] = ()
     shadow: Mapping[str, Any] | None = None
     confidence: Mapping[str, Any] = field(default_factory=dict)
+    left_out: int = 0
 
     @property
     def refused_by(self) -> tuple[str, ...]:
@@ -116,6 +118,7 @@ def promote(settings: Settings, name: str, data: Path, who: str, progress: Progr
     own = calibrated(str(folder), data, calibration, progress, settings.entailment)
     ours = judged_replies(str(folder), data, own.calibration, progress, settings.entailment)
     theirs = _judged_live(settings, live.model, data, calibration, str(folder), progress)
+    left_out = len({one.row for one in ours} ^ {one.row for one in theirs})
     ours, theirs = common(ours, theirs)
     reasked = asyncio.run(_reasked(settings, live, folder, read_data(data).window, progress, own.calibration))
     found = [*gates(ours, theirs, _test_rows(data, ours)), corrected(reasked)]
@@ -126,7 +129,7 @@ def promote(settings: Settings, name: str, data: Path, who: str, progress: Progr
     release = asyncio.run(_promoted(settings, live, name, who, own)) if earned else ""
     again = tuple(one for one in reasked if one.again)
     tried = seen and shadow_report.report(*seen)
-    return Promotion(name, live.model, release, len(ours), tuple(found), again, tried, own.report)
+    return Promotion(name, live.model, release, len(ours), tuple(found), again, tried, own.report, left_out)
 
 
 async def _in_shadow(
@@ -228,10 +231,10 @@ async def _live(settings: Settings) -> tuple[Release, Calibration]:
 async def _promoted(settings: Settings, live: Release, name: str, who: str, own: Adapted) -> str:
     with SqlStore.open(settings.store_url) as store:
         await store.write(lambda c: shadows.stop(c, who))  # what was compared is not served any more
-        changes = {"model": name, "prompt_hash": prompt.prompt_hash()}
-        if own.report["fitted"]:
-            changes["calibration"] = await store.put_calibration(own.calibration.to_json())
-        return (await release_with(store, live, who, **changes)).id
+        fitted = own.report["fitted"]
+        kept = await store.put_calibration(own.calibration.to_json()) if fitted else live.calibration
+        named = await release_with(store, live, who, model=name, prompt_hash=prompt.prompt_hash(), calibration=kept)
+        return named.id
 
 
 def _read(path: Path, otherwise: str) -> dict[str, Any]:

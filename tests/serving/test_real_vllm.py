@@ -27,7 +27,7 @@ from services.generation import vllm as client_module
 from services.generation.counting import local
 from services.generation.endpoints import Canary, Endpoint, Served
 from services.generation.swapping import Swapped, Swapper, end_adapter, try_adapter
-from services.generation.vllm import Vllm
+from services.generation.vllm import Vllm, Written
 from services.store.sql import SqlStore
 from tests.generation.test_vllm_drafting import parts_of
 from tests.serving import talks
@@ -80,6 +80,77 @@ def test_greedy_text_is_that_of_transformers(talking: Talking) -> None:
     assert same >= 0.99 * len(every), [pair for pair in zip(ours, theirs, strict=True) if pair[0] != pair[1]]
     assert len(set(ours)) > 5  # not one text for everything
     print(json.dumps({"prompts": len(every), "same_text": same}))
+
+
+# --- the same on every evaluation row of a dataset --------------------------------------------------------------------
+
+LONG = "\n".join(f"{at}. Open valve {at} of the wal pump, wait, and close valve {at} again." for at in range(1, 9))
+
+
+@pytest.fixture(scope="module")
+def rows(talking: Talking, tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
+    """Chinese and English, with distractors, refusals and passages that were shortened."""
+    from router.types import CuratedEntry
+    from services.training.counting import tokenizer_of
+    from services.training.dataset import Budget, make
+    from services.training.evaluation import read_data
+    from services.training.judging import tasks_of
+    from tests.training.test_dataset import CITED, ENTRY, NAMES, PASSAGES, inputs, parameter_page
+
+    folder = tmp_path_factory.mktemp("rows") / "data"
+    pages = [*PASSAGES, *(parameter_page(f"{name}{at}") for name in NAMES for at in range(3))]
+    valves = CuratedEntry("e2", "How do I vent the wal pump?", LONG, citations=(CITED,))
+    budget = Budget(Window(600, talks.WINDOW.answer), tokenizer_of(str(talking.first)), "tiny")
+    make(inputs(passages=pages, curated=(ENTRY, valves)), budget, folder)
+    data = read_data(folder)
+    tasks, _ = tasks_of(data.judged(), data.window, budget.tokenizer)
+    fits = [json.loads(line) for line in (folder / "fits.jsonl").read_text("utf-8").splitlines()]
+    assert any(one["condensed"] for one in fits) and any(one["left_out"] for one in fits)
+    assert {one.example.language for one in tasks} == {"zh", "en"} and len({one.example.refuses for one in tasks}) == 2
+    assert len(tasks) > 20 and sum(len(one.example.context) > 1 for one in tasks) > 10
+    return tasks
+
+
+def _messages(task: Any) -> tuple[Message, ...]:
+    return tuple(Message(one["role"], one["content"]) for one in task.messages)
+
+
+def test_on_every_evaluation_row_the_masked_ids_are_the_servers_prompt(talking: Talking, rows: list[Any]) -> None:
+    """No loss on what the server makes of the prompt, and loss on all that comes after."""
+    from transformers import AutoTokenizer
+
+    from services.training.encoding import MASKED, encode
+
+    tokenizer, counting = AutoTokenizer.from_pretrained(talking.first), local(talking.first)
+    for task in rows:
+        encoded = encode(tokenizer, task.messages, task.answer)
+        masked = [one for one, label in zip(encoded.ids, encoded.labels, strict=True) if label == MASKED]
+        assert probing.token_ids(talking.endpoint, talking.served.name, _messages(task)) == masked, task.row
+        assert encoded.labels[len(masked) :] == encoded.ids[len(masked) :] and len(masked) < len(encoded.ids)
+        assert counting.messages(_messages(task)) == len(masked)
+
+
+def test_on_the_evaluation_rows_the_server_says_what_evaluation_judges(talking: Talking, rows: list[Any]) -> None:
+    """Text, and the log-probabilities that are features of the confidence: by vLLM as by transformers in batches."""
+    from services.training.answering_models import Asked
+
+    theirs = Asked(str(talking.first)).written([one.messages for one in rows], talks.WINDOW.answer)
+    ours = asyncio.run(_replies(talking.served, [_messages(one) for one in rows]))
+    pairs = list(zip(ours, theirs, strict=True))
+    same = [(one, other) for one, other in pairs if one.text.strip() == other.text]
+    assert len(same) >= 0.99 * len(pairs), [(one.text, other.text) for one, other in pairs if one.text != other.text]
+    assert all((one.finish, len(one.logprobs)) == (other.finish, len(other.logprobs)) for one, other in same)
+    apart = max(abs(a - b) for one, other in same for a, b in zip(one.logprobs, other.logprobs, strict=True))
+    assert apart < 0.01
+    print(json.dumps({"rows": len(pairs), "same_text": len(same), "log_probabilities_apart": round(apart, 6)}))
+
+
+async def _replies(served: Served, every: list[tuple[Message, ...]]) -> list[Written]:
+    client = Vllm(60.0)
+    try:
+        return await asyncio.gather(*(client.write(served, messages) for messages in every))
+    finally:
+        await client.close()
 
 
 async def _texts(served: Served, every: list[tuple[Message, ...]]) -> list[str]:

@@ -212,8 +212,11 @@ def test_every_route_is_in_the_report(data: Path, base: Path, tmp_path: Path) ->
     options = EvaluationOptions(str(base), data, CALIBRATION, base=str(base), previous=data)
     found = evaluate(options, lambda *_: None)
     report = json.loads(evaluation.write(found, str(base), tmp_path / "e.json").read_text("utf-8"))
-    wanted = {"curated", "quoting", "base", "tuned", "tuned, few shots", "tuned, closed book"}
+    wanted = {"curated", "quoting", "base", "base, few shots", "tuned", "tuned, few shots", "tuned, closed book"}
     assert set(report["routes"]) == wanted
+    for route in report["routes"].values():
+        assert sum(one["rows"] for one in route["as_sent_by_language"].values()) == route["as_sent"]["rows"]
+    assert set(report["routes"]["tuned"]["as_sent_by_language"]) == {"en", "zh"}
     itself = report["differences"]["tuned against base"]
     assert (itself["mean"], itself["low"], itself["high"]) == (0, 0, 0), "a model does not differ from itself"
     assert itself["says"].startswith("no difference")

@@ -157,6 +157,15 @@ async def back(settings: Settings) -> None:
         await store.activate_release("r-1", "test")
 
 
+def test_rows_that_fit_one_window_only_are_counted(
+    made: tuple[Path, Path], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, data = made
+    promotion.register(settings, "first", model, data)
+    found = promoted(settings, data, monkeypatch, judged(True)[2:], judged(False)[:-1])
+    assert (found.left_out, found.rows) == (3, len(judged(True)) - 3)
+
+
 def test_a_worse_one_is_refused_with_the_gate_and_nothing_changes(
     made: tuple[Path, Path], settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -96,8 +96,16 @@ def rows(score: float = 0.5, refuses: bool = True, over: bool = False, count: in
     return [*answers, *refusals]
 
 
+SIDES = ("answers", "missed refusals", "over-refusals")
+
+
 def held(candidate: list[Judged], live: list[Judged]) -> dict[str, bool]:
     return {gate.name: gate.held for gate in gates(candidate, live)}
+
+
+def worse(judged: list[Judged]) -> list[Judged]:
+    """By score alone: all that was right is right."""
+    return [replace(one, score=one.score * 0.8) for one in judged]
 
 
 def test_better_or_equal_passes() -> None:
@@ -107,11 +115,24 @@ def test_better_or_equal_passes() -> None:
 
 @pytest.mark.parametrize(
     ("candidate", "gate"),
-    [(rows(0.4), "answers"), (rows(refuses=False), "missed refusals"), (rows(over=True), "over-refusals")],
+    [(worse(rows()), "answers"), (rows(refuses=False), "missed refusals"), (rows(over=True), "over-refusals")],
 )
 def test_each_gate_shuts_alone_for_its_reason(candidate: list[Judged], gate: str) -> None:
     said = held(candidate, rows())
-    assert not said[gate]
+    assert [name for name, good in said.items() if not good] == [gate]
+
+
+def test_a_loss_in_one_language_does_not_hide_behind_a_gain_in_the_other() -> None:
+    def spoken(zh: float, en: float, count: int = 3 * FEWEST) -> list[Judged]:
+        both = [replace(one, language="zh", score=zh if one.answerable else 0.0) for one in rows(count=count)]
+        other = [replace(one, row=f"e{one.row}", cluster=f"e{one.cluster}") for one in rows()]
+        return [*both, *(replace(one, language="en", score=en if one.answerable else 0.0) for one in other)]
+
+    said = held(spoken(0.3, 0.9), spoken(0.5, 0.5))
+    assert said["answers"] and said["answers, en"] and not said["answers, zh"]
+    assert set(said) == {f"{side}{language}" for side in SIDES for language in ("", ", en", ", zh")} | {"no relapse"}
+    few = held(spoken(0.3, 0.9, FEWEST // 2), spoken(0.5, 0.5, FEWEST // 2))
+    assert "answers, zh" not in few and few["answers, en"], "too few to tell are left to the pooled gate"
 
 
 def test_one_corrected_question_wrong_again_is_enough() -> None:
