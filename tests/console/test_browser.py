@@ -30,7 +30,8 @@ from services.server import make_server
 from services.settings import Settings
 from services.store.sql import SqlStore
 from tests.console import audits
-from tests.live import WORKER, _wait
+from tests.console.test_pages import keys_of
+from tests.live import WORKER, _wait, live
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -272,6 +273,28 @@ def test_suggestions_are_taken_and_a_verdict_is_undone_by_keyboard(browser: Any,
         assert "open again" in page.inner_text("#status")
     assert httpx.get(f"{site.url}/admin/curated", params={"q": "broom"}, headers=admin).json()["total"] == 0
     assert ask(site, "How can I restart the unicorn stable?")["route"] == other["route"] == "abstained"
+
+
+def test_a_second_reviewer_confirms_by_keyboard(browser: Any, tmp_path: Path) -> None:
+    with live(tmp_path / "home", second_review_risk=1.0) as here:
+        asked = here.ask("How does one paint the moon?").json()
+        keys = keys_of(here)
+        first = Site(here.url, keys["reviewer"], keys["asker"], "", tmp_path)
+        for reviewer, key, state in ((first, "2", "pending"), (replace(first, admin=keys["admin"]), "y", "decided")):
+            with opened(browser, locale="zh-CN", viewport={"width": 390, "height": 800}) as page:
+                sign_in(page, reviewer)
+                page.keyboard.press("j")
+                page.keyboard.press("Enter")
+                page.wait_for_selector("[data-state=pending]")
+                page.keyboard.press(key)
+                if key == "2":
+                    page.keyboard.press("e")
+                    page.keyboard.type("With silver paint.")
+                    page.keyboard.press("Control+Enter")
+                page.wait_for_url("**?said=*")
+                assert page.get_attribute("[data-state]", "data-state") == state
+        headers = {"x-api-key": keys["asker"]}
+        assert here.client.get(f"/ask/{asked['id']}", headers=headers).json()["state"] == "resolved"
 
 
 CHANGED = "Which command adds a read-only node?"
