@@ -116,7 +116,7 @@ class TinySystem:
         active = await self.store.active_release()
         self.release = active.id if active else self.release
         await self.review.refresh()
-        if active and (self.budget.last is None or await self.budget.moved()):
+        if active and (self.budget.last is None or await self.budget.moved(active)):
             await self._read_budget(active)
 
     async def _read_budget(self, release: Release) -> None:
