@@ -48,8 +48,8 @@ class Sizes:
     hidden: int = 128
     layers: int = 3
     pretraining: int = 1100
-    epochs: float = 10.0
-    curve: tuple[int, ...] = (0, 25, 100)
+    epochs: float = 13.0
+    curve: tuple[int, ...] = (0, 100)
     curve_epochs: float = 3.0
     window: int = 256
     answer: int = 80
@@ -66,6 +66,10 @@ class Demo:
     @property
     def docs(self) -> Path:
         return self.home / "docs"
+
+    @property
+    def candidate(self) -> Path:
+        return self.home / "home" / "models" / "candidates" / "tiny-1"
 
     def run(self, *arguments: str | Path, allowed: tuple[int, ...] = (0,)) -> dict[str, Any]:
         """An `answerloop` command with --json; what it printed. Raises `DemoFailed`."""
@@ -202,12 +206,7 @@ def train(demo: Demo, _found: Mapping[str, Any]) -> dict[str, Any]:
     report = demo.run("train", "model", demo.home / "data", *where, *how)
     losses = list(report["valid_losses"].values())
     out.print(f"{report['steps']} steps, validation loss {losses[0]:.2f} → {losses[-1]:.2f}")
-    merged = demo.run(
-        "merge", report["adapter"], "--base", demo.home / "base", "--out", demo.home / "merged", "--data",
-        demo.home / "data",
-    )  # fmt: skip
-    out.print(f"merged; largest difference of a logit {merged['reloaded_difference']:.1e}")
-    return {"valid_losses": losses, "logit_difference": merged["reloaded_difference"]}
+    return {"valid_losses": losses, "adapter": report["adapter"]}
 
 
 def _pace(epochs: float, rate: str) -> tuple[str, ...]:
@@ -216,19 +215,6 @@ def _pace(epochs: float, rate: str) -> tuple[str, ...]:
 
 
 # --- judged, promoted -------------------------------------------------------------------------------------------------
-
-
-def evaluate(demo: Demo, _found: Mapping[str, Any]) -> dict[str, Any]:
-    report = demo.run(
-        "models", "evaluate", demo.home / "merged", "--data", demo.home / "data", "--base", demo.home / "base"
-    )
-    for name, route in report["routes"].items():
-        f1, sent = route["as_written"].get("f1"), route["as_sent"].get("right")
-        said = f"F1 {f1['mean']:.2f} ({f1['low']:.2f}–{f1['high']:.2f})" if f1 else "nothing fits into the window"
-        out.print(f"  {name:20} {said}" + (f", right as sent {sent['mean']:.2f}" if sent else ""))
-    for name, one in report["differences"].items():
-        out.print(f"  {name}: {one['mean']:+.2f} ({one['low']:+.2f} to {one['high']:+.2f}), {one['says']}")
-    return {"differences": report["differences"]}
 
 
 def curve(demo: Demo, _found: Mapping[str, Any]) -> dict[str, Any]:
@@ -244,17 +230,36 @@ def curve(demo: Demo, _found: Mapping[str, Any]) -> dict[str, Any]:
     return {"curve": report["points"]}
 
 
-def promote(demo: Demo, _found: Mapping[str, Any]) -> dict[str, Any]:
-    data = ("--data", demo.home / "data")
-    demo.run("models", "register", "tiny-1", demo.home / "merged", *data)
-    result = demo.run("promote", "tiny-1", *data, allowed=(0, 1))
+def promote(demo: Demo, found: Mapping[str, Any]) -> dict[str, Any]:
+    """One command: merged, judged on questions that it has not seen, registered, and served if it has earned it."""
+    new = ("--adapter", found["adapter"], "--base", demo.home / "base")
+    result = demo.run("promote", "tiny-1", "--data", demo.home / "data", *new, allowed=(0, 1))
+    merged, report = (_written(demo, name) for name in ("merged", "evaluation"))
+    out.print(f"  merged; largest difference of a logit {merged['reloaded_difference']:.1e}")
+    _print_routes(report)
     for gate in result["gates"]:
         out.print(f"  {'held' if gate['held'] else 'SHUT'}  {gate['name']}: {gate['said']}")
     if result["release"]:
         out.print(f"  release {result['release']} serves tiny-1")
     else:
         out.print("  not promoted: that is a result. What follows serves it all the same, to show the way there.")
-    return {"promoted": bool(result["release"]), "gates": result["gates"]}
+    differences = {"logit_difference": merged["reloaded_difference"], "differences": report["differences"]}
+    return {"promoted": bool(result["release"]), "gates": result["gates"], **differences}
+
+
+def _written(demo: Demo, name: str) -> dict[str, Any]:
+    """A report that lies beside the merged model."""
+    found: dict[str, Any] = json.loads((demo.candidate / f"{name}.json").read_text("utf-8"))
+    return found
+
+
+def _print_routes(report: Mapping[str, Any]) -> None:
+    for name, route in report["routes"].items():
+        f1, sent = route["as_written"].get("f1"), route["as_sent"].get("right")
+        said = f"F1 {f1['mean']:.2f} ({f1['low']:.2f}–{f1['high']:.2f})" if f1 else "nothing fits into the window"
+        out.print(f"  {name:20} {said}" + (f", right as sent {sent['mean']:.2f}" if sent else ""))
+    for name, one in report["differences"].items():
+        out.print(f"  {name}: {one['mean']:+.2f} ({one['low']:+.2f} to {one['high']:+.2f}), {one['says']}")
 
 
 # --- served, the page changes -----------------------------------------------------------------------------------------
@@ -387,12 +392,11 @@ STEPS: Sequence[tuple[str, Step]] = (
     ("2. Asked, not known → reviewed once → asked again", review),
     ("3. Documents and verdicts → dataset, certified", build_dataset),
     ("4. A tiny base, made on the spot", pretrain),
-    ("5. LoRA, merged", train),
-    ("6. Judged on questions it has not seen", evaluate),
-    ("7. Learning curve", curve),
-    ("8. Registered, and promoted if it has earned it", promote),
-    ("9. vLLM serves it, /ask answers", serve_model),
-    ("10. The page changes → the approved answer comes back to people", edit_page),
+    ("5. LoRA", train),
+    ("6. Learning curve", curve),
+    ("7. Merged, judged on questions it has not seen, promoted if it has earned it", promote),
+    ("8. vLLM serves it, /ask answers", serve_model),
+    ("9. The page changes → the approved answer comes back to people", edit_page),
 )
 
 

@@ -176,8 +176,12 @@ def scores(
 
 
 def promote(
-    name: Annotated[str, typer.Argument(help="A registered model (answerloop models list).")],
+    name: Annotated[str, typer.Argument(help="A registered model (answerloop models list), or a new name.")],
     data: Data,
+    adapter: Annotated[
+        Path | None, typer.Option(help="First merge this adapter, judge the model and register it by this name.")
+    ] = None,
+    base: Annotated[str, typer.Option(help="With --adapter: what it was trained on, a folder or a name.")] = "",
     shadow: Annotated[
         bool, typer.Option("--shadow", help="Only after it has answered real questions beside the live model, unseen.")
     ] = False,
@@ -190,11 +194,16 @@ def promote(
     replies have left and never shown to anybody; call again when enough are there (answerloop models shadow).
     `answerloop rollback` takes it back: index, approved answers, model, prompts and calibration move together.
 
+        answerloop promote first --data var/datasets/1 --adapter var/training/first/adapter --base Qwen/Qwen3-0.6B
         answerloop promote first --data var/datasets/1
         answerloop promote first --data var/datasets/1 --shadow --share 0.2
     """
-    promotion = _training("promotion")
+    if (adapter is None) != (not base):
+        raise InvalidInput("--adapter and --base go together: what was trained, and what it was trained on")
+    promotion, candidate = _training("promotion"), _training("candidate")
     with cli_output.progress_bar() as show:
+        if adapter is not None:
+            candidate.register(Settings.from_env(), candidate.Candidate(name, adapter, base, data), show)
         found = promotion.promote(Settings.from_env(), name, data, WHO, show, share if shadow else 0.0)
     if json:
         cli_output.print_json(asdict(found))

@@ -48,10 +48,8 @@ class Registry:
     def add(self, merged: Path, card: Card) -> Path:
         """Copies a merged model in. Raises `Conflict` for a name that is taken, `InvalidInput` for one that cannot be,
         `Mismatch` when the files are not those of the card."""
-        _check_name(card.name)
+        self.check_free(card.name)
         target = self._folder / card.name
-        if target.exists():
-            raise Conflict(f"the model {card.name} is there already; versions are never overwritten, give another name")
         unfinished = self._folder / f".{card.name}.unfinished"
         shutil.rmtree(unfinished, ignore_errors=True)
         shutil.copytree(merged, unfinished)
@@ -62,6 +60,12 @@ class Registry:
         (unfinished / CARD).write_text(json.dumps(written, indent=1, ensure_ascii=False), "utf-8")
         unfinished.replace(target)
         return target
+
+    def check_free(self, name: str) -> None:
+        """Raises `Conflict` for a name that is taken, `InvalidInput` for one that cannot be."""
+        _check_name(name)
+        if (self._folder / name).exists():
+            raise Conflict(f"the model {name} is there already; versions are never overwritten, give another name")
 
     def card(self, name: str) -> Card:
         """Raises `NotFound`, and `Mismatch` when it was changed since."""

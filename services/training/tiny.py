@@ -99,7 +99,7 @@ def _pretrain(
     import torch
 
     ids = tokenizer("\n".join(texts))["input_ids"]
-    optimiser = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=3e-3, fused=True)
     rate = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.0, max(steps, 1))
     chance = random.Random(0)
     for step in range(steps):
