@@ -40,7 +40,7 @@ def as_row(trace: Trace) -> dict[str, Any]:
     }
 
 
-@lru_cache(maxsize=1_024)  # the same approved answers are sent again and again
+@lru_cache(maxsize=16_384)  # the same approved answers are sent again and again; a whole audit has room
 def answer_key(text: str) -> str:
     """An answer is known by its words: width, capitals and spaces make no other answer of it."""
     words = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
