@@ -446,6 +446,13 @@ def page_of_other_site(other_site: tuple[str, Path], site: Site, name: str, key:
     return f"{origin}/{name}"
 
 
+def ask_the_widget(page: Any, question: str) -> None:
+    page.click("[data-answerloop] >> button.open")
+    page.keyboard.type(question)
+    page.keyboard.press("Enter")
+    page.wait_for_selector("[data-rating=up]")
+
+
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_the_widget_answers_cites_and_takes_feedback(
     browser: Any, site: Site, other_site: tuple[str, Path], tmp_path: Path, language: str
@@ -459,10 +466,7 @@ def test_the_widget_answers_cites_and_takes_feedback(
     address = page_of_other_site(other_site, site, f"{language}.html", site.asker, language)
     with opened(browser, viewport={"width": 390, "height": 800}) as page:
         page.goto(address)
-        page.click("[data-answerloop] >> button.open")
-        page.keyboard.type(question)
-        page.keyboard.press("Enter")
-        page.wait_for_selector("[data-rating=down]")
+        ask_the_widget(page, question)
         assert page.inner_text("[data-answerloop] >> .it .text") == f"<b>{language}</b> 7", "text, not HTML"
         page.click("[data-answerloop] >> summary")
         assert "docs/backup.md" in page.inner_text("[data-answerloop] >> .it details")
@@ -489,10 +493,7 @@ def test_the_widget_shows_found_answers_and_says_when_people_will_look(
     address = page_of_other_site(other_site, site, f"wide-{language}.html", site.asker, language)
     with opened(browser, viewport={"width": 1280, "height": 800}) as page:
         page.goto(address)
-        page.click("[data-answerloop] >> button.open")
-        page.keyboard.type(known)
-        page.keyboard.press("Enter")
-        page.wait_for_selector("[data-rating=up]")
+        ask_the_widget(page, known)
         first = page.locator("[data-answerloop] >> .it").nth(0)
         assert queued not in first.inner_text() and first.locator("summary").count() == 1
         first.locator("summary").click()
