@@ -13,7 +13,7 @@ from sqlalchemy import update
 from router.errors import Conflict, InvalidInput, NotFound
 from router.types import Citation, CuratedEntry, EntryStatus, Route, Trace
 from services.review.writing import entry_of
-from services.store import tables
+from services.store import certificates, tables
 from services.store.records import now
 from services.store.review_records import ItemFilter, Judgement, Stands, Verdict, VerdictKind, VerdictState
 from services.store.sql import SqlStore
@@ -377,7 +377,7 @@ def test_a_drawn_answer_says_who_wrote_it_and_with_which_prompts(store: SqlStore
         ]
         older = '{"answer": {"model": "extractive"}}'  # as a program before this one kept it
         await store.write(lambda c: c.execute(update(tables.traces).values(payload=older)))
-        found, _ = await store.reviews.drawn_answers(["r1"])
+        found = await store.read(lambda c: certificates.drawn(c, ["r1"]))
         assert {(one.model, one.prompt) for one in found} == {("extractive", "")}
 
     run(scenario)
