@@ -48,7 +48,7 @@ class Sizes:
     hidden: int = 128
     layers: int = 3
     pretraining: int = 1100
-    epochs: float = 13.0
+    epochs: float = 12.0
     curve: tuple[int, ...] = (0, 100)
     curve_epochs: float = 3.0
     window: int = 256
