@@ -17,7 +17,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from html.parser import HTMLParser
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,8 @@ from typing import Any
 import httpx
 
 from deploy import loop_documents
-from deploy.demo import COMMAND, DemoFailed, fetched, free_port, out, posted
+from deploy.demo import COMMAND, DemoFailed, fetched, free_port, out
+from deploy.loop_client import asked, inputs, streamed
 from router import prompt, wording
 from router.errors import AnswerloopError
 from services.running import running_server
@@ -139,20 +139,6 @@ def decide(client: httpx.Client, item: str) -> dict[str, Any]:
         raise DemoFailed(f"the console did not take the verdict: {sent.status_code}")
     verdict: dict[str, Any] = fetched(client, f"/review/items/{item}")["verdicts"][0]
     return verdict
-
-
-def inputs(page: str) -> list[tuple[str, str]]:
-    """Name and value of each input field of a page, in order."""
-    found: list[tuple[str, str]] = []
-
-    class Fields(HTMLParser):
-        def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-            given = dict(attributes)
-            if tag == "input":
-                found.append((given.get("name") or "", given.get("value") or ""))
-
-    Fields().feed(page)
-    return found
 
 
 # --- dataset, training ------------------------------------------------------------------------------------------------
@@ -364,26 +350,6 @@ def _address(demo: Demo, process: subprocess.Popen[bytes]) -> str:
             return running.url
         time.sleep(0.1)
     raise DemoFailed(f"the server was not up within {START_S} s.")
-
-
-def asked(client: httpx.Client, question: str) -> dict[str, Any]:
-    reply = posted(client, "/ask", {"question": question})
-    out.print(f"  {question} → [bold]{reply['route']}[/]: {' '.join(reply['answer'].split())[:80]}")
-    return reply
-
-
-def streamed(client: httpx.Client, question: str) -> dict[str, Any]:
-    """The `done` event, with the number of pieces that came before it."""
-    pieces, event = 0, ""
-    with client.stream("POST", "/ask", json={"question": question, "stream": True}) as reply:
-        for line in reply.iter_lines():
-            if line.startswith("event:"):
-                event = line.removeprefix("event:").strip()
-                pieces += event == "delta"
-            elif line.startswith("data:") and event == "done":
-                done: dict[str, Any] = json.loads(line.removeprefix("data:"))
-                return {**done, "pieces": pieces}
-    raise DemoFailed("the stream ended without its last event")
 
 
 Step = Callable[[Demo, Mapping[str, Any]], dict[str, Any]]
