@@ -16,7 +16,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,10 +29,12 @@ from router.confidence import EITHER_WAY, Calibration
 from router.errors import InvalidInput, NotFound
 from router.ports import Progress
 from router.types import Route
+from services.activation import serve
 from services.compose import packaged_calibration
 from services.evaluation import Asked, ask_rows, foreign, read_rows, writing
 from services.indexing import release_with
 from services.review.bounds import upper
+from services.review.rehearsal import Agree, unattended
 from services.settings import Settings
 from services.store.sql import SqlStore
 
@@ -61,11 +63,20 @@ WRITTEN = (*checking.MEANING, *likelihood.MEANING)
 Matrix = npt.NDArray[np.float64]
 
 
-def run_calibrate(settings: Settings, files: Sequence[Path], progress: Progress) -> dict[str, Any]:
-    """Fit, store, and activate a release that uses it. Returns the calibration as JSON."""
+def run_calibrate(
+    settings: Settings, files: Sequence[Path], progress: Progress, agree: Agree = unattended, force: bool = False
+) -> dict[str, Any]:
+    """Fit, store, and activate a release that uses it. Returns the calibration as JSON, and as `activation` what the
+    release changes, if there is an index. force, agree: see `services.activation.serve`."""
     fitted = fit_files(settings, files, progress)
-    asyncio.run(_activate(settings, fitted))
-    return fitted.to_json()
+    with SqlStore.open(settings.store_url) as store:
+        kept = asyncio.run(store.put_calibration(fitted.to_json()))
+        active = asyncio.run(store.active_release())
+        if active is None:
+            return fitted.to_json()
+        made = asyncio.run(release_with(store, active, "calibrate", calibration=kept))
+        done = serve(settings, store, made, "calibrate", progress, agree, force)
+    return {**fitted.to_json(), "activation": asdict(done)}
 
 
 def show_calibration(settings: Settings) -> dict[str, Any]:
@@ -364,11 +375,3 @@ def quality(probabilities: Matrix, labels: Matrix) -> dict[str, Any]:
 
 def _rounded(values: Matrix) -> tuple[float, ...]:
     return tuple(round(float(value), 5) for value in values)
-
-
-async def _activate(settings: Settings, fitted: Calibration) -> None:
-    with SqlStore.open(settings.store_url) as store:
-        kept = await store.put_calibration(fitted.to_json())
-        active = await store.active_release()
-        if active is not None:
-            await release_with(store, active, "calibrate", calibration=kept)

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from router.errors import AnswerloopError
+from router.errors import AnswerloopError, Conflict
 from services import cli_answers, cli_output, cli_promotion, cli_training
 from services.cli_curated import curated
 from services.cli_dataset import dataset
-from services.cli_manage import jobs, keys, releases, rollback
-from services.cli_review import budget, replay, review
+from services.cli_manage import Force, jobs, keys, releases, rollback
+from services.cli_review import budget, replay, review, shown_first
 from services.settings import Settings
 
 if TYPE_CHECKING:
@@ -102,6 +102,7 @@ def index(
     hold: Annotated[
         bool, typer.Option("--hold", help="Make the release and do not serve it yet: look at it with `replay` first.")
     ] = False,
+    force: Force = False,
     job: Annotated[str | None, typer.Option("--job", hidden=True)] = None,
     json: Json = False,
 ) -> None:
@@ -109,7 +110,8 @@ def index(
 
     Without `--source`, those of the current version are read again, and only what changed is embedded.
     With it, the sources named replace those of the current version.
-    The version that is served stays untouched until the new one is whole.
+    The version that is served stays untouched until the new one is whole and the newest past questions were asked of
+    both. Where too many answers would get worse, it waits for your word (exit code 1 where nobody can be asked).
 
         answerloop index --source manual=./docs --source faq=https://example.org/faq.git
         answerloop index
@@ -121,11 +123,14 @@ def index(
     settings = Settings.from_env()
     settings.make_home()
     with cli_output.progress_bar(shown=job is None) as show:
-        report = build_index(settings, source or None, full, "command line", show, job, hold)
+        agree = shown_first(show, quiet=json or job is not None)
+        report = build_index(settings, source or None, full, "command line", show, job, hold, force, agree)
     if json:
         cli_output.print_json(report)
     else:
         cli_output.print_report(report, "index")
+    if report["waits"] and not hold:
+        raise Conflict(report["waits"])
 
 
 app.command()(cli_answers.ask)

@@ -9,8 +9,9 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from router.errors import InvalidInput
+from router.errors import Conflict, InvalidInput
 from services import cli_output
+from services.cli_manage import Force
 from services.cli_output import plain
 from services.settings import Settings
 
@@ -111,6 +112,7 @@ def evaluate(files: Files, json: Json = False) -> None:
 def calibrate(
     files: Annotated[list[Path] | None, typer.Argument(metavar="[FILE.jsonl]", help="Labelled question files.")] = None,
     show_current: Annotated[bool, typer.Option("--show", help="Show the calibration in use; change nothing.")] = False,
+    force: Force = False,
     json: Json = False,
 ) -> None:
     """Fit confidence to labelled questions, and set the line below which no answer is sent.
@@ -120,19 +122,24 @@ def calibrate(
     """
     from services.calibration import show_calibration
 
-    report = show_calibration(Settings.from_env()) if show_current else _new_calibration(files or [])
+    report = show_calibration(Settings.from_env()) if show_current else _new_calibration(files or [], force, json)
     if json:
-        return cli_output.print_json(report)
-    return cli_output.print_report(report, "calibration")
+        cli_output.print_json(report)
+    else:
+        cli_output.print_report(report, "calibration")
+    if waits := report.get("activation", {}).get("waits"):
+        raise Conflict(waits)
 
 
-def _new_calibration(files: list[Path]) -> dict[str, Any]:
+def _new_calibration(files: list[Path], force: bool, json: bool) -> dict[str, Any]:
     if not files:
         raise typer.BadParameter("Give at least one FILE.jsonl, or --show.")
     from services.calibration import run_calibrate
+    from services.cli_review import shown_first
 
     with cli_output.progress_bar() as show:
-        report: dict[str, Any] = run_calibrate(Settings.from_env(), _existing(files), show)
+        agree = shown_first(show, quiet=json)
+        report: dict[str, Any] = run_calibrate(Settings.from_env(), _existing(files), show, agree, force)
     return report
 
 

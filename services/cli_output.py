@@ -6,7 +6,7 @@ import contextlib
 import json
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -79,9 +79,26 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
     out.print(grid)
 
 
+class Bars:
+    """A `router.ports.Progress` that draws one bar per stage. stop: so that somebody can be asked; what comes after is
+    not drawn any more."""
+
+    def __init__(self, drawn: Progress) -> None:
+        self._drawn = drawn
+        self._stages: dict[str, TaskID] = {}
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        if stage not in self._stages:
+            self._stages[stage] = self._drawn.add_task(stage)
+        self._drawn.update(self._stages[stage], completed=done, total=total or None)
+
+    def stop(self) -> None:
+        self._drawn.stop()
+
+
 @contextlib.contextmanager
-def progress_bar(shown: bool = True) -> Iterator[Callable[[str, int, int], None]]:
-    """A `router.ports.Progress` that draws one bar per stage on stderr, when that is a terminal."""
+def progress_bar(shown: bool = True) -> Iterator[Bars]:
+    """On stderr, when that is a terminal."""
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -89,15 +106,8 @@ def progress_bar(shown: bool = True) -> Iterator[Callable[[str, int, int], None]
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    stages: dict[str, TaskID] = {}
-    with Progress(*columns, console=err, disable=not (shown and err.is_terminal)) as bars:
-
-        def show(stage: str, done: int, total: int) -> None:
-            if stage not in stages:
-                stages[stage] = bars.add_task(stage)
-            bars.update(stages[stage], completed=done, total=total or None)
-
-        yield show
+    with Progress(*columns, console=err, disable=not (shown and err.is_terminal)) as drawn:
+        yield Bars(drawn)
 
 
 def print_report(report: Mapping[str, Any], title: str = "") -> None:

@@ -12,6 +12,7 @@ import typer
 from router.errors import InvalidInput, Misconfigured, NotFound
 from services import cli_output
 from services.cli_manage import with_store
+from services.cli_review import shown_first
 from services.settings import Settings
 
 if TYPE_CHECKING:
@@ -190,6 +191,7 @@ def promote(
 ) -> None:
     """Serve a registered model from now on, if it has earned it; else say which gate failed, with exit code 1.
 
+    What it would answer otherwise of the newest past questions is shown before it is served.
     With `--shadow` a first call, if every gate holds, begins to send a share of the real questions to it, after the
     replies have left and never shown to anybody; call again when enough are there (answerloop models shadow).
     `answerloop rollback` takes it back: index, approved answers, model, prompts and calibration move together.
@@ -204,7 +206,8 @@ def promote(
     with cli_output.progress_bar() as show:
         if adapter is not None:
             candidate.register(Settings.from_env(), candidate.Candidate(name, adapter, base, data), show)
-        found = promotion.promote(Settings.from_env(), name, data, WHO, show, share if shadow else 0.0)
+        agree = shown_first(show, quiet=json)
+        found = promotion.promote(Settings.from_env(), name, data, WHO, show, share if shadow else 0.0, agree)
     if json:
         cli_output.print_json(asdict(found))
     else:

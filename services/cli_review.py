@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from router.ports import Progress
     from router.types import Citation
     from services.review.desk import Desk
+    from services.review.rehearsal import Agree
     from services.store.review_records import Verdict
 
 T = TypeVar("T")
@@ -253,6 +255,21 @@ def replay(
     if job:
         return None  # who waits for it reads it in the store
     return cli_output.print_json(found) if json else print_replay(found)
+
+
+def shown_first(bars: cli_output.Bars, quiet: bool) -> Agree:
+    """Prints what a release changes before it is served, and asks at a terminal where that is too much; nobody is asked
+    elsewhere. quiet: nothing is printed, the report says it."""
+
+    def agree(seen: Mapping[str, Any], reason: str) -> bool:
+        bars.stop()
+        if not quiet:
+            print_replay(seen)
+        if reason and sys.stdin.isatty():
+            return typer.confirm(f"{reason} Serve it all the same?", err=True)
+        return not reason
+
+    return agree
 
 
 def print_replay(found: Mapping[str, Any]) -> None:

@@ -207,7 +207,7 @@ async def _under(own: Settings, model: str) -> None:
     with SqlStore.open(own.store_url) as store:
         active = await store.active_release()
         assert active  # just indexed
-        await release_with(store, active, "evaluate", model=model)
+        await store.activate_release((await release_with(store, active, "evaluate", model=model)).id, "evaluate")
 
 
 def _write_contexts(rows: Sequence[Row], folder: Path) -> list[Row]:

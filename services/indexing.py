@@ -1,4 +1,4 @@
-"""From sources to a release that is served: build a version, register it with what belongs to it, activate it."""
+"""From sources to a release that is served: build a version, register it with what belongs to it, have it activated."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from indexer.version import read_manifest
 from router.errors import InvalidInput
 from router.ports import Progress
 from router.types import Release
+from services.activation import Activation, serve
 from services.compose import embedder_of, engines_of, index_home, packaged_calibration
 from services.generation import readings
 from services.pinned import pinned_versions
-from services.review.following import follow
+from services.review.rehearsal import Agree, unattended
 from services.settings import Settings
 from services.store.records import now
 from services.store.sql import SqlStore
@@ -27,12 +28,19 @@ UPLOADS = "uploads"
 
 @dataclass(frozen=True, slots=True)
 class IndexReport:
+    """removed_versions: that no release is kept for any more."""
+
     build: BuildReport
-    release: str
+    activation: Activation
     removed_versions: tuple[str, ...]
 
+    @property
+    def release(self) -> str:
+        """Its id."""
+        return self.activation.release
+
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self.build), "release": self.release, "removed_versions": list(self.removed_versions)}
+        return {**asdict(self.build), **asdict(self.activation), "removed_versions": list(self.removed_versions)}
 
 
 def run_index(
@@ -42,9 +50,11 @@ def run_index(
     progress: Progress,
     full: bool = False,
     hold: bool = False,
+    force: bool = False,
+    agree: Agree = unattended,
 ) -> IndexReport:
     """Index `sources` ("NAME=PATH_OR_GIT_URL"; None: those of the active version) and what was uploaded. hold: the
-    release is made and not activated, unless it is the first.
+    release is made and not activated, unless it is the first. force, agree: see `services.activation.serve`.
 
     Raises InvalidInput, Conflict and Misconfigured as `indexer.build.build` does, Conflict on a replica.
     """
@@ -61,12 +71,13 @@ def run_index(
         readings.write(version_folder(home, report.version), version_folder(home, parent) if parent else None, progress)
         if active and not report.documents:
             raise InvalidInput("the sources hold no document that can be read; what was served before still is")
-        hold = hold and active is not None
-        if not hold:
-            asyncio.run(follow(store, version_folder(home, report.version)))  # before anything is answered from it
-        release = asyncio.run(_release(store, report.version, active, who, hold))
+        made = asyncio.run(_release(store, report.version, active, who))
+        done = Activation(made.id, False, waits="It is held.")
+        if not (hold and active):
+            deliberate = wanted != _wanted(settings, None, parent) if parent else False
+            done = serve(settings, store, made, who, progress, agree, force, deliberate)
         removed = prune(home, asyncio.run(pinned_versions(store)), engines_of(settings))
-        return IndexReport(report, release.id, tuple(removed))
+        return IndexReport(report, done, tuple(removed))
     finally:
         store.close()
 
@@ -92,14 +103,13 @@ def _known(settings: Settings, parent: str | None) -> list[Source]:
     return [Source(source["name"], source["location"], source["branch"]) for source in manifest.sources]
 
 
-async def _release(store: SqlStore, version: str, active: Release | None, who: str, hold: bool) -> Release:
-    """The release of a version: the active one when it serves that already, else a new one."""
+async def _release(store: SqlStore, version: str, active: Release | None, who: str) -> Release:
+    """The release of a version: the active one when it serves that already, else a new one, not active yet."""
     calibration = await _calibration(store, active)
     if active and (active.index_version, active.calibration) == (version, calibration):
         return active
     first = Release("", "", version, "none", "extractive", "none", calibration)
-    changes = {"index_version": version, "calibration": calibration}
-    return await release_with(store, active or first, who, hold=hold, **changes)
+    return await release_with(store, active or first, who, index_version=version, calibration=calibration)
 
 
 async def _calibration(store: SqlStore, active: Release | None) -> str:
@@ -111,10 +121,10 @@ async def _calibration(store: SqlStore, active: Release | None) -> str:
     return await store.put_calibration(packaged_calibration().to_json())
 
 
-async def release_with(store: SqlStore, base: Release, who: str, hold: bool = False, **changes: str) -> Release:
-    """A new release that differs from `base` in these fields, added, and activated unless it is to be held."""
+async def release_with(store: SqlStore, base: Release, who: str, **changes: str) -> Release:
+    """A new release that differs from `base` in these fields, added and not active yet."""
     release = replace(
         base, id=f"r-{uuid.uuid4().hex[:12]}", created=now(), note=f"{', '.join(changes)} by {who}", **changes
     )
     await store.add_release(release)
-    return release if hold else await store.activate_release(release.id, who)
+    return release

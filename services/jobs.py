@@ -19,9 +19,10 @@ from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
 from typing import Any
 
-from router.errors import AnswerloopError, Conflict, Unavailable
+from router.errors import AnswerloopError, Conflict, InvalidInput, Unavailable
 from router.ports import Progress
 from services.review import rehearsal
+from services.review.rehearsal import Agree, unattended
 from services.settings import Settings
 from services.store.records import Job, JobState
 from services.store.sql import SqlStore
@@ -50,12 +51,14 @@ class Jobs:
         self._starting = asyncio.Lock()
         self._children: dict[str, tuple[Process, asyncio.Task[None]]] = {}
 
-    async def start(self, full: bool, who: str, hold: bool = False) -> Job:
-        """The new job. hold: its release is not activated. Raises `Conflict` while another one is under way, in this
-        process or elsewhere, and on a replica."""
+    async def start(self, who: str, full: bool = False, hold: bool = False, force: bool = False) -> Job:
+        """The new job. hold: its release is not activated. force: it is, whatever it changes. Raises `InvalidInput` for
+        both, `Conflict` while another one is under way, in this process or elsewhere, and on a replica."""
         self._settings.refuse_on_replica()
-        options = [*(["--full"] if full else []), *(["--hold"] if hold else [])]
-        return await self._begin(REINDEX, {"full": full, "hold": hold, "who": who}, ["index", *options])
+        wanted = {"full": full, "hold": hold, "force": force}
+        _refuse_both(hold, force)
+        options = [f"--{name}" for name, chosen in wanted.items() if chosen]
+        return await self._begin(REINDEX, {**wanted, "who": who}, ["index", *options])
 
     async def replay(self, release: str, since: str, who: str) -> Job:
         """Past questions asked again of a release; see `services.review.rehearsal`. Raises as `start`, and `NotFound`
@@ -123,6 +126,11 @@ class Jobs:
         log.info("job %s: exit code %s", job_id, code)
 
 
+def _refuse_both(hold: bool, force: bool) -> None:
+    if hold and force:
+        raise InvalidInput("hold and force together: a release is held back, or served whatever it changes")
+
+
 async def refuse_second(store: SqlStore, kind: str) -> None:
     """Raises `Conflict` while a job of this kind is under way."""
     await store.interrupt_dead_jobs()
@@ -176,18 +184,23 @@ def build_index(
     show: Progress,
     job_id: str | None = None,
     hold: bool = False,
+    force: bool = False,
+    agree: Agree = unattended,
 ) -> dict[str, Any]:
     """Builds a new index version, and activates it unless it is to be held; its report.
 
-    sources: "NAME=PATH_OR_GIT_URL" each; None: those of the current version. Raises as `run_job`.
+    sources: "NAME=PATH_OR_GIT_URL" each; None: those of the current version. force, agree: see
+    `services.activation.serve`. Raises as `run_job`, and `InvalidInput`.
     """
     from services.indexing import run_index  # loads the engine and the embedder
 
+    _refuse_both(hold, force)
+
     def work(progress: Progress) -> dict[str, Any]:
-        report: dict[str, Any] = run_index(settings, sources, who, progress, full=full, hold=hold).to_json()
+        report: dict[str, Any] = run_index(settings, sources, who, progress, full, hold, force, agree).to_json()
         return report
 
-    return run_job(settings, REINDEX, {"full": full, "hold": hold, "who": who}, work, show, job_id)
+    return run_job(settings, REINDEX, {"full": full, "hold": hold, "force": force, "who": who}, work, show, job_id)
 
 
 async def _own_job(store: SqlStore, kind: str, params: dict[str, Any], alone: bool) -> str:

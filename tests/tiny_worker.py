@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from router.errors import InvalidInput
 from router.ports import JsonObject, Progress
+from services.review.rehearsal import Agree, unattended
 from services.settings import Settings
 
 
@@ -21,7 +22,7 @@ class Report:
     steps: int
 
     def to_json(self) -> JsonObject:
-        return {"steps": self.steps}
+        return {"steps": self.steps, "waits": ""}
 
 
 def run_index(
@@ -31,11 +32,13 @@ def run_index(
     progress: Progress,
     full: bool = False,
     hold: bool = False,
+    force: bool = False,
+    agree: Agree = unattended,  # noqa: ARG001
 ) -> Report:
     try:
         steps = int((settings.home / "steps").read_text())
     except ValueError as exc:
-        raise InvalidInput(f"The source cannot be read ({sources}, {who}, {full}, {hold}).") from exc
+        raise InvalidInput(f"The source cannot be read ({sources}, {who}, {full}, {hold}, {force}).") from exc
     for step in range(steps):
         progress("embed", step + 1, steps)
         time.sleep(0.1)

@@ -47,7 +47,7 @@ async def reindex(
 ) -> Response:
     """Builds a new index version beside the served one, in another process. 409 while one is being built."""
     wanted = body or ReindexRequest()
-    return _started(await shared(request).jobs.start(wanted.full, caller.name, wanted.hold))
+    return _started(await shared(request).jobs.start(caller.name, wanted.full, wanted.hold, wanted.force))
 
 
 def _started(job: Job) -> Response:

@@ -96,7 +96,7 @@ def _check(content: bytes, largest: int) -> None:
 
 
 async def _reindexed(here: Shared, who: str, wanted: bool) -> dict[str, Any]:
-    return {"job": job_link(await here.jobs.start(full=False, who=who)) if wanted else None}
+    return {"job": job_link(await here.jobs.start(who)) if wanted else None}
 
 
 def _document(upload: Upload) -> dict[str, Any]:

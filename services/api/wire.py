@@ -241,6 +241,7 @@ class VersionReply(BaseModel):
 class ReindexRequest(Strict):
     full: bool = Field(default=False, description="Read and embed everything again, not only what changed.")
     hold: bool = Field(default=False, description="Make the release and do not serve it yet.")
+    force: bool = Field(default=False, description="Serve it whatever it changes; past questions are not asked.")
 
 
 class JobStarted(BaseModel):

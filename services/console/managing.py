@@ -122,5 +122,5 @@ async def _jobs(request: Request) -> Any:
 @router.post("/jobs/reindex", include_in_schema=False)
 async def reindex(request: Request, form: OwnForm) -> Response:
     full, hold = text_of(form, "full") == "yes", text_of(form, "hold") == "yes"
-    await shared(request).jobs.start(full, request.state.caller.name, hold)
+    await shared(request).jobs.start(request.state.caller.name, full, hold)
     return go("/console/jobs", "started")

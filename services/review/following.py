@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from indexer.version import read_manifest
+from router.types import CuratedEntry
 from services.review.provenance import Affected, examine, moved_evidence
 from services.store.provenance import Rebinding, Renewal
 from services.store.sql import SqlStore
@@ -44,6 +45,11 @@ async def follow(store: SqlStore, folder: Path) -> Followed:
             len(verdicts),
         )
     return replace(followed, verdicts=verdicts)
+
+
+def will_be_stale(entries: Iterable[CuratedEntry], folder: Path) -> list[CuratedEntry]:
+    """What `follow` will make of the entries whose evidence that version does not hold. Nothing is written."""
+    return [one.renewed() for one in examine(entries, folder / "content.db", None) if one.gone]
 
 
 async def _follow_entries(store: SqlStore, folder: Path) -> Followed:

@@ -6,17 +6,20 @@ A release is activated when such a replay is there and new, or where somebody sa
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from router.errors import Conflict, InvalidInput
 from router.ports import Progress
+from router.types import Route
+from services.review.bounds import lower
 from services.review.replay import Change, replay
 from services.settings import Settings
 from services.store.records import Job, JobState, stamp
 from services.store.sql import SqlStore
+from services.store.traces import SENT
 
 if TYPE_CHECKING:
     from services.review.replay import Replayed
@@ -30,6 +33,16 @@ FRESH_H = 24
 """Hours for which a replay speaks of what people ask now: a day has its busy and its quiet hours once."""
 WORSE = (Change.WRONG_AGAIN, Change.APPROVED_LOST, Change.LOST)
 _LOOKED_AT = 200
+_NOISE = 1e-9  # of floating point: the bound for one of one is the risk itself
+
+Agree = Callable[[Mapping[str, Any], str], bool]
+"""Whether to serve a release, from what was seen of it (`Replayed.to_json`) and why nobody should without a person's
+word ("" where nothing speaks against it)."""
+
+
+def unattended(seen: Mapping[str, Any], reason: str) -> bool:  # noqa: ARG001
+    """`Agree` where nobody is there to be asked."""
+    return not reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +66,28 @@ def worse(result: Mapping[str, Any]) -> int:
     """Questions that would be answered wrongly again, or not any more."""
     counts = result.get("counts", {})
     return sum(counts.get(change.value, 0) for change in WORSE)
+
+
+def too_bad(seen: Mapping[str, Any], settings: Settings) -> str:
+    """Why a release is not served without a person's word, "" where nothing speaks against it. seen: whole.
+
+    What speaks against it: the share of past questions that it would not answer from the documents any more, or wrongly
+    again, is above the wrong rate that is set, with the assurance that is set; one of a few is no proof of that. An
+    approved answer whose source has changed is not counted: the sooner it is not sent, the better."""
+    questions, lost = seen.get("questions", 0), sum(map(_let_down, seen.get("changed", ())))
+    surely = lower(lost, questions, 1 - settings.assurance) if questions else 0.0
+    if surely <= settings.max_wrong_rate + _NOISE:
+        return ""
+    return (
+        f"{lost} of {questions} past questions that the documents answered would not be answered any more, or wrongly "
+        f"again: surely more than {settings.max_wrong_rate:.1%}."
+    )
+
+
+def _let_down(changed: Mapping[str, Any]) -> bool:
+    """Whether this question had an answer from the documents, and would have none, or a wrong one."""
+    wrong, sent = changed["change"] == Change.WRONG_AGAIN, changed["after"]["route"] in SENT
+    return changed["before"]["route"] == Route.GROUNDED and (wrong or not sent)
 
 
 async def params(store: SqlStore, release: str, since: str, who: str) -> dict[str, Any]:
@@ -125,19 +160,42 @@ async def ask_past(settings: Settings, release: str, since: str, most: int, prog
 def run(
     settings: Settings, release: str, since: str, most: int, who: str, show: Progress, job_id: str | None = None
 ) -> dict[str, Any]:
+    """By who writes the answers of that release. Raises as `kept`."""
+    return kept(
+        settings,
+        release,
+        since,
+        who,
+        show,
+        lambda progress: asyncio.run(ask_past(settings, release, since, most, progress)),
+        job_id,
+    )
+
+
+def kept(
+    settings: Settings,
+    release: str,
+    since: str,
+    who: str,
+    show: Progress,
+    ask: Callable[[Progress], Replayed],
+    job_id: str | None = None,
+    *,
+    alone: bool = True,
+) -> dict[str, Any]:
     """As a job that everybody can follow; all that was found. Raises as `services.jobs.run_job`, and `NotFound`."""
     from services.jobs import run_job
 
     found: list[Replayed] = []
 
     def work(progress: Progress) -> dict[str, Any]:
-        found.append(asyncio.run(ask_past(settings, release, since, most, progress)))
+        found.append(ask(progress))
         whole = found[0].to_json()
         return {**whole, "changed": whole["changed"][:KEPT]}
 
     with SqlStore.open(settings.store_url) as store:
         about = asyncio.run(params(store, release, since, who))
-    run_job(settings, KIND, about, work, show, job_id)
+    run_job(settings, KIND, about, work, show, job_id, alone=alone)
     return found[0].to_json()
 
 

@@ -62,18 +62,22 @@ class Replayed:
         return {**figures, "changed": [one.to_json() for one in self.changed]}
 
 
-async def replay(store: SqlStore, parts: Parts, since: str, most: int, progress: Progress) -> Replayed:
+async def replay(
+    store: SqlStore, parts: Parts, since: str, most: int, progress: Progress, before: Parts | None = None
+) -> Replayed:
     """since: ISO 8601, UTC; questions from then on, each wording (with its history) once, by its newest answer.
-    most: questions at most, the newest."""
+    most: questions at most, the newest. before: asked in the same way, for what only the release changes; None: what
+    was answered then."""
     past = await _past(store, since, most)
     good, bad = await judged(store)
     blocked = (await store.reviews.blocked())[1]
     found = []
     for number, (trace, asks) in enumerate(past, 1):
-        again, _ = await answering.propose(trace.question, parts)
-        change = compare(trace.answer, again.answer, good.get(trace.normalised, frozenset()), bad | blocked)
-        if change is not None:
-            found.append(Changed(change, trace.id, trace.question.text, asks, trace.answer, again.answer))
+        old = (await answering.propose(trace.question, before))[0].answer if before else trace.answer
+        new = (await answering.propose(trace.question, parts))[0].answer
+        change = compare(old, new, good.get(trace.normalised, frozenset()), bad | blocked)
+        if change is not None and not (before and _alike(old, new)):
+            found.append(Changed(change, trace.id, trace.question.text, asks, old, new))
         progress("replay", number, len(past))
     order = {kind: place for place, kind in enumerate(Change)}
     found.sort(key=lambda one: (order[one.change], -one.asks, one.question))
@@ -94,6 +98,11 @@ def compare(before: Answer, after: Answer, good: frozenset[str], bad: frozenset[
     if after.route in SENT and new != old:
         return Change.OTHER
     return Change.ROUTE if after.route is not before.route else None
+
+
+def _alike(old: Answer, new: Answer) -> bool:
+    """Also where it is wrong in both: this release does not bring it."""
+    return old.route is new.route and answer_key(old.text) == answer_key(new.text)
 
 
 async def _past(store: SqlStore, since: str, most: int) -> list[tuple[Trace, int]]:

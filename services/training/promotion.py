@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,10 @@ from router.types import Release
 from services.calibration import Adapted
 from services.compose import System, calibration_of, entailment_of
 from services.indexing import release_with
+from services.review import rehearsal
 from services.review.decisions import regressions
+from services.review.rehearsal import Agree
+from services.review.replay import Replayed, replay
 from services.settings import Settings
 from services.store import shadows
 from services.store.records import now
@@ -48,6 +51,7 @@ from services.training.shadow_report import Compared
 from services.version import own_version
 
 QUOTING = "extractive"  # what a release calls its model where there is none
+MOST_ASKED = 50  # past questions, the newest: each is written in this process
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +110,18 @@ def register(settings: Settings, name: str, merged: Path, data: Path) -> Card:
     return card
 
 
-def promote(settings: Settings, name: str, data: Path, who: str, progress: Progress, shadow: float = 0.0) -> Promotion:
+def promote(
+    settings: Settings,
+    name: str,
+    data: Path,
+    who: str,
+    progress: Progress,
+    shadow: float = 0.0,
+    agree: Agree = lambda _seen, _reason: True,
+) -> Promotion:
     """shadow: the share of real questions that it has to answer beside the live model first. Where it did not yet, and
-    every other gate holds, that begins, and nothing else changes; 0 for a promotion without.
+    every other gate holds, that begins, and nothing else changes; 0 for a promotion without. agree: is shown what
+    people asked of late and would be answered otherwise; the gates have decided, so nothing else speaks against it.
 
     Raises `Mismatch` when model, dataset and program do not belong together, `InvalidInput` without an index."""
     card = registry_of(settings).card(name)
@@ -120,13 +133,17 @@ def promote(settings: Settings, name: str, data: Path, who: str, progress: Progr
     theirs = _judged_live(settings, live.model, data, calibration, str(folder), progress)
     left_out = len({one.row for one in ours} ^ {one.row for one in theirs})
     ours, theirs = common(ours, theirs)
-    reasked = asyncio.run(_reasked(settings, live, folder, read_data(data).window, progress, own.calibration))
+    window = read_data(data).window
+    reasked = asyncio.run(_reasked(settings, live, folder, window, progress, own.calibration))
     found = [*gates(ours, theirs, _test_rows(data, ours)), corrected(reasked)]
     seen = asyncio.run(_in_shadow(settings, live, name, who, shadow if all(gate.held for gate in found) else 0.0))
     if seen is not None:
         found.append(shadow_report.gate(seen[1]))
     earned = all(gate.held for gate in found)
-    release = asyncio.run(_promoted(settings, live, name, who, own)) if earned else ""
+    release = ""
+    if earned:
+        made = asyncio.run(_release_of(settings, live, name, who, own))
+        release = _served(settings, made, window, who, progress, agree)
     again = tuple(one for one in reasked if one.again)
     tried = seen and shadow_report.report(*seen)
     return Promotion(name, live.model, release, len(ours), tuple(found), again, tried, own.report, left_out)
@@ -228,13 +245,39 @@ async def _live(settings: Settings) -> tuple[Release, Calibration]:
         return active, await calibration_of(store, active.calibration)
 
 
-async def _promoted(settings: Settings, live: Release, name: str, who: str, own: Adapted) -> str:
+async def _release_of(settings: Settings, live: Release, name: str, who: str, own: Adapted) -> Release:
+    """Not active yet."""
     with SqlStore.open(settings.store_url) as store:
         await store.write(lambda c: shadows.stop(c, who))  # what was compared is not served any more
         fitted = own.report["fitted"]
         kept = await store.put_calibration(own.calibration.to_json()) if fitted else live.calibration
-        named = await release_with(store, live, who, model=name, prompt_hash=prompt.prompt_hash(), calibration=kept)
-        return named.id
+        return await release_with(store, live, who, model=name, prompt_hash=prompt.prompt_hash(), calibration=kept)
+
+
+def _served(settings: Settings, made: Release, window: Window, who: str, progress: Progress, agree: Agree) -> str:
+    """The id of the release, active now; "" where that was not agreed to."""
+
+    def ask(reported: Progress) -> Replayed:
+        return asyncio.run(_ask_past(settings, made, window, reported))
+
+    with SqlStore.open(settings.store_url) as store:
+        if asyncio.run(store.list_traces(1)):
+            seen = rehearsal.kept(settings, made.id, rehearsal.SINCE, who, progress, ask, alone=False)
+            if not agree(seen, ""):
+                return ""
+        return asyncio.run(store.activate_release(made.id, who)).id
+
+
+async def _ask_past(settings: Settings, made: Release, window: Window, progress: Progress) -> Replayed:
+    """Past questions, of the candidate in this process, compared with what was sent."""
+    folder, entails = registry_of(settings).path(made.model), entailment_of(settings.entailment)
+    system = System(settings, SqlStore.open(settings.store_url))
+    try:
+        async with system.trying(made.id) as parts:
+            tried = replace(parts, generator=InProcess(folder, window, parts.quoting, entails))
+            return await replay(system.store, tried, rehearsal.start_of(rehearsal.SINCE), MOST_ASKED, progress)
+    finally:
+        await system.close()
 
 
 def _read(path: Path, otherwise: str) -> dict[str, Any]:

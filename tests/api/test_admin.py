@@ -46,19 +46,26 @@ def test_a_reindex_runs_in_another_process_and_is_followed(here: Live) -> None:
     assert reply.status_code == 202
     assert reply.headers["location"] == reply.json()["url"] == f"/admin/jobs/{reply.json()['id']}"
     running = wait_for(here, reply.json()["id"], "running")
-    assert running.params == {"full": True, "hold": False, "who": "local"}
+    assert running.params == {"full": True, "hold": False, "force": False, "who": "local"}
     assert start_job(here, 10).status_code == 409
     assert here.ask().status_code == 200
     done = wait_for(here, reply.json()["id"], "done")
-    assert (done.stage, done.done, done.total, done.result) == ("embed", 10, 10, {"steps": 10})
+    assert (done.stage, done.done, done.total, done.result) == ("embed", 10, 10, {"steps": 10, "waits": ""})
     assert [job["state"] for job in here.client.get("/admin/jobs").json()["jobs"]] == ["done"]
     assert 'answerloop_reindex_job{state="done"} 1.0' in here.client.get("/metrics").text
+
+
+def test_a_release_is_held_or_forced_and_never_both(here: Live) -> None:
+    assert start_job(here, 0, hold=True, force=True).status_code == 422
+    for chosen in ("hold", "force"):
+        done = wait_for(here, start_job(here, 0, **{chosen: True}).json()["id"], "done")
+        assert [name for name, value in done.params.items() if value is True] == [chosen]
 
 
 def test_a_failed_job_says_why_and_the_next_may_start(here: Live) -> None:
     failed = wait_for(here, start_job(here, "nonsense").json()["id"], "failed")
     assert failed.message.startswith("The source cannot be read")
-    assert wait_for(here, start_job(here, 0).json()["id"], "done").result == {"steps": 0}
+    assert wait_for(here, start_job(here, 0).json()["id"], "done").result == {"steps": 0, "waits": ""}
 
 
 def test_a_killed_child_is_an_interrupted_job(here: Live) -> None:
@@ -111,7 +118,7 @@ def test_documents_come_and_go(here: Live) -> None:
 def test_an_upload_may_start_the_reindex(here: Live) -> None:
     (here.settings.home / "steps").write_text("0")
     reply = here.client.post("/admin/documents?path=a.md&reindex=true", content=b"# A")
-    assert wait_for(here, reply.json()["job"]["id"], "done").result == {"steps": 0}
+    assert wait_for(here, reply.json()["job"]["id"], "done").result == {"steps": 0, "waits": ""}
 
 
 UNSAFE = ["../a.md", "/etc/a.md", "a/../../b.md", ".hidden.md", "a//b.md", "a\\b.md", "a\x00.md", "C:/a.md", "a.exe"]

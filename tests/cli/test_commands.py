@@ -105,7 +105,7 @@ def test_index_is_a_job_that_everybody_sees(env: dict[str, str]) -> None:
     home.mkdir()
     (home / "steps").write_text("3")
     done = run("index", "--source", "a=b", "--json", env=env, module="tests.tiny_worker")
-    assert json.loads(done.stdout) == {"steps": 3}, done.stderr
+    assert json.loads(done.stdout) == {"steps": 3, "waits": ""}, done.stderr
     (job,) = json.loads(run("jobs", "--json", env=env).stdout)
     assert (job["state"], job["done"], job["params"]["who"]) == ("done", 3, "command line")
     (home / "steps").write_text("no number")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,10 +14,10 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from router.errors import Conflict, NotFound
+from router.errors import Conflict, InvalidInput, NotFound
 from router.types import Trace
-from services import cli_manage
-from services.cli import app
+from services import cli_manage, cli_review
+from services.cli import app, index
 from services.compose import packaged_calibration
 from services.indexing import release_with, run_index
 from services.review import rehearsal
@@ -45,7 +46,7 @@ async def strict_release(store: SqlStore) -> None:
     active = await store.active_release()
     assert active is not None
     kept = await store.put_calibration(replace(packaged_calibration(), line=0.999, origin="fitted").to_json())
-    await release_with(store, active, "test", hold=True, calibration=kept)
+    await release_with(store, active, "test", calibration=kept)
 
 
 @pytest.fixture
@@ -113,6 +114,69 @@ def test_a_release_is_looked_at_before_it_is_served(settings: Settings) -> None:
     shown = called("releases", "activate", before)
     assert served(settings) == before and "Past questions are asked again first" in shown.stderr
     assert "different questions" in shown.stderr and f"Release {before}" in shown.stderr
+
+
+@pytest.fixture
+def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Of an index of its own, by which two questions were answered, and which says something else now."""
+    monkeypatch.setenv("ANSWERLOOP_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("ANSWERLOOP_CORPUS_SECONDS", "1")
+    path = tmp_path / "docs" / "nodes.md"
+    path.parent.mkdir()
+    path.write_text(PAGE, "utf-8")
+    answerloop("index", "--source", f"docs={path.parent}")
+    for asked in (ASKED, "What is the command to add a read-only node?"):
+        assert "add-node" in answerloop("ask", asked)
+    path.write_text("# Colours\n\nThe page is blue.\n", "utf-8")
+    return path
+
+
+@pytest.mark.usefixtures("page")
+def test_an_index_that_loses_answers_waits_and_says_how_to_serve_it() -> None:
+    settings = Settings.from_env()
+    before = on_store(settings, served_now)
+    with pytest.raises(Conflict, match=r"2 of 2 past questions .* releases activate") as waits:
+        answerloop("index")
+    assert on_store(settings, served_now) == before
+    made = str(waits.value).split()[-1]
+    shown = called("releases", "activate", made, "--force")
+    assert f"Release {made}" in shown.stderr and on_store(settings, served_now) == made
+
+
+def test_what_changes_is_shown_before_the_index_is_served(
+    page: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """At a terminal, where somebody is asked; --force asks nobody anything."""
+    asked: list[str] = []
+
+    def confirm(text: str, err: bool) -> bool:
+        asked.append(text)
+        return err
+
+    monkeypatch.setattr(sys, "stdin", Terminal())
+    monkeypatch.setattr(cli_review.typer, "confirm", confirm)
+    index()
+    shown = capsys.readouterr()
+    assert "2 different questions" in shown.err and "lost 2" in shown.err
+    assert len(asked) == 1 and "2 of 2 past questions" in asked[0] and "Serve it all the same?" in asked[0]
+    page.write_text(PAGE, "utf-8")
+    assert "different questions" not in called("index", "--force").stderr
+    with pytest.raises(InvalidInput, match="hold and force"):
+        answerloop("index", "--force", "--hold")
+
+
+def test_other_documents_are_somebodys_choice(page: Path, tmp_path: Path) -> None:
+    """What they change is shown, and they are served."""
+    shutil.move(page.parent, tmp_path / "manual")
+    shown = called("index", "--source", f"manual={tmp_path / 'manual'}")
+    assert "lost 2" in shown.stderr and "add-node" not in answerloop("ask", ASKED)
+
+
+async def served_now(store: SqlStore) -> str:
+    """The one that is served."""
+    active = await store.active_release()
+    assert active
+    return active.id
 
 
 class Terminal(io.StringIO):

@@ -31,7 +31,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
             await store.record(trace("How many?"), None)
             active = await store.active_release()
             assert active
-            await release_with(store, active, "test", model="tuned-1")
+            await store.activate_release((await release_with(store, active, "test", model="tuned-1")).id, "test")
 
     asyncio.run(promoted())
     return found

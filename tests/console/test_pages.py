@@ -16,8 +16,9 @@ from fastapi.routing import APIRoute
 
 from services.api.app import create_app
 from services.console.sessions import LASTS_S, MOST, Sessions
+from services.jobs import REINDEX
 from services.settings import Settings
-from services.store.records import Role
+from services.store.records import JobState, Role
 from tests.console.browsing import HTML, Person, token_of
 from tests.live import Live, live
 
@@ -522,6 +523,19 @@ def test_a_reindex_is_started_and_followed(here: Live) -> None:
     while "state-done" not in person.page("/console/jobs/rows") and time.monotonic() < until:
         time.sleep(0.2)
     assert "state-done" in person.page("/console/jobs")
+
+
+def test_a_release_that_waits_for_a_word_is_named_where_it_was_made(here: Live) -> None:
+    import asyncio
+
+    async def reindexed() -> None:
+        job = await here.system.store.create_job(REINDEX, {"who": "test"})
+        result = {"release": "r2", "served": False, "waits": "4 of 8 past questions"}
+        await here.system.store.update_job(job.id, state=JobState.DONE, result=result)
+
+    asyncio.run(reindexed())
+    page = Person(here.url).page("/console/jobs")
+    assert 'href="/console/releases/r2"' in page and "Not served yet." in page
 
 
 # Ten thousand items

@@ -101,7 +101,8 @@ def test_a_model_that_was_tuned_with_other_prompts_is_told_of(place: tuple[Setti
         active = await system.store.active_release()
         assert active and "other prompts" not in system.readiness().parts["generator"]
         for hashed, said in ((prompt_hash(), False), ("of another version", True)):
-            await release_with(system.store, active, "test", prompt_hash=hashed)
+            made = await release_with(system.store, active, "test", prompt_hash=hashed)
+            await system.store.activate_release(made.id, "test")
             await system.refresh()
             assert ("other prompts" in system.readiness().parts["generator"]) is said
 

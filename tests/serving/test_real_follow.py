@@ -72,7 +72,7 @@ async def _promoted(settings: Settings, model: str) -> None:
     with SqlStore.open(settings.store_url) as store:
         active = await store.active_release()
         assert active
-        await release_with(store, active, "test", model=model)
+        await store.activate_release((await release_with(store, active, "test", model=model)).id, "test")
 
 
 async def _answered_by(system: System, model: str, most_s: float) -> tuple[float, int]:

@@ -6,7 +6,7 @@ import asyncio
 import csv
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,10 @@ from router import prompt
 from router.confidence import Calibration
 from router.errors import Conflict, InvalidInput, Mismatch
 from router.packing import Window
-from router.types import Release
+from router.types import Question, Release
 from services.calibration import Said, adapt
-from services.compose import calibration_of, packaged_calibration
+from services.compose import calibration_of, open_system, packaged_calibration
+from services.indexing import run_index
 from services.settings import Settings
 from services.store import shadows
 from services.store.sql import SqlStore
@@ -101,6 +102,7 @@ def promoted(
     live: list[Judged],
     shadow: float = 0.0,
     of_slice: Sequence[Said] = (),
+    **options: Any,
 ) -> promotion.Promotion:
     """With these answers of the two, and of ours to the calibration slice, in place of minutes of asking; everything
     else is real."""
@@ -108,7 +110,7 @@ def promoted(
     monkeypatch.setattr(promotion, "calibrated", lambda _model, _data, served, *_: adapt(served, of_slice))
     monkeypatch.setattr(promotion, "judged_quotes", lambda *_: live)
     monkeypatch.setattr(promotion, "_test_rows", lambda _data, rows: {one.row for one in rows})
-    return promotion.promote(settings, "first", data, "test", lambda *_: None, shadow)
+    return promotion.promote(settings, "first", data, "test", lambda *_: None, shadow, **options)
 
 
 def test_a_better_model_is_a_new_release_and_can_be_taken_back(
@@ -176,6 +178,51 @@ def test_a_worse_one_is_refused_with_the_gate_and_nothing_changes(
     assert [one.split(":")[0] for one in found.refused_by] == ["answers", "no relapse"]
 
 
+@pytest.fixture
+def indexed(tmp_path: Path) -> Settings:
+    """A home with a real index, of one page."""
+    pages = tmp_path / "pages"
+    pages.mkdir()
+    (pages / "keep.md").write_text("# Backups\n\nBackups are kept for seven days.\n", "utf-8")
+    found = Settings(home=tmp_path / "indexed", corpus_seconds=1.0)
+    found.make_home()
+    with SqlStore.open(found.store_url) as store:  # what is sent is not what is tested here
+        asyncio.run(store.put_calibration(replace(packaged_calibration(), line=0.2, origin="fitted").to_json()))
+    run_index(found, [f"m={pages}"], "test", lambda *_: None)
+    return found
+
+
+@pytest.mark.parametrize("agreed", [True, False])
+def test_what_was_asked_of_late_is_shown_before_it_is_served(
+    made: tuple[Path, Path], indexed: Settings, monkeypatch: pytest.MonkeyPatch, agreed: bool
+) -> None:
+    """Asked of the candidate itself: random weights, of which nothing can be sent."""
+    (model, data), settings = made, indexed
+    before = active(settings)
+
+    system = open_system(settings)
+
+    async def asked() -> None:
+        sent = await system.ask(Question("How many days are backups kept?"))
+        assert sent.trace.answer.text.startswith("Backups are kept for seven days")
+        await system.close()
+
+    asyncio.run(asked())
+    promotion.register(settings, "first", model, data)
+    shown: list[tuple[str, Any]] = []
+
+    def agree(seen: Mapping[str, Any], reason: str) -> bool:
+        assert reason == "", "the gates have decided"
+        shown.append((active(settings).id, seen))
+        return agreed
+
+    found = promoted(settings, data, monkeypatch, judged(True), judged(False), agree=agree)
+    ((served, seen),) = shown
+    assert served == before.id and seen["questions"] == 1 and seen["counts"]["lost"] == 1
+    assert seen["changed"][0]["before"]["answer"].startswith("Backups are kept")
+    assert bool(found.release) is agreed and (active(settings).model == "first") is agreed
+
+
 def test_real_answers_are_compared_with_quoting(made: tuple[Path, Path], settings: Settings) -> None:
     """A model with random weights against quoting, nothing replaced: it cannot pass."""
     model, data = made
@@ -226,7 +273,9 @@ async def shadow_says(settings: Settings, change: dict[str, str], count: int) ->
     """As a server records it, with other words of the candidate in the last one."""
     with SqlStore.open(settings.store_url) as store:
         running = await store.read(shadows.current)
-        assert running and running.model == "first" and running.release_id == "r-1" and running.share == 0.5
+        live = await store.active_release()
+        assert running and running.model == "first" and live and running.release_id == live.id
+        assert running.share == 0.5
         for at in range(count):
             side = {"route": "grounded", "answer": f"Answer {at}.", "confidence": 0.9, "model": "m", "ms": 1.0}
             candidate = {**side, "supported": 1.0, **(change if at == count - 1 else {})}
@@ -241,9 +290,9 @@ def in_shadow(settings: Settings, data: Path, monkeypatch: pytest.MonkeyPatch, b
 
 
 def test_a_model_answers_real_questions_before_it_is_served(
-    made: tuple[Path, Path], settings: Settings, monkeypatch: pytest.MonkeyPatch
+    made: tuple[Path, Path], indexed: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model, data = made
+    (model, data), settings = made, indexed
     promotion.register(settings, "first", model, data)
     begun = in_shadow(settings, data, monkeypatch)
     assert begun.release == "" and begun.shadow["answers"] == 0 and begun.shadow["needed"] == FEWEST

@@ -1,0 +1,188 @@
+"""What a release changes is seen before it is served; too much for the worse is not served without a person's word."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from router.types import CuratedEntry, Question, Route
+from services.activation import serve
+from services.compose import open_system, packaged_calibration
+from services.indexing import IndexReport, release_with, run_index
+from services.review import rehearsal
+from services.review.replay import Change
+from services.settings import Settings
+from services.store.sql import SqlStore
+
+TOPICS = ("backup", "cache", "index", "queue", "session", "snapshot", "token", "trace")
+CHANGED = (Change.WRONG_AGAIN, Change.APPROVED_LOST, Change.LOST, Change.OTHER, Change.ROUTE, Change.NEW)
+
+
+def page(topic: str, days: str) -> str:
+    heading = f"# The {topic}\n\n## How long a {topic} is kept\n\n"
+    return f"{heading}A {topic} is kept for {days} days on the {topic} server.\n"
+
+
+def asked(topic: str) -> str:
+    return f"How long is a {topic} kept?"
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Documents on which each topic's question was asked and answered."""
+
+    docs: Path
+    settings: Settings
+
+    def index(self, **options: Any) -> IndexReport:
+        return run_index(self.settings, [f"m={self.docs}"], "test", lambda *_: None, **options)
+
+    def active(self) -> str:
+        with SqlStore.open(self.settings.store_url) as store:
+            found = asyncio.run(store.active_release())
+            assert found
+            return found.id
+
+    def rehearsed(self, release: str) -> rehearsal.Rehearsed | None:
+        with SqlStore.open(self.settings.store_url) as store:
+            return asyncio.run(rehearsal.rehearsed(store, release))
+
+    def ask(self, *questions: str) -> list[Route]:
+        async def every() -> list[Route]:
+            return [(await system.ask(Question(text))).trace.answer.route for text in questions]
+
+        system = open_system(self.settings)
+        try:
+            return asyncio.run(every())
+        finally:
+            asyncio.run(system.close())
+
+
+@pytest.fixture(scope="module")
+def indexed(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    folder = tmp_path_factory.mktemp("site")
+    made = Site(folder / "docs", Settings(home=folder / "home", corpus_seconds=1.0))
+    made.docs.mkdir()
+    for topic in TOPICS:
+        (made.docs / f"{topic}.md").write_text(page(topic, "seven"))
+    made.settings.make_home()
+    with SqlStore.open(made.settings.store_url) as store:  # what is sent is not what is tested here
+        asyncio.run(store.put_calibration(replace(packaged_calibration(), line=0.3, origin="fitted").to_json()))
+    assert made.index().activation.questions == 0, "nothing to compare the first one with"
+    assert set(made.ask(*map(asked, TOPICS))) == {Route.GROUNDED}
+    return made
+
+
+@pytest.fixture
+def site(indexed: Site, tmp_path: Path) -> Site:
+    """A copy of its own."""
+    shutil.copytree(indexed.docs, tmp_path / "docs")
+    shutil.copytree(indexed.settings.home, tmp_path / "home")
+    made = Site(tmp_path / "docs", replace(indexed.settings, home=tmp_path / "home"))
+    made.index(force=True)  # its documents are in another folder
+    return made
+
+
+def test_what_a_page_changes_is_kept_with_the_release_and_does_not_hold_it_up(site: Site) -> None:
+    (site.docs / "cache.md").write_text(page("cache", "thirty"))
+    seen: list[Mapping[str, Any]] = []
+    served: list[str] = []
+
+    def agree(found: Mapping[str, Any], reason: str) -> bool:
+        served.append(site.active())
+        seen.append(found)
+        return not reason
+
+    before = site.active()
+    done = site.index(agree=agree).activation
+    assert (done.served, done.waits, done.questions) == (True, "", len(TOPICS))
+    assert site.active() == done.release and served == [before], "shown before it is served"
+    (whole,) = seen
+    (changed,) = whole["changed"]
+    assert (changed["change"], changed["question"]) == (Change.OTHER, asked("cache"))
+    assert "seven days" in changed["before"]["answer"] and "thirty days" in changed["after"]["answer"]
+    assert done.changes == whole["counts"] == {one.value: int(one is Change.OTHER) for one in CHANGED}
+    kept = site.rehearsed(done.release)
+    assert kept and kept.result["changed"] == whole["changed"] and kept.job.params["served"] == before
+
+
+def test_half_of_the_pages_gone_waits_for_a_word(site: Site) -> None:
+    for topic in TOPICS[::2]:
+        (site.docs / f"{topic}.md").unlink()
+    before = site.active()
+    report = site.index()
+    held = report.activation
+    assert not held.served and site.active() == before
+    assert f"4 of {len(TOPICS)} past questions" in held.waits and f"activate {held.release}" in held.waits
+    assert held.changes["lost"] == 4 and report.to_json()["waits"] == held.waits
+    kept = site.rehearsed(held.release)
+    assert kept and kept.fresh, "so it can be served without asking again"
+    agreed = site.index(agree=lambda _seen, reason: bool(reason)).activation
+    assert agreed.served and site.active() == agreed.release
+
+
+def test_in_a_hurry_nothing_is_asked(site: Site) -> None:
+    for topic in TOPICS:
+        (site.docs / f"{topic}.md").unlink()
+    (site.docs / "other.md").write_text("# Other\n\nNothing of all that.\n")
+    done = site.index(force=True).activation
+    assert (done.served, done.questions, site.active()) == (True, 0, done.release)
+    assert site.rehearsed(done.release) is None
+
+
+def test_the_same_documents_change_nothing_and_ask_nothing(site: Site) -> None:
+    before = site.active()
+    done = site.index().activation
+    assert (done.release, done.served, done.questions, site.active()) == (before, True, 0, before)
+
+
+def test_approved_answers_are_taken_as_they_will_be(site: Site) -> None:
+    """Its source changes: it goes stale when the release is served, which is seen before, and no reason to wait."""
+
+    async def approve() -> None:
+        cited = next(iter((await system.ask(Question(asked("token")))).trace.answer.citations))
+        entry = CuratedEntry("e1", "How many days for tokens?", "Seven.", (), (), (cited,))
+        await system.store.curated.create(entry, "anna")
+        await system.curated.refresh()
+        assert (await system.ask(Question("How many days for tokens?"))).trace.answer.route is Route.CURATED
+
+    system = open_system(site.settings)
+    asyncio.run(approve())
+    asyncio.run(system.close())
+    (site.docs / "token.md").write_text(page("token", "ninety"))
+    seen: list[Mapping[str, Any]] = []
+    done = site.index(agree=lambda found, reason: bool(seen.append(found)) or not reason).activation
+    assert done.served
+    changed = {one["question"]: one for one in seen[0]["changed"]}
+    assert changed["How many days for tokens?"]["before"]["route"] == Route.CURATED
+    assert changed["How many days for tokens?"]["after"]["route"] != Route.CURATED
+    assert site.ask("How many days for tokens?")[0] is not Route.CURATED, "as it was foreseen"
+
+
+def test_another_line_is_seen_too(site: Site) -> None:
+    with SqlStore.open(site.settings.store_url) as store:
+        active = asyncio.run(store.active_release())
+        assert active
+        strict = replace(packaged_calibration(), line=0.999, origin="fitted")
+        kept = asyncio.run(store.put_calibration(strict.to_json()))
+        made = asyncio.run(release_with(store, active, "test", calibration=kept))
+        done = serve(site.settings, store, made, "test", lambda *_: None)
+    assert not done.served and done.changes["lost"] == len(TOPICS) and site.active() == active.id
+
+
+@pytest.mark.parametrize(
+    ("lost", "questions", "held"),
+    [(0, 0, False), (0, 50, False), (1, 1, False), (1, 3, False), (2, 2, True), (8, 100, False), (10, 100, True)],
+)
+def test_few_that_get_worse_prove_nothing(lost: int, questions: int, held: bool) -> None:
+    one = {"change": Change.LOST, "before": {"route": "grounded"}, "after": {"route": "abstained"}}
+    seen = {"questions": questions, "changed": [one] * lost}
+    assert bool(rehearsal.too_bad(seen, Settings(home=Path("unused")))) is held
+    curated = {**one, "change": Change.APPROVED_LOST, "before": {"route": "curated"}}
+    assert not rehearsal.too_bad({"questions": questions, "changed": [curated] * lost}, Settings(home=Path("unused")))
