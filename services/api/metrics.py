@@ -12,7 +12,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from router import checking
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-JOB_STATES = ("none", "queued", "running", "done", "failed", "interrupted")
+JOB_STATES = ("none", "queued", "running", "done", "held", "failed", "interrupted")
+"""Of the newest reindex. held: done, and its release waits for somebody to serve it."""
 
 
 class Metrics:

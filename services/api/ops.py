@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import APIRouter, Depends
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.requests import Request
 from starlette.responses import Response
 
+from router.types import Release
 from services.api.auth import Requires, anyone
 from services.api.metrics import JOB_STATES
 from services.api.state import Shared, json_response, shared
 from services.api.wire import ReadyReply, VersionReply
-from services.store.records import Role
+from services.jobs import REINDEX
+from services.store.records import Job, JobState, Role
 from services.version import own_version
 
 public = APIRouter(tags=["ops"], dependencies=[Depends(anyone)])
@@ -73,7 +73,14 @@ async def _look(here: Shared) -> None:
     here.metrics.release.clear()
     if release:
         here.metrics.release.labels(release.id, release.index_version).set(1)
-    newest: list[Any] = await store.list_jobs(limit=1)
-    state = newest[0].state if newest else "none"
+    newest = await store.list_jobs(limit=1, kind=REINDEX)
+    state = _state_of(newest[0], release) if newest else "none"
     for name in JOB_STATES:
         here.metrics.reindex.labels(name).set(name == state)
+
+
+def _state_of(job: Job, active: Release | None) -> str:
+    """Of `JOB_STATES`."""
+    result = job.result or {}
+    waits = result.get("waits") and not (active and active.id == result.get("release"))
+    return "held" if job.state is JobState.DONE and waits else job.state.value

@@ -18,7 +18,9 @@ import pytest
 from router.types import Release
 from services.api.wire import JobOut
 from services.generation.service import ModelService
+from services.jobs import REINDEX, REPLAY
 from services.settings import Settings
+from services.store.records import JobState
 from services.store.sql import SqlStore
 from tests.api.conftest import Start
 from tests.live import Live, live
@@ -60,6 +62,22 @@ def test_a_release_is_held_or_forced_and_never_both(here: Live) -> None:
     for chosen in ("hold", "force"):
         done = wait_for(here, start_job(here, 0, **{chosen: True}).json()["id"], "done")
         assert [name for name, value in done.params.items() if value is True] == [chosen]
+
+
+@pytest.mark.parametrize(("release", "state"), [("r9", "held"), ("r1", "done")])
+def test_a_release_that_waits_is_seen_by_who_watches(here: Live, release: str, state: str) -> None:
+    """Also where something else was done since; not any more once it is served (r1 is)."""
+
+    async def reindexed() -> None:
+        await here.system.store.add_release(Release("r1", "2026-11-01", "v1", "0", "none", "none", "c"))
+        await here.system.store.activate_release("r1", "test")
+        job = await here.system.store.create_job(REINDEX, {"who": "test"})
+        result = {"release": release, "waits": "4 of 8 past questions"}
+        await here.system.store.update_job(job.id, state=JobState.DONE, result=result)
+        await here.system.store.create_job(REPLAY, {"who": "test"})
+
+    asyncio.run(reindexed())
+    assert f'answerloop_reindex_job{{state="{state}"}} 1.0' in here.client.get("/metrics").text
 
 
 def test_a_failed_job_says_why_and_the_next_may_start(here: Live) -> None:

@@ -535,7 +535,7 @@ def test_a_release_that_waits_for_a_word_is_named_where_it_was_made(here: Live) 
 
     asyncio.run(reindexed())
     page = Person(here.url).page("/console/jobs")
-    assert 'href="/console/releases/r2"' in page and "Not served yet." in page
+    assert 'href="/console/releases/r2"' in page and "It is not served by itself." in page
 
 
 # Ten thousand items

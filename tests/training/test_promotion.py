@@ -204,7 +204,7 @@ def test_what_was_asked_of_late_is_shown_before_it_is_served(
 
     async def asked() -> None:
         sent = await system.ask(Question("How many days are backups kept?"))
-        assert sent.trace.answer.text.startswith("Backups are kept for seven days")
+        assert "Backups are kept for seven days" in sent.trace.answer.text
         await system.close()
 
     asyncio.run(asked())
@@ -219,7 +219,7 @@ def test_what_was_asked_of_late_is_shown_before_it_is_served(
     found = promoted(settings, data, monkeypatch, judged(True), judged(False), agree=agree)
     ((served, seen),) = shown
     assert served == before.id and seen["questions"] == 1 and seen["counts"]["lost"] == 1
-    assert seen["changed"][0]["before"]["answer"].startswith("Backups are kept")
+    assert "Backups are kept" in seen["changed"][0]["before"]["answer"]
     assert bool(found.release) is agreed and (active(settings).model == "first") is agreed
 
 
