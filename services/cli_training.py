@@ -54,7 +54,7 @@ def train(
         float, typer.Option(min=0, max=1, help="Texts mixed into the second stage, for each row of it.")
     ] = 0.0,
     quantised: Annotated[
-        bool, typer.Option("--quantised", help="QLoRA: the base in 4 bits (GPU, bitsandbytes).")
+        bool, typer.Option("--quantised", help="QLoRA: the base in 4 bits (needs bitsandbytes).")
     ] = False,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write TensorBoard logs.")] = False,
     seed: Annotated[int, typer.Option()] = 0,

@@ -223,7 +223,7 @@ class _Maker:
                     parent,
                     id=identity,
                     question=one.question,
-                    made=Made.VARIANT,
+                    made=parent.made if parent.refuses else Made.VARIANT,  # another wording of a refusal refuses
                     reviewed=False,
                     parent=parent.id,
                     method=parent.method,

@@ -118,8 +118,9 @@ def _estimated(one: Estimate) -> str:
 def load_base(options: TrainOptions) -> Any:
     """In bfloat16 where the machine computes in it, else in float32; in 4 bits (QLoRA) where that is asked for."""
     precision = torch.bfloat16 if bf16() else torch.float32
+    quantised = _four_bits(precision) if options.quantised else {}
     try:
-        return AutoModelForCausalLM.from_pretrained(options.base, dtype=precision, **_quantised(options.quantised))
+        return AutoModelForCausalLM.from_pretrained(options.base, dtype=precision, **quantised)
     except (OSError, ValueError) as error:
         raise Misconfigured(f"the base model {options.base} cannot be loaded: {error}") from error
 
@@ -129,15 +130,14 @@ def bf16() -> bool:
     return torch.cuda.is_available() and torch.cuda.is_bf16_supported()
 
 
-def _quantised(wanted: bool) -> dict[str, Any]:
-    if not wanted:
-        return {}
+def _four_bits(precision: torch.dtype) -> dict[str, Any]:
+    """precision: in which it computes. bitsandbytes works on a CPU too, some eight times slower than without."""
     if not find_spec("bitsandbytes"):
-        raise Misconfigured("--quantised needs bitsandbytes and a GPU: pip install bitsandbytes")
+        raise Misconfigured("--quantised needs bitsandbytes: pip install bitsandbytes")
     from transformers import BitsAndBytesConfig
 
     settings = {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_use_double_quant": True}
-    config = BitsAndBytesConfig(**settings, bnb_4bit_compute_dtype="bfloat16")  # type: ignore[no-untyped-call]
+    config = BitsAndBytesConfig(**settings, bnb_4bit_compute_dtype=precision)  # type: ignore[no-untyped-call]
     return {"quantization_config": config}
 
 

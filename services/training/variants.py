@@ -15,7 +15,7 @@ from router import wording
 from router.guards import kinds_differ
 from router.kinds import kinds_of
 
-MOST = 3  # variants of one question; more would teach the rules instead of the product
+FEWEST, MOST = 2, 3  # variants of one question; more would teach the rules instead of the product
 
 Guard = Callable[[str, str], Sequence[str]]
 """See `services.training.cleaning.Guard`."""
@@ -86,6 +86,16 @@ SYNONYMS: Mapping[str, tuple[tuple[str, str], ...]] = {
 }
 """Words that mean the same in every question of a product's documentation; each way round."""
 
+MANNERS: Mapping[str, tuple[str, ...]] = {
+    "zh": ("有个问题想了解一下：{x}？", "使用时遇到了这个问题，{x}？", "麻烦帮忙看一下，{x}？"),
+    "en": (
+        "Could you please tell me: {x}?",
+        "I would like to find out: {x}?",
+        "One thing that I need to know: {x}?",
+    ),
+}
+"""Long enough that no near-copy is made (`services.training.cleaning.NEAR`)."""
+
 _PASSIVE_ZH = re.compile(
     r"^(?:如何|怎么|怎样)(?P<verb>重启|重建|创建|删除|修改|启动|停止|升级|备份|恢复|查看|添加)(?P<x>[^，,？?的]{2,40})[？?]$"
 )
@@ -102,14 +112,16 @@ def variants(
 ) -> tuple[list[Variant], list[tuple[Variant, str]]]:
     """Up to `MOST` that keep the meaning, and those that were refused, each with what differs. more: by a model.
 
-    Which of many are taken is decided by a hash of the question, so that all the rules get their share.
+    Which of many are taken is decided by a hash of the question, so that all the rules get their share. What people ask
+    in their own way fits no rule; such a question is asked in other manners, so that it has `FEWEST`, too.
     """
     kept: dict[str, Variant] = {}
     refused: list[tuple[Variant, str]] = []
     written = list(more)
-    for one in (*_all(question, language), *written):
+    spare = tuple(_in_other_manners(question, language))
+    for one in (*_all(question, language), *written, *spare):
         key = wording.normalise(one.question)
-        if key == wording.normalise(question) or key in kept:
+        if key == wording.normalise(question) or key in kept or (one in spare and len(kept) >= FEWEST):
             continue
         if differs := guard(question, one.question) or (_other_kind(question, one.question) if one in written else ()):
             refused.append((one, "; ".join(differs)))
@@ -154,6 +166,13 @@ def _participle(verb: str) -> str:
     if verb.endswith("e"):
         return verb + "d"
     return verb[:-1] + "ied" if verb.endswith("y") and verb[-2:-1] not in "aeiou" else verb + "ed"
+
+
+def _in_other_manners(question: str, language: str) -> Iterator[Variant]:
+    """The same words inside a sentence of somebody who asks."""
+    bare = question.strip().rstrip("?？。.")
+    for form in MANNERS.get(language, ()):
+        yield Variant(form.format(x=bare), "manner", (f"manner: {form}",))
 
 
 def _said_otherwise(question: str, language: str) -> Iterator[Variant]:

@@ -26,7 +26,8 @@ from services.training import lora
 from services.training.encoding import MASKED, Encoded, check, encode, with_template
 from services.training.estimating import estimate
 from services.training.looping import ORDERS, Loop, evaluations, exhausted, filler_of, last_checkpoint, order_of, pad
-from services.training.lora import ADAPTER, TrainOptions, attach, attached, sampled, train
+from services.training.lora import ADAPTER, TrainOptions, attach, attached, load_base, sampled, train
+from services.training.merging import TOLERANCE, merge, prompts_of
 from services.training.rows import load
 from tests.training.tiny_models import FAMILIES, make
 
@@ -316,11 +317,24 @@ def test_torn_anywhere_it_goes_on_as_if_nothing_had_been(tmp_path: Path, base: P
     same(whole / "out", torn / "out", 1e-6)
 
 
+def test_a_base_in_four_bits_learns_and_its_adapter_merges_into_the_full_one(tmp_path: Path, base: Path) -> None:
+    """QLoRA, by bitsandbytes' kernels for this machine."""
+    made = options(tmp_path, base, epochs=3.0, quantised=True)
+    linear = {name: type(one).__name__ for name, one in load_base(made).named_modules() if name.endswith("_proj")}
+    assert linear and set(linear.values()) == {"Linear4bit"}
+    report = train(made, quiet)
+    assert report.attached["q_proj"] == 2 and list(report.losses.values())[-1] < 0.9 * next(
+        iter(report.losses.values())
+    )
+    merged = merge(Path(report.adapter), str(base), tmp_path / "merged", prompts_of(None))
+    assert max(merged.merged_difference, merged.reloaded_difference) < TOLERANCE
+
+
 def test_quantising_without_bitsandbytes_says_what_is_missing(
     tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lora, "find_spec", lambda _name: None)
-    with pytest.raises(Misconfigured, match="--quantised needs bitsandbytes and a GPU: pip install bitsandbytes"):
+    with pytest.raises(Misconfigured, match="--quantised needs bitsandbytes: pip install bitsandbytes"):
         train(options(tmp_path, base, quantised=True), quiet)
 
 

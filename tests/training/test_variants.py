@@ -9,9 +9,10 @@ import pytest
 
 from router import wording
 from services.training import negatives
+from services.training.cleaning import clean
 from services.training.guarding import differences
 from services.training.records import Context, Example, Made
-from services.training.variants import MOST, Variant, variants
+from services.training.variants import FEWEST, MOST, Variant, variants
 
 
 @pytest.mark.parametrize(
@@ -32,6 +33,28 @@ def test_the_same_question_in_other_words(question: str, language: str, one_of: 
     from services.training.variants import _all
 
     assert one_of in {one.question for one in _all(question, language)}
+
+
+@pytest.mark.parametrize(
+    ("question", "language"),
+    [
+        ("主节点挂了之后备库多久能接管", "zh"),
+        ("主节点和只读节点的数据是否一致？", "zh"),
+        ("为何查询 pg_stat 报错 ERROR 42P01？", "zh"),
+        ("Does the replica lag behind when I run VACUUM?", "en"),
+        ("max_connections on a standby - which value wins?", "en"),
+        ("Which port does the proxy listen on, and can it be changed?", "en"),
+    ],
+)
+def test_what_fits_no_rule_is_asked_in_other_manners(question: str, language: str) -> None:
+    kept, refused = variants(question, language, differences)
+    assert FEWEST <= len(kept) <= MOST and not refused
+    assert any(one.method == "manner" for one in kept)
+    texts = (question, *(one.question for one in kept))
+    rows = [replace(example(text, "a"), cluster="c") for text in texts]
+    assert len(clean(rows, differences).rows) == len(rows), "and none is taken for a copy"
+    plenty, _ = variants("如何创建只读节点？", "zh", differences)
+    assert not any(one.method == "manner" for one in plenty), "only where rules know too few"
 
 
 @pytest.mark.parametrize(
