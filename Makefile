@@ -14,6 +14,10 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help install demo loop-demo bench-gpu test lint bench clean
 
+# A thread that waits for the next small piece of work must not spin: beside another process training would take six
+# times as long.
+export OMP_WAIT_POLICY ?= PASSIVE
+
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin

@@ -13,6 +13,7 @@ from deploy import loop_documents
 from deploy.loop_demo import Demo, Sizes, has_vllm, run
 
 ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.timeout(2400)  # nine minutes alone; beside other work it may take three times as long
 
 
 @pytest.fixture(scope="module")
