@@ -28,7 +28,7 @@ MOST = 200  # different questions, the newest: this waits between a build and it
 
 
 @dataclass(frozen=True, slots=True)
-class Activation:
+class Activated:
     """served: whether the release is the active one now. questions: that were asked again. changes: by kind, of
     `services.review.replay.Change`. waits: why it is not served yet, and what to do; "" where it is."""
 
@@ -48,7 +48,7 @@ def serve(
     agree: Agree = unattended,
     force: bool = False,
     deliberate: bool = False,
-) -> Activation:
+) -> Activated:
     """Activates a release with other documents or another line than the served one. force: without asking past
     questions. deliberate: somebody chose other documents, so that other answers are no surprise: they are shown.
     Raises `IndexUnavailable` and `Mismatch` where it cannot be opened."""
@@ -58,12 +58,12 @@ def serve(
     counts = {"questions": seen.get("questions", 0), "changes": seen.get("counts", {})}
     if seen and not agree(seen, reason):
         waits = f"{reason or 'It was not agreed to.'} It waits: answerloop releases activate {made.id}"
-        return Activation(made.id, False, **counts, waits=waits)
+        return Activated(made.id, False, **counts, waits=waits)
     folder = version_folder(index_home(settings), made.index_version)
     asyncio.run(follow(store, folder))  # before anything is answered from it
     if active is None or active.id != made.id:
         asyncio.run(store.activate_release(made.id, who))
-    return Activation(made.id, True, **counts)
+    return Activated(made.id, True, **counts)
 
 
 def _seen(

@@ -14,6 +14,7 @@ from router.errors import Conflict, NotFound
 from router.types import Release
 from services import cli_output
 from services.cli_output import when
+from services.pinned import served_releases
 from services.settings import Settings
 from services.store.records import Role
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 WHO = "command line"
-_ACTIVATIONS = 500  # the newest, that are looked through for a release
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout and nothing else.")]
 KeepCurated = Annotated[
@@ -112,7 +112,7 @@ def activate(
 
 
 def rollback(keep_curated: KeepCurated = False, force: Force = False) -> None:
-    """Go back to the release made before the active one. Again goes back one more.
+    """Go back to the release that was served and is older than the active one. Again goes back one more.
 
     Index, calibration, curated answers and model go back together. Where only a promotion is taken back (the same
     index, no approved answer changed since), that is done at once. Else past questions are asked again first, as for
@@ -122,11 +122,11 @@ def rollback(keep_curated: KeepCurated = False, force: Force = False) -> None:
     """
 
     async def before(store: SqlStore) -> tuple[Release, bool]:
-        active = await store.active_release()
+        active, served = await store.active_release(), await served_releases(store)
         found = await store.list_releases(500)
-        older = [release for release in found if active and release.created < active.created]
+        older = [one for one in found if active and one.created < active.created and one.id in served]
         if not older:
-            raise NotFound("There is no release before the active one (answerloop releases list).")
+            raise NotFound("No release was served before the active one (answerloop releases list).")
         return older[0], await _served_so_before(store, older[0])
 
     release, known = with_store(before)
@@ -137,10 +137,8 @@ async def _served_so_before(store: SqlStore, release: Release) -> bool:
     """Whether it was served with the documents and the approved answers of now: going back then loses no answer that
     people wrote, and loading its model once more to ask past questions would keep a worse one serving for minutes."""
     active = await store.active_release()
-    served = {one.release_id for one in await store.list_activations(_ACTIVATIONS)}
     return (
         active is not None
-        and release.id in served
         and release.index_version == active.index_version
         and release.curated_revision == str(await store.curated.head())
     )

@@ -14,7 +14,7 @@ from indexer.version import read_manifest
 from router.errors import InvalidInput
 from router.ports import Progress
 from router.types import Release
-from services.activation import Activation, serve
+from services.activation import Activated, serve
 from services.compose import embedder_of, engines_of, index_home, packaged_calibration
 from services.generation import readings
 from services.pinned import pinned_versions
@@ -31,7 +31,7 @@ class IndexReport:
     """removed_versions: that no release is kept for any more."""
 
     build: BuildReport
-    activation: Activation
+    activation: Activated
     removed_versions: tuple[str, ...]
 
     @property
@@ -72,7 +72,7 @@ def run_index(
         if active and not report.documents:
             raise InvalidInput("the sources hold no document that can be read; what was served before still is")
         made = asyncio.run(_release(store, report.version, active, who))
-        done = Activation(made.id, False, waits="It is held.")
+        done = Activated(made.id, False, waits="It is held.")
         if not (hold and active):
             deliberate = wanted != _wanted(settings, None, parent) if parent else False
             done = serve(settings, store, made, who, progress, agree, force, deliberate)

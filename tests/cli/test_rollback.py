@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from router.errors import NotFound
 from router.types import CuratedEntry
 from services.cli import app
 from services.indexing import release_with, run_index
+from services.pinned import KEPT, WAITING, pinned_versions
 from services.review import rehearsal
 from services.settings import Settings
 from services.store.sql import SqlStore
@@ -55,6 +57,26 @@ def test_an_approved_answer_that_would_go_back_too_is_looked_at_first(
     monkeypatch.setattr(rehearsal, "run", _never)
     done = CliRunner().invoke(app, ["rollback"])
     assert isinstance(done.exception, _Asked) and asyncio.run(_model(settings)) == "tuned-1"
+
+
+def test_what_nobody_served_is_no_release_to_go_back_to(settings: Settings) -> None:
+    async def two_more() -> set[str]:
+        with SqlStore.open(settings.store_url) as store:
+            active = await store.active_release()
+            assert active
+            for number in range(WAITING + KEPT):  # as an hourly reindex that is held
+                await release_with(store, active, "test", index_version=f"held-{number}")
+            better = await release_with(store, active, "test", model="tuned-2")
+            await store.activate_release(better.id, "test")
+            return await pinned_versions(store)
+
+    held = {f"held-{number}" for number in range(WAITING + KEPT)}
+    assert asyncio.run(two_more()) & held == {f"held-{KEPT}", f"held-{KEPT + 1}"}
+    for model in ("tuned-1", "extractive"):
+        done = CliRunner().invoke(app, ["rollback"])
+        assert done.exit_code == 0, done.output
+        assert asyncio.run(_model(settings)) == model
+    assert isinstance(CliRunner().invoke(app, ["rollback"]).exception, NotFound)
 
 
 class _Asked(Exception):
