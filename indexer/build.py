@@ -96,8 +96,9 @@ def versions(home: Path) -> list[Manifest]:
 
 
 def prune(home: Path, keep: set[str], engines: Engines) -> list[str]:
-    """Delete versions that nothing needs any more. Returns their ids."""
-    gone = [manifest.id for manifest in versions(home) if manifest.id not in keep]
+    """Delete versions that nothing needs any more, also those of another program. Returns their ids, oldest first."""
+    complete = sorted(path.parent.name for path in (home / "versions").glob("[!.]*/manifest.json"))
+    gone = [version for version in complete if version not in keep]
     for version in gone:
         doomed = version_folder(home, f".gone-{version}")
         version_folder(home, version).rename(doomed)  # first out of sight, whole, then away

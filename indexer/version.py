@@ -75,6 +75,14 @@ def read_manifest(folder: Path) -> Manifest:
     return Manifest(**raw)
 
 
+def sources_of(folder: Path) -> tuple[Mapping[str, Any], ...]:
+    """What a version was made of, by whatever program; () where it is gone."""
+    try:
+        return tuple(json.loads((folder / "manifest.json").read_text("utf-8"))["sources"])
+    except FileNotFoundError:
+        return ()
+
+
 _REBUILD = "run `answerloop index --full` to make it anew"
 
 

@@ -1,30 +1,35 @@
 """A release that was just made is served once it is seen what it changes: past questions are asked of the one that is
 served and of the new one, and the answers that change are kept with the release, the worst first.
 
-Whoever is there decides. Where nobody is, it is served unless it surely makes too many answers worse: a source that
-lost half of its pages is no reason to stop answering, and one answer whose page was deleted is none to keep old pages.
+It waits for a person's word where it surely makes too many answers worse: a source that lost half of its pages is no
+reason to stop answering, and one answer whose page was deleted is none to keep old pages.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from indexer.build import version_folder
+from router.errors import Conflict, IndexUnavailable, Mismatch, NotFound
 from router.ports import Curated, Progress
 from router.types import Release
 from services.compose import System, index_home
 from services.curated.matcher import Matcher
 from services.review import rehearsal
 from services.review.following import follow, will_be_stale
-from services.review.rehearsal import Agree, too_bad, unattended
+from services.review.rehearsal import Tell, too_bad, untold
 from services.review.replay import Replayed, replay
 from services.settings import Settings
 from services.store.sql import SqlStore
 
 MOST = 200  # different questions, the newest: this waits between a build and its documents, so seconds
+
+log = logging.getLogger("answerloop.activation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,56 +47,82 @@ class Activated:
 def serve(
     settings: Settings,
     store: SqlStore,
+    base: Release | None,
     made: Release,
     who: str,
     progress: Progress,
-    agree: Agree = unattended,
+    tell: Tell = untold,
     force: bool = False,
     deliberate: bool = False,
 ) -> Activated:
-    """Activates a release with other documents or another line than the served one. force: without asking past
-    questions. deliberate: somebody chose other documents, so that other answers are no surprise: they are shown.
-    Raises `IndexUnavailable` and `Mismatch` where it cannot be opened."""
-    active = asyncio.run(store.active_release())
-    seen = {} if force or active is None else _seen(settings, store, active, made, who, progress)
-    reason = "" if deliberate else too_bad(seen, settings)
+    """Activates a release with other documents or another line than `base`, which is served; None for the first. tell:
+    is given what changes before that. force: nothing is asked. deliberate: somebody chose what it changes, so it is
+    shown, and does not wait. It also waits where another one than `base` is served by now.
+
+    Raises `IndexUnavailable` and `Mismatch` where questions are asked of it and it cannot be opened."""
+    if base is not None and base.id == made.id:
+        asyncio.run(_activate(settings, store, None, made, who))
+        return Activated(made.id, True)
+    seen = {} if force or base is None else _seen(settings, store, base, made, who, progress)
+    if seen:
+        tell(seen)
     counts = {"questions": seen.get("questions", 0), "changes": seen.get("counts", {})}
-    if seen and not agree(seen, reason):
-        waits = f"{reason or 'It was not agreed to.'} It waits: answerloop releases activate {made.id}"
-        return Activated(made.id, False, **counts, waits=waits)
-    folder = version_folder(index_home(settings), made.index_version)
-    asyncio.run(follow(store, folder))  # before anything is answered from it
+    waits = "" if deliberate else too_bad(seen, settings)
+    if not waits:
+        try:
+            asyncio.run(_activate(settings, store, base, made, who))
+        except Conflict as error:
+            waits = str(error)
+    if not waits:
+        return Activated(made.id, True, **counts)
+    return Activated(made.id, False, **counts, waits=f"{waits} To serve it: answerloop releases activate {made.id}")
+
+
+async def _activate(settings: Settings, store: SqlStore, base: Release | None, made: Release, who: str) -> None:
+    """What was approved is looked at before anything is answered from it; also where it is served already, because the
+    last time may have been cut short. Raises `Conflict` where another release than `base` is served."""
+    active = await store.active_release()
+    if base is not None and active is not None and active.id != base.id:
+        raise Conflict(f"It was made to follow {base.id}, and another is served by now: {active.id}.")
+    await follow(store, version_folder(index_home(settings), made.index_version))
     if active is None or active.id != made.id:
-        asyncio.run(store.activate_release(made.id, who))
-    return Activated(made.id, True, **counts)
+        await store.activate_release(made.id, who, over=base.id if base else None)
 
 
 def _seen(
-    settings: Settings, store: SqlStore, active: Release, made: Release, who: str, progress: Progress
+    settings: Settings, store: SqlStore, base: Release, made: Release, who: str, progress: Progress
 ) -> Mapping[str, Any]:
-    """{} where there is nothing to compare, or nothing was asked of late."""
+    """{} where nothing was asked of late."""
     since = rehearsal.start_of(rehearsal.SINCE)
     newest = asyncio.run(store.list_traces(1))
-    if active.id == made.id or not newest or newest[0].created < since:
+    if not newest or newest[0].created < since:
         return {}
 
     def ask(reported: Progress) -> Replayed:
-        return asyncio.run(_ask_both(settings, active, made, since, reported))
+        return asyncio.run(_ask_both(settings, base, made, since, reported))
 
-    return rehearsal.kept(settings, made.id, rehearsal.SINCE, who, progress, ask, alone=False)
+    return rehearsal.kept(settings, made.id, rehearsal.SINCE, who, progress, ask, alone=False, quoted=True)
 
 
-async def _ask_both(settings: Settings, active: Release, made: Release, since: str, progress: Progress) -> Replayed:
+async def _ask_both(settings: Settings, base: Release, made: Release, since: str, progress: Progress) -> Replayed:
     """Both quote, whoever writes: no model is loaded for this, and what changes is the documents' doing. Where only
-    they differ, the lines are the new one's in both: that a certificate ends with its documents is said elsewhere."""
+    they differ, the lines are the new one's in both: that a certificate ends with its documents is said elsewhere.
+
+    A served version that cannot be opened (the embedder was changed, the folder is lost) answers nothing, so there is
+    nothing to compare, and no reason to wait."""
     system = System(settings, SqlStore.open(settings.store_url))
     try:
-        async with system.trying(active.id) as served, system.trying(made.id) as tried:
+        async with AsyncExitStack() as stack:
+            tried = await stack.enter_async_context(system.trying(made.id))
+            try:
+                served = await stack.enter_async_context(system.trying(base.id))
+            except (IndexUnavailable, Mismatch, NotFound) as error:
+                log.warning("nothing can be compared with release %s: %s", base.id, error)
+                return Replayed(made.id, 0, 0, 0, ())
             now, then = await _approved(system, made)
-            lines = tried.calibration if active.calibration == made.calibration else served.calibration
+            lines = tried.calibration if base.calibration == made.calibration else served.calibration
             before = replace(served, curated=now, calibration=lines)
-            after = replace(tried, curated=then)
-            return await replay(system.store, after, since, MOST, progress, before)
+            return await replay(system.store, replace(tried, curated=then), since, MOST, progress, before)
     finally:
         await system.close()
 

@@ -34,7 +34,7 @@ from services.compose import packaged_calibration
 from services.evaluation import Asked, ask_rows, foreign, read_rows, writing
 from services.indexing import release_with
 from services.review.bounds import upper
-from services.review.rehearsal import Agree, unattended
+from services.review.rehearsal import Tell, untold, written
 from services.settings import Settings
 from services.store.sql import SqlStore
 
@@ -64,10 +64,13 @@ Matrix = npt.NDArray[np.float64]
 
 
 def run_calibrate(
-    settings: Settings, files: Sequence[Path], progress: Progress, agree: Agree = unattended, force: bool = False
+    settings: Settings, files: Sequence[Path], progress: Progress, tell: Tell = untold, force: bool = False
 ) -> dict[str, Any]:
     """Fit, store, and activate a release that uses it. Returns the calibration as JSON, and as `activation` what the
-    release changes, if there is an index. force, agree: see `services.activation.serve`."""
+    release changes, if there is an index. force, tell: see `services.activation.serve`.
+
+    What is shown are quotes. Where a model writes, the line was found for what it writes, so that quotes are no reason
+    to wait."""
     fitted = fit_files(settings, files, progress)
     with SqlStore.open(settings.store_url) as store:
         kept = asyncio.run(store.put_calibration(fitted.to_json()))
@@ -75,7 +78,7 @@ def run_calibrate(
         if active is None:
             return fitted.to_json()
         made = asyncio.run(release_with(store, active, "calibrate", calibration=kept))
-        done = serve(settings, store, made, "calibrate", progress, agree, force)
+        done = serve(settings, store, active, made, "calibrate", progress, tell, force, written(settings, active))
     return {**fitted.to_json(), "activation": asdict(done)}
 
 

@@ -13,7 +13,7 @@ from services import cli_answers, cli_output, cli_promotion, cli_training
 from services.cli_curated import curated
 from services.cli_dataset import dataset
 from services.cli_manage import Force, jobs, keys, releases, rollback
-from services.cli_review import budget, replay, review, shown_first
+from services.cli_review import budget, replay, review, telling
 from services.settings import Settings
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def index(
     Without `--source`, those of the current version are read again, and only what changed is embedded.
     With it, the sources named replace those of the current version.
     The version that is served stays untouched until the new one is whole and the newest past questions were asked of
-    both. Where too many answers would get worse, it waits for your word (exit code 1 where nobody can be asked).
+    both. Where too many answers would surely get worse, it waits for your word: exit code 1, and what to do.
 
         answerloop index --source manual=./docs --source faq=https://example.org/faq.git
         answerloop index
@@ -123,8 +123,8 @@ def index(
     settings = Settings.from_env()
     settings.make_home()
     with cli_output.progress_bar(shown=job is None) as show:
-        agree = shown_first(show, quiet=json or job is not None)
-        report = build_index(settings, source or None, full, "command line", show, job, hold, force, agree)
+        tell = telling(show, quiet=json or job is not None)
+        report = build_index(settings, source or None, full, "command line", show, job, hold, force, tell)
     if json:
         cli_output.print_json(report)
     else:

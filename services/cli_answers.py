@@ -135,11 +135,11 @@ def _new_calibration(files: list[Path], force: bool, json: bool) -> dict[str, An
     if not files:
         raise typer.BadParameter("Give at least one FILE.jsonl, or --show.")
     from services.calibration import run_calibrate
-    from services.cli_review import shown_first
+    from services.cli_review import telling
 
     with cli_output.progress_bar() as show:
-        agree = shown_first(show, quiet=json)
-        report: dict[str, Any] = run_calibrate(Settings.from_env(), _existing(files), show, agree, force)
+        tell = telling(show, quiet=json)
+        report: dict[str, Any] = run_calibrate(Settings.from_env(), _existing(files), show, tell, force)
     return report
 
 

@@ -14,7 +14,7 @@ from router.errors import Conflict, NotFound
 from router.types import Release
 from services import cli_output
 from services.cli_output import when
-from services.pinned import served_releases
+from services.pinned import served_ids
 from services.settings import Settings
 from services.store.records import Role
 
@@ -122,12 +122,13 @@ def rollback(keep_curated: KeepCurated = False, force: Force = False) -> None:
     """
 
     async def before(store: SqlStore) -> tuple[Release, bool]:
-        active, served = await store.active_release(), await served_releases(store)
-        found = await store.list_releases(500)
-        older = [one for one in found if active and one.created < active.created and one.id in served]
+        active = await store.active_release()
+        served = [await store.get_release(one) for one in await served_ids(store)]
+        older = [one for one in served if active and one.created < active.created]
         if not older:
             raise NotFound("No release was served before the active one (answerloop releases list).")
-        return older[0], await _served_so_before(store, older[0])
+        last = max(older, key=lambda one: one.created)
+        return last, await _served_so_before(store, last)
 
     release, known = with_store(before)
     _serve_release(release.id, keep_curated, force or known)

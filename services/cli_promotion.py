@@ -12,7 +12,7 @@ import typer
 from router.errors import InvalidInput, Misconfigured, NotFound
 from services import cli_output
 from services.cli_manage import with_store
-from services.cli_review import shown_first
+from services.cli_review import telling
 from services.settings import Settings
 
 if TYPE_CHECKING:
@@ -206,8 +206,8 @@ def promote(
     with cli_output.progress_bar() as show:
         if adapter is not None:
             candidate.register(Settings.from_env(), candidate.Candidate(name, adapter, base, data), show)
-        agree = shown_first(show, quiet=json)
-        found = promotion.promote(Settings.from_env(), name, data, WHO, show, share if shadow else 0.0, agree)
+        tell = telling(show, quiet=json)
+        found = promotion.promote(Settings.from_env(), name, data, WHO, show, share if shadow else 0.0, tell)
     if json:
         cli_output.print_json(asdict(found))
     else:

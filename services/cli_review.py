@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from router.ports import Progress
     from router.types import Citation
     from services.review.desk import Desk
-    from services.review.rehearsal import Agree
+    from services.review.rehearsal import Tell
     from services.store.review_records import Verdict
 
 T = TypeVar("T")
@@ -257,19 +256,15 @@ def replay(
     return cli_output.print_json(found) if json else print_replay(found)
 
 
-def shown_first(bars: cli_output.Bars, quiet: bool) -> Agree:
-    """Prints what a release changes before it is served, and asks at a terminal where that is too much; nobody is asked
-    elsewhere. quiet: nothing is printed, the report says it."""
+def telling(bars: cli_output.Bars, quiet: bool) -> Tell:
+    """Prints what a release changes before it is served. quiet: nothing is printed, the report says it."""
 
-    def agree(seen: Mapping[str, Any], reason: str) -> bool:
-        bars.stop()
+    def tell(seen: Mapping[str, Any]) -> None:
         if not quiet:
+            bars.stop()
             print_replay(seen)
-        if reason and sys.stdin.isatty():
-            return typer.confirm(f"{reason} Serve it all the same?", err=True)
-        return not reason
 
-    return agree
+    return tell
 
 
 def print_replay(found: Mapping[str, Any]) -> None:

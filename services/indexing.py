@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import uuid
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from indexer.build import BuildOptions, BuildReport, build, prune, version_folder
+from indexer.content import Content
 from indexer.sources import Source, parse_source
-from indexer.version import read_manifest
-from router.errors import InvalidInput
+from indexer.version import read_manifest, sources_of
+from router.errors import IndexUnavailable, InvalidInput, Mismatch
 from router.ports import Progress
 from router.types import Release
 from services.activation import Activated, serve
 from services.compose import embedder_of, engines_of, index_home, packaged_calibration
 from services.generation import readings
-from services.pinned import pinned_versions
-from services.review.rehearsal import Agree, unattended
+from services.pinned import pinned_versions, waiting_releases
+from services.review.rehearsal import Tell, untold
 from services.settings import Settings
 from services.store.records import now
 from services.store.sql import SqlStore
 
 UPLOADS = "uploads"
+
+log = logging.getLogger("answerloop.indexing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +57,10 @@ def run_index(
     full: bool = False,
     hold: bool = False,
     force: bool = False,
-    agree: Agree = unattended,
+    tell: Tell = untold,
 ) -> IndexReport:
     """Index `sources` ("NAME=PATH_OR_GIT_URL"; None: those of the active version) and what was uploaded. hold: the
-    release is made and not activated, unless it is the first. force, agree: see `services.activation.serve`.
+    release is made and not activated, unless it is the first. force, tell: see `services.activation.serve`.
 
     Raises InvalidInput, Conflict and Misconfigured as `indexer.build.build` does, Conflict on a replica.
     """
@@ -63,27 +69,39 @@ def run_index(
     store = SqlStore.open(settings.store_url)
     try:
         active = asyncio.run(store.active_release())
-        parent = active.index_version if active else None
-        wanted = _wanted(settings, sources, parent)
         home = index_home(settings)
+        served = version_folder(home, active.index_version) if active else None
+        wanted = _wanted(settings, sources, served)
+        parent = active.index_version if active and served and _is_readable(served) else None
         options = BuildOptions(corpus_seconds=settings.corpus_seconds, full=full)
         report = build(home, wanted, embedder_of(settings), engines_of(settings), parent, options, progress)
         readings.write(version_folder(home, report.version), version_folder(home, parent) if parent else None, progress)
         if active and not report.documents:
             raise InvalidInput("the sources hold no document that can be read; what was served before still is")
-        made = asyncio.run(_release(store, report.version, active, who))
-        done = Activated(made.id, False, waits="It is held.")
-        if not (hold and active):
-            deliberate = wanted != _wanted(settings, None, parent) if parent else False
-            done = serve(settings, store, made, who, progress, agree, force, deliberate)
+        made = asyncio.run(_release(store, home, report.version, active, who))
+        if hold and active and made.id != active.id:
+            done = Activated(made.id, False, waits=f"It is held. To serve it: answerloop releases activate {made.id}")
+        else:
+            deliberate = bool(sources) and _are_others(wanted, served)
+            done = serve(settings, store, active, made, who, progress, tell, force, deliberate)
         removed = prune(home, asyncio.run(pinned_versions(store)), engines_of(settings))
-        return IndexReport(report, done, tuple(removed))
+        return IndexReport(replace(report, version=made.index_version), done, tuple(removed))
     finally:
         store.close()
 
 
-def _wanted(settings: Settings, sources: Sequence[str] | None, parent: str | None) -> list[Source]:
-    wanted = [parse_source(text) for text in sources] if sources else _known(settings, parent)
+def _is_readable(served: Path) -> bool:
+    """Whether a build can go on from this version: not where it is lost, or of another program."""
+    try:
+        read_manifest(served)
+    except (IndexUnavailable, Mismatch) as error:
+        log.warning("everything is made anew: %s", error)
+        return False
+    return True
+
+
+def _wanted(settings: Settings, sources: Sequence[str] | None, served: Path | None) -> list[Source]:
+    wanted = [parse_source(text) for text in sources] if sources else _known(served)
     uploads = settings.home / UPLOADS
     wanted = [source for source in wanted if source.name != UPLOADS]
     if uploads.is_dir() and any(uploads.iterdir()):
@@ -96,20 +114,47 @@ def _wanted(settings: Settings, sources: Sequence[str] | None, parent: str | Non
     return wanted
 
 
-def _known(settings: Settings, parent: str | None) -> list[Source]:
-    if parent is None:
-        return []
-    manifest = read_manifest(version_folder(index_home(settings), parent))
-    return [Source(source["name"], source["location"], source["branch"]) for source in manifest.sources]
+def _known(served: Path | None) -> list[Source]:
+    found = sources_of(served) if served else ()
+    return [Source(source["name"], source["location"], source["branch"]) for source in found]
 
 
-async def _release(store: SqlStore, version: str, active: Release | None, who: str) -> Release:
-    """The release of a version: the active one when it serves that already, else a new one, not active yet."""
+def _are_others(wanted: Sequence[Source], served: Path | None) -> bool:
+    """Whether somebody named other sources than those of the served version, in whatever order."""
+    return {one for one in wanted if one.name != UPLOADS} != {one for one in _known(served) if one.name != UPLOADS}
+
+
+async def _release(store: SqlStore, home: Path, version: str, active: Release | None, who: str) -> Release:
+    """The release of a version: the active one when it serves that already, or one that waits and holds the same, else
+    a new one, not active yet."""
     calibration = await _calibration(store, active)
     if active and (active.index_version, active.calibration) == (version, calibration):
         return active
-    first = Release("", "", version, "none", "extractive", "none", calibration)
-    return await release_with(store, active or first, who, index_version=version, calibration=calibration)
+    base = active or Release("", "", version, "none", "extractive", "none", calibration)
+    wanted = replace(base, index_version=version, calibration=calibration)
+    again = [one for one in await waiting_releases(store) if _holds_the_same(home, one, wanted)]
+    return again[0] if again else await release_with(store, base, who, index_version=version, calibration=calibration)
+
+
+def _holds_the_same(home: Path, waiting: Release, wanted: Release) -> bool:
+    """Whether the one that waits would answer just like it: an hourly reindex that is held makes one release, and not
+    one every hour."""
+    if any(getattr(waiting, name) != getattr(wanted, name) for name in ("model", "prompt_hash", "calibration")):
+        return False
+    folders = [version_folder(home, one.index_version) for one in (waiting, wanted)]
+    try:
+        one, other = (_identity(folder) for folder in folders)
+    except (IndexUnavailable, Mismatch):
+        return False
+    return one == other
+
+
+def _identity(folder: Path) -> tuple[object, ...]:
+    """What a version was made of and by, without when. Raises `IndexUnavailable`, `Mismatch`."""
+    made = read_manifest(folder)
+    with closing(Content(folder / "content.db")) as content:
+        facts = {path: (revision, aliases) for path, (revision, _, aliases) in content.facts().items()}
+    return made.sources, made.passages, made.analyser, made.chunker, made.embedder, made.parent, facts
 
 
 async def _calibration(store: SqlStore, active: Release | None) -> str:

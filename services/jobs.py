@@ -22,7 +22,7 @@ from typing import Any
 from router.errors import AnswerloopError, Conflict, InvalidInput, Unavailable
 from router.ports import Progress
 from services.review import rehearsal
-from services.review.rehearsal import Agree, unattended
+from services.review.rehearsal import Tell, untold
 from services.settings import Settings
 from services.store.records import Job, JobState
 from services.store.sql import SqlStore
@@ -185,11 +185,11 @@ def build_index(
     job_id: str | None = None,
     hold: bool = False,
     force: bool = False,
-    agree: Agree = unattended,
+    tell: Tell = untold,
 ) -> dict[str, Any]:
     """Builds a new index version, and activates it unless it is to be held; its report.
 
-    sources: "NAME=PATH_OR_GIT_URL" each; None: those of the current version. force, agree: see
+    sources: "NAME=PATH_OR_GIT_URL" each; None: those of the current version. force, tell: see
     `services.activation.serve`. Raises as `run_job`, and `InvalidInput`.
     """
     from services.indexing import run_index  # loads the engine and the embedder
@@ -197,7 +197,7 @@ def build_index(
     _refuse_both(hold, force)
 
     def work(progress: Progress) -> dict[str, Any]:
-        report: dict[str, Any] = run_index(settings, sources, who, progress, full, hold, force, agree).to_json()
+        report: dict[str, Any] = run_index(settings, sources, who, progress, full, hold, force, tell).to_json()
         return report
 
     return run_job(settings, REINDEX, {"full": full, "hold": hold, "force": force, "who": who}, work, show, job_id)

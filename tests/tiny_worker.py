@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from router.errors import InvalidInput
 from router.ports import JsonObject, Progress
-from services.review.rehearsal import Agree, unattended
+from services.review.rehearsal import Tell, untold
 from services.settings import Settings
 
 
@@ -33,7 +33,7 @@ def run_index(
     full: bool = False,
     hold: bool = False,
     force: bool = False,
-    agree: Agree = unattended,  # noqa: ARG001
+    tell: Tell = untold,  # noqa: ARG001
 ) -> Report:
     try:
         steps = int((settings.home / "steps").read_text())

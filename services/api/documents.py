@@ -68,7 +68,8 @@ async def delete(request: Request, caller: AdminCaller, path: str, reindex: Rein
     here.settings.refuse_on_replica()
     await asyncio.to_thread(_uploads(request).delete, path)
     await here.system.store.audit(caller.name, "document.delete", {"path": path}, None)
-    return json_response({"path": path} | await _reindexed(here, caller.name, reindex))
+    # what somebody deleted is not answered from any more, whatever that changes
+    return json_response({"path": path} | await _reindexed(here, caller.name, reindex, force=True))
 
 
 def _uploads(request: Request) -> Uploads:
@@ -95,8 +96,8 @@ def _check(content: bytes, largest: int) -> None:
         raise Refused(422, "empty_document", "The document is empty.")
 
 
-async def _reindexed(here: Shared, who: str, wanted: bool) -> dict[str, Any]:
-    return {"job": job_link(await here.jobs.start(who)) if wanted else None}
+async def _reindexed(here: Shared, who: str, wanted: bool, force: bool = False) -> dict[str, Any]:
+    return {"job": job_link(await here.jobs.start(who, force=force)) if wanted else None}
 
 
 def _document(upload: Upload) -> dict[str, Any]:

@@ -7,13 +7,14 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.requests import Request
 from starlette.responses import Response
 
-from router.types import Release
 from services.api.auth import Requires, anyone
 from services.api.metrics import JOB_STATES
 from services.api.state import Shared, json_response, shared
 from services.api.wire import ReadyReply, VersionReply
 from services.jobs import REINDEX
+from services.pinned import served_ids
 from services.store.records import Job, JobState, Role
+from services.store.sql import SqlStore
 from services.version import own_version
 
 public = APIRouter(tags=["ops"], dependencies=[Depends(anyone)])
@@ -74,13 +75,13 @@ async def _look(here: Shared) -> None:
     if release:
         here.metrics.release.labels(release.id, release.index_version).set(1)
     newest = await store.list_jobs(limit=1, kind=REINDEX)
-    state = _state_of(newest[0], release) if newest else "none"
+    state = await _state_of(store, newest[0]) if newest else "none"
     for name in JOB_STATES:
         here.metrics.reindex.labels(name).set(name == state)
 
 
-def _state_of(job: Job, active: Release | None) -> str:
-    """Of `JOB_STATES`."""
+async def _state_of(store: SqlStore, job: Job) -> str:
+    """Of `JOB_STATES`. A release that was served once does not wait, whatever came after it."""
     result = job.result or {}
-    waits = result.get("waits") and not (active and active.id == result.get("release"))
+    waits = result.get("waits") and result.get("release") not in await served_ids(store)
     return "held" if job.state is JobState.DONE and waits else job.state.value

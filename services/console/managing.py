@@ -17,6 +17,7 @@ from services.api.wire import ShortText
 from services.console.guard import OwnForm, Page, SignedIn, go, text_of
 from services.console.quality import quality_of
 from services.console.view import language_of, render
+from services.pinned import served_ids
 from services.review import rehearsal
 from services.review.replay import Change
 from services.store.records import Role
@@ -104,19 +105,19 @@ async def activate(request: Request, id: ShortText, form: OwnForm) -> Response:
 
 @router.get("/jobs", include_in_schema=False)
 async def jobs(request: Request) -> Response:
-    return render(request, "jobs.html", {"jobs": await _jobs(request)})
+    return render(request, "jobs.html", await _jobs(request))
 
 
 @router.get("/jobs/rows", include_in_schema=False)
 async def job_rows(request: Request) -> Response:
     """For the page's script, which looks again while a job runs."""
-    return render(request, "_jobs.html", {"jobs": await _jobs(request)})
+    return render(request, "_jobs.html", await _jobs(request))
 
 
-async def _jobs(request: Request) -> Any:
+async def _jobs(request: Request) -> dict[str, Any]:
     store = shared(request).system.store
     await store.interrupt_dead_jobs()
-    return await store.list_jobs(_LISTED)
+    return {"jobs": await store.list_jobs(_LISTED), "served": await served_ids(store)}
 
 
 @router.post("/jobs/reindex", include_in_schema=False)

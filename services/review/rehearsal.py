@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from router.errors import Conflict, InvalidInput
 from router.ports import Progress
-from router.types import Route
+from router.types import Release, Route
 from services.review.bounds import lower
 from services.review.replay import Change, replay
 from services.settings import Settings
@@ -32,17 +32,17 @@ KEPT = 100
 FRESH_H = 24
 """Hours for which a replay speaks of what people ask now: a day has its busy and its quiet hours once."""
 WORSE = (Change.WRONG_AGAIN, Change.APPROVED_LOST, Change.LOST)
+QUOTES = ("", "none", "extractive")  # what a release names where no model of its own writes
+_NOT_SENT = (Change.APPROVED_LOST, Change.LOST)
 _LOOKED_AT = 200
 _NOISE = 1e-9  # of floating point: the bound for one of one is the risk itself
 
-Agree = Callable[[Mapping[str, Any], str], bool]
-"""Whether to serve a release, from what was seen of it (`Replayed.to_json`) and why nobody should without a person's
-word ("" where nothing speaks against it)."""
+Tell = Callable[[Mapping[str, Any]], None]
+"""Tells whoever is there what a release changes (`Replayed.to_json`), before it is served."""
 
 
-def unattended(seen: Mapping[str, Any], reason: str) -> bool:  # noqa: ARG001
-    """`Agree` where nobody is there to be asked."""
-    return not reason
+def untold(seen: Mapping[str, Any]) -> None:
+    """`Tell` where nobody is there: it is kept with the release."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,11 @@ class Rehearsed:
         return worse(self.result)
 
 
+def written(settings: Settings, release: Release) -> bool:
+    """Whether a model writes the answers of this release, by the settings or by its own word."""
+    return bool(settings.model or settings.generator_url) or release.model not in QUOTES
+
+
 def worse(result: Mapping[str, Any]) -> int:
     """Questions that would be answered wrongly again, or not any more."""
     counts = result.get("counts", {})
@@ -71,47 +76,51 @@ def worse(result: Mapping[str, Any]) -> int:
 def too_bad(seen: Mapping[str, Any], settings: Settings) -> str:
     """Why a release is not served without a person's word, "" where nothing speaks against it. seen: whole.
 
-    What speaks against it: the share of past questions that it would not answer from the documents any more, or wrongly
-    again, is above the wrong rate that is set, with the assurance that is set; one of a few is no proof of that. An
-    approved answer whose source has changed is not counted: the sooner it is not sent, the better."""
-    questions, lost = seen.get("questions", 0), sum(map(_let_down, seen.get("changed", ())))
-    surely = lower(lost, questions, 1 - settings.assurance) if questions else 0.0
+    What speaks against it: of the past questions that the documents answered, and those that would be answered wrongly
+    again, the share that is answered wrongly again or not any more is above the wrong rate that is set, with the
+    assurance that is set; one of a few is no proof of that. An approved answer that is not sent any more because its
+    source has changed is not counted: the sooner, the better."""
+    changed = seen.get("changed", ())
+    wrong = [one for one in changed if one["change"] == Change.WRONG_AGAIN]
+    quoted = [one for one in changed if one["before"]["route"] == Route.GROUNDED]
+    lost = len(wrong) + sum(one["change"] in _NOT_SENT and one["after"]["route"] not in SENT for one in quoted)
+    asked = seen.get("grounded", 0) + sum(one["before"]["route"] != Route.GROUNDED for one in wrong)
+    surely = lower(lost, asked, 1 - settings.assurance) if asked else 0.0
     if surely <= settings.max_wrong_rate + _NOISE:
         return ""
     return (
-        f"{lost} of {questions} past questions that the documents answered would not be answered any more, or wrongly "
-        f"again: surely more than {settings.max_wrong_rate:.1%}."
+        f"{lost} of {asked} past questions that had an answer from the documents would be answered wrongly again, or "
+        f"not any more: surely more than {settings.max_wrong_rate:.1%}."
     )
 
 
-def _let_down(changed: Mapping[str, Any]) -> bool:
-    """Whether this question had an answer from the documents, and would have none, or a wrong one."""
-    wrong, sent = changed["change"] == Change.WRONG_AGAIN, changed["after"]["route"] in SENT
-    return changed["before"]["route"] == Route.GROUNDED and (wrong or not sent)
-
-
-async def params(store: SqlStore, release: str, since: str, who: str) -> dict[str, Any]:
-    """Of the job. Raises `NotFound` for a release that is not there, `InvalidInput` for a time that is none."""
+async def params(store: SqlStore, release: str, since: str, who: str, quoted: bool = False) -> dict[str, Any]:
+    """Of the job. quoted: both sides are asked by quoting, whoever writes. Raises `NotFound` for a release that is not
+    there, `InvalidInput` for a time that is none."""
     start_of(since)
     await store.get_release(release)
     active = await store.active_release()
-    return {"release": release, "served": active.id if active else "", "since": since, "who": who}
+    about = {"release": release, "served": active.id if active else "", "since": since, "who": who}
+    return {**about, "quoted": True} if quoted else about
 
 
 async def rehearsed(store: SqlStore, release: str) -> Rehearsed | None:
     """The newest, or the newest fresh one where what came after it failed; None where there was none."""
-    active = await store.active_release()
+    active, named = await store.active_release(), await store.get_release(release)
     served = active.id if active else ""
     jobs = await store.list_jobs(_LOOKED_AT, kind=KIND)
-    mine = [Rehearsed(one, _fresh(one, served)) for one in jobs if one.params.get("release") == release]
+    mine = [Rehearsed(one, _fresh(one, served, named)) for one in jobs if one.params.get("release") == release]
     if mine and not mine[0].job.state.final:
         return mine[0]
     return next((one for one in mine if one.fresh), mine[0] if mine else None)
 
 
-def _fresh(job: Job, served: str) -> bool:
+def _fresh(job: Job, served: str, release: Release) -> bool:
+    """What a model would write is not known from quotes."""
     since = stamp(datetime.now(UTC) - timedelta(hours=FRESH_H))
-    return job.state is JobState.DONE and job.params.get("served") == served and (job.finished or "") >= since
+    by_whom = release.model in QUOTES or not job.params.get("quoted")
+    done = job.state is JobState.DONE and (job.finished or "") >= since
+    return done and by_whom and job.params.get("served") == served
 
 
 async def unseen(store: SqlStore, release: str) -> str:
@@ -182,8 +191,10 @@ def kept(
     job_id: str | None = None,
     *,
     alone: bool = True,
+    quoted: bool = False,
 ) -> dict[str, Any]:
-    """As a job that everybody can follow; all that was found. Raises as `services.jobs.run_job`, and `NotFound`."""
+    """As a job that everybody can follow; all that was found. quoted: see `params`. Raises as `services.jobs.run_job`,
+    and `NotFound`."""
     from services.jobs import run_job
 
     found: list[Replayed] = []
@@ -194,7 +205,7 @@ def kept(
         return {**whole, "changed": whole["changed"][:KEPT]}
 
     with SqlStore.open(settings.store_url) as store:
-        about = asyncio.run(params(store, release, since, who))
+        about = asyncio.run(params(store, release, since, who, quoted))
     run_job(settings, KIND, about, work, show, job_id, alone=alone)
     return found[0].to_json()
 

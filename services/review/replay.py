@@ -32,7 +32,8 @@ class Change(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """asks: past questions in these words. before, after: what was sent, and what would be."""
+    """asks: past questions in these words. before: what was sent, or what the served release would send now. after:
+    what the other one would."""
 
     change: Change
     trace_id: str
@@ -49,17 +50,19 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """questions: different ones that were asked again. changed: the worst first, then those asked most."""
+    """questions: different ones that were asked again. grounded: those of them that were answered from the documents.
+    changed: the worst first, then those asked most."""
 
     release: str
     asked: int
     questions: int
+    grounded: int
     changed: tuple[Changed, ...]
 
     def to_json(self) -> dict[str, Any]:
         counts = {kind.value: sum(one.change is kind for one in self.changed) for kind in Change}
-        figures = {"release": self.release, "asked": self.asked, "questions": self.questions, "counts": counts}
-        return {**figures, "changed": [one.to_json() for one in self.changed]}
+        figures = {name: getattr(self, name) for name in ("release", "asked", "questions", "grounded")}
+        return {**figures, "counts": counts, "changed": [one.to_json() for one in self.changed]}
 
 
 async def replay(
@@ -67,21 +70,22 @@ async def replay(
 ) -> Replayed:
     """since: ISO 8601, UTC; questions from then on, each wording (with its history) once, by its newest answer.
     most: questions at most, the newest. before: asked in the same way, for what only the release changes; None: what
-    was answered then."""
-    past = await _past(store, since, most)
+    was answered then. How often each was asked is counted in whole only without it, because that reads every trace."""
+    past = await _past(store, since, most, all_asks=before is None)
     good, bad = await judged(store)
     blocked = (await store.reviews.blocked())[1]
-    found = []
+    found, grounded = [], 0
     for number, (trace, asks) in enumerate(past, 1):
         old = (await answering.propose(trace.question, before))[0].answer if before else trace.answer
         new = (await answering.propose(trace.question, parts))[0].answer
+        grounded += old.route is Route.GROUNDED
         change = compare(old, new, good.get(trace.normalised, frozenset()), bad | blocked)
         if change is not None and not (before and _alike(old, new)):
             found.append(Changed(change, trace.id, trace.question.text, asks, old, new))
         progress("replay", number, len(past))
     order = {kind: place for place, kind in enumerate(Change)}
     found.sort(key=lambda one: (order[one.change], -one.asks, one.question))
-    return Replayed(parts.release, sum(asks for _, asks in past), len(past), tuple(found))
+    return Replayed(parts.release, sum(asks for _, asks in past), len(past), grounded, tuple(found))
 
 
 def compare(before: Answer, after: Answer, good: frozenset[str], bad: frozenset[str]) -> Change | None:
@@ -105,14 +109,15 @@ def _alike(old: Answer, new: Answer) -> bool:
     return old.route is new.route and answer_key(old.text) == answer_key(new.text)
 
 
-async def _past(store: SqlStore, since: str, most: int) -> list[tuple[Trace, int]]:
-    """Different questions with how often they were asked, the newest first. A conversation's question is its own."""
+async def _past(store: SqlStore, since: str, most: int, all_asks: bool) -> list[tuple[Trace, int]]:
+    """Different questions with how often they were asked, the newest first. A conversation's question is its own.
+    all_asks: also after the last of `most` was found."""
     counted: dict[tuple[str, tuple[str, ...]], tuple[Trace, int]] = {}
     before: int | None = None
     while True:
         lines = await store.list_traces(_PAGE, before=before)
         for line in lines:
-            if line.created < since:
+            if line.created < since or (len(counted) == most and not all_asks):
                 return list(counted.values())
             trace = await store.get_trace(line.id)
             key = trace.normalised, tuple(turn.content for turn in trace.question.history)

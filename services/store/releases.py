@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, Row, Select, insert, select, update
 
-from router.errors import NotFound
+from router.errors import Conflict, NotFound
 from router.types import Release
 from services.store import audit, curated
 from services.store.codec import dumps, loads
@@ -41,10 +41,14 @@ def get(connection: Connection, release_id: str) -> Release:
     return _release(row)
 
 
-def activate(connection: Connection, release_id: str, who: str, keep_curated: bool = False) -> Release:
+def activate(
+    connection: Connection, release_id: str, who: str, keep_curated: bool = False, over: str | None = None
+) -> Release:
     """Curated answers move with it: the release that is left keeps the revision it leaves, and the one that comes back
     brings its own. One that was never active has none yet, and takes what is there."""
     release, before = get(connection, release_id), active(connection)
+    if over is not None and before is not None and before.id != over:
+        raise Conflict(f"Release {release_id} was made to follow {over}, and another is served by now: {before.id}.")
     if before is not None and before.id != release_id:
         _pin(connection, before.id)
         if not keep_curated and _was_active(connection, release_id) and release.curated_revision.isdecimal():

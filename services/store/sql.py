@@ -269,12 +269,15 @@ class SqlStore:
         check_page(limit)
         return await self.read(lambda c: releases.newest(c, limit))
 
-    async def activate_release(self, release_id: str, who: str, keep_curated: bool = False) -> Release:
-        """Rolls forward or back, and writes the audit line. Raises `NotFound`.
+    async def activate_release(
+        self, release_id: str, who: str, keep_curated: bool = False, over: str | None = None
+    ) -> Release:
+        """Rolls forward or back, and writes the audit line. over: the release that it takes the place of, where that
+        matters. Raises `NotFound`, and `Conflict` where another one than `over` is served.
 
         Curated answers become again what they were when that release was left, unless `keep_curated`.
         """
-        return await self.write(lambda c: releases.activate(c, release_id, who, keep_curated))
+        return await self.write(lambda c: releases.activate(c, release_id, who, keep_curated, over))
 
     async def active_release(self) -> Release | None:
         return await self.read(releases.active)

@@ -202,8 +202,8 @@ def _made(rows: Iterable[Example]) -> dict[str, int]:
 
 
 def _varied(rows: Iterable[Example]) -> dict[str, int]:
-    """How many answerable questions have no, one, or two and more other wordings: each should have two or three, and
-    what no rule can say otherwise has fewer."""
+    """How many answerable questions have no, one, or two and more other wordings: each should have two or three;
+    fewer where the guards or the cleaning took some."""
     every = {row.id: row for row in rows if not row.refuses}
     found = Counter(row.parent for row in every.values() if row.parent)
     counts = Counter(min(found[row.id], 2) for row in every.values() if not row.parent)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 
 from router import prompt
 from router.confidence import Calibration
-from router.errors import InvalidInput, Mismatch
+from router.errors import IndexUnavailable, InvalidInput, Mismatch
 from router.packing import Window
 from router.ports import Progress
 from router.types import Release
@@ -26,7 +27,7 @@ from services.compose import System, calibration_of, entailment_of
 from services.indexing import release_with
 from services.review import rehearsal
 from services.review.decisions import regressions
-from services.review.rehearsal import Agree
+from services.review.rehearsal import Tell, untold
 from services.review.replay import Replayed, replay
 from services.settings import Settings
 from services.store import shadows
@@ -52,6 +53,8 @@ from services.version import own_version
 
 QUOTING = "extractive"  # what a release calls its model where there is none
 MOST_ASKED = 50  # past questions, the newest: each is written in this process
+
+log = logging.getLogger("answerloop.promotion")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +120,11 @@ def promote(
     who: str,
     progress: Progress,
     shadow: float = 0.0,
-    agree: Agree = lambda _seen, _reason: True,
+    tell: Tell = untold,
 ) -> Promotion:
     """shadow: the share of real questions that it has to answer beside the live model first. Where it did not yet, and
-    every other gate holds, that begins, and nothing else changes; 0 for a promotion without. agree: is shown what
-    people asked of late and would be answered otherwise; the gates have decided, so nothing else speaks against it.
+    every other gate holds, that begins, and nothing else changes; 0 for a promotion without. tell: is given what
+    people asked of late and would be answered otherwise, before it is served; the gates have decided.
 
     Raises `Mismatch` when model, dataset and program do not belong together, `InvalidInput` without an index."""
     card = registry_of(settings).card(name)
@@ -143,7 +146,7 @@ def promote(
     release = ""
     if earned:
         made = asyncio.run(_release_of(settings, live, name, who, own))
-        release = _served(settings, made, window, who, progress, agree)
+        release = _served(settings, live, made, window, who, progress, tell)
     again = tuple(one for one in reasked if one.again)
     tried = seen and shadow_report.report(*seen)
     return Promotion(name, live.model, release, len(ours), tuple(found), again, tried, own.report, left_out)
@@ -248,24 +251,28 @@ async def _live(settings: Settings) -> tuple[Release, Calibration]:
 async def _release_of(settings: Settings, live: Release, name: str, who: str, own: Adapted) -> Release:
     """Not active yet."""
     with SqlStore.open(settings.store_url) as store:
-        await store.write(lambda c: shadows.stop(c, who))  # what was compared is not served any more
         fitted = own.report["fitted"]
         kept = await store.put_calibration(own.calibration.to_json()) if fitted else live.calibration
         return await release_with(store, live, who, model=name, prompt_hash=prompt.prompt_hash(), calibration=kept)
 
 
-def _served(settings: Settings, made: Release, window: Window, who: str, progress: Progress, agree: Agree) -> str:
-    """The id of the release, active now; "" where that was not agreed to."""
+def _served(
+    settings: Settings, live: Release, made: Release, window: Window, who: str, progress: Progress, tell: Tell
+) -> str:
+    """The id of the release, active now. Raises `Conflict` where another one than `live` is served by now."""
 
     def ask(reported: Progress) -> Replayed:
         return asyncio.run(_ask_past(settings, made, window, reported))
 
     with SqlStore.open(settings.store_url) as store:
         if asyncio.run(store.list_traces(1)):
-            seen = rehearsal.kept(settings, made.id, rehearsal.SINCE, who, progress, ask, alone=False)
-            if not agree(seen, ""):
-                return ""
-        return asyncio.run(store.activate_release(made.id, who)).id
+            try:
+                tell(rehearsal.kept(settings, made.id, rehearsal.SINCE, who, progress, ask, alone=False))
+            except (IndexUnavailable, Mismatch) as error:  # trained beside a database only: the gates have decided
+                log.warning("past questions cannot be asked here: %s", error)
+        asyncio.run(store.activate_release(made.id, who, over=live.id))
+        asyncio.run(store.write(lambda c: shadows.stop(c, who)))  # what was compared is not served any more
+        return made.id
 
 
 async def _ask_past(settings: Settings, made: Release, window: Window, progress: Progress) -> Replayed:

@@ -94,7 +94,7 @@ MANNERS: Mapping[str, tuple[str, ...]] = {
         "One thing that I need to know: {x}?",
     ),
 }
-"""Long enough that no near-copy is made (`services.training.cleaning.NEAR`)."""
+"""Long enough that a question of usual length makes no near-copy (`services.training.cleaning.NEAR`)."""
 
 _PASSIVE_ZH = re.compile(
     r"^(?:如何|怎么|怎样)(?P<verb>重启|重建|创建|删除|修改|启动|停止|升级|备份|恢复|查看|添加)(?P<x>[^，,？?的]{2,40})[？?]$"

@@ -66,11 +66,12 @@ def test_a_release_is_held_or_forced_and_never_both(here: Live) -> None:
 
 @pytest.mark.parametrize(("release", "state"), [("r9", "held"), ("r1", "done")])
 def test_a_release_that_waits_is_seen_by_who_watches(here: Live, release: str, state: str) -> None:
-    """Also where something else was done since; not any more once it is served (r1 is)."""
+    """Also where something else was done since; not any more once it was served (r1 was), whatever came after it."""
 
     async def reindexed() -> None:
-        await here.system.store.add_release(Release("r1", "2026-11-01", "v1", "0", "none", "none", "c"))
-        await here.system.store.activate_release("r1", "test")
+        for name in ("r1", "r2"):
+            await here.system.store.add_release(Release(name, "2026-11-01", "v1", "0", "none", "none", "c"))
+            await here.system.store.activate_release(name, "test")
         job = await here.system.store.create_job(REINDEX, {"who": "test"})
         result = {"release": release, "waits": "4 of 8 past questions"}
         await here.system.store.update_job(job.id, state=JobState.DONE, result=result)
@@ -137,6 +138,14 @@ def test_an_upload_may_start_the_reindex(here: Live) -> None:
     (here.settings.home / "steps").write_text("0")
     reply = here.client.post("/admin/documents?path=a.md&reindex=true", content=b"# A")
     assert wait_for(here, reply.json()["job"]["id"], "done").result == {"steps": 0, "waits": ""}
+
+
+def test_what_is_deleted_is_not_answered_from_whatever_that_changes(here: Live) -> None:
+    (here.settings.home / "steps").write_text("0")
+    for name in ("a.md", "b.md"):
+        here.client.post(f"/admin/documents?path={name}", content=b"# A")
+    reply = here.client.delete("/admin/documents/uploads/a.md?reindex=true")
+    assert wait_for(here, reply.json()["job"]["id"], "done").params["force"] is True
 
 
 UNSAFE = ["../a.md", "/etc/a.md", "a/../../b.md", ".hidden.md", "a//b.md", "a\\b.md", "a\x00.md", "C:/a.md", "a.exe"]

@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 
 from router.errors import Conflict, InvalidInput, NotFound
 from router.types import Trace
-from services import cli_manage, cli_review
-from services.cli import app, index
+from services import cli_manage
+from services.cli import app
 from services.compose import packaged_calibration
 from services.indexing import release_with, run_index
 from services.review import rehearsal
@@ -143,22 +143,11 @@ def test_an_index_that_loses_answers_waits_and_says_how_to_serve_it() -> None:
     assert f"Release {made}" in shown.stderr and on_store(settings, served_now) == made
 
 
-def test_what_changes_is_shown_before_the_index_is_served(
-    page: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """At a terminal, where somebody is asked; --force asks nobody anything."""
-    asked: list[str] = []
-
-    def confirm(text: str, err: bool) -> bool:
-        asked.append(text)
-        return err
-
-    monkeypatch.setattr(sys, "stdin", Terminal())
-    monkeypatch.setattr(cli_review.typer, "confirm", confirm)
-    index()
-    shown = capsys.readouterr()
-    assert "2 different questions" in shown.err and "lost 2" in shown.err
-    assert len(asked) == 1 and "2 of 2 past questions" in asked[0] and "Serve it all the same?" in asked[0]
+def test_what_changes_is_shown_before_the_index_is_served(page: Path) -> None:
+    page.write_text(PAGE.replace("`add-node`", "`add-node --replica`"), "utf-8")
+    shown = called("index")
+    assert "2 different questions" in shown.stderr and "other 2" in shown.stderr
+    assert "add-node --replica" in answerloop("ask", ASKED)
     page.write_text(PAGE, "utf-8")
     assert "different questions" not in called("index", "--force").stderr
     with pytest.raises(InvalidInput, match="hold and force"):

@@ -528,14 +528,20 @@ def test_a_reindex_is_started_and_followed(here: Live) -> None:
 def test_a_release_that_waits_for_a_word_is_named_where_it_was_made(here: Live) -> None:
     import asyncio
 
+    from tests.api.test_replay import releases
+
     async def reindexed() -> None:
         job = await here.system.store.create_job(REINDEX, {"who": "test"})
         result = {"release": "r2", "served": False, "waits": "4 of 8 past questions"}
         await here.system.store.update_job(job.id, state=JobState.DONE, result=result)
 
     asyncio.run(reindexed())
-    page = Person(here.url).page("/console/jobs")
+    person = Person(here.url)
+    page = person.page("/console/jobs")
     assert 'href="/console/releases/r2"' in page and "It is not served by itself." in page
+    asyncio.run(releases(here.system.store))
+    asyncio.run(here.system.store.activate_release("r2", "test"))
+    assert "It is not served by itself." not in person.page("/console/jobs")
 
 
 # Ten thousand items

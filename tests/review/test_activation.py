@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -11,13 +12,16 @@ from typing import Any
 
 import pytest
 
+from router.errors import InvalidInput
 from router.types import CuratedEntry, Question, Route
 from services.activation import serve
 from services.compose import open_system, packaged_calibration
 from services.indexing import IndexReport, release_with, run_index
 from services.review import rehearsal
+from services.review.rehearsal import written
 from services.review.replay import Change
 from services.settings import Settings
+from services.store.records import JobState
 from services.store.sql import SqlStore
 
 TOPICS = ("backup", "cache", "index", "queue", "session", "snapshot", "token", "trace")
@@ -94,13 +98,12 @@ def test_what_a_page_changes_is_kept_with_the_release_and_does_not_hold_it_up(si
     seen: list[Mapping[str, Any]] = []
     served: list[str] = []
 
-    def agree(found: Mapping[str, Any], reason: str) -> bool:
+    def tell(found: Mapping[str, Any]) -> None:
         served.append(site.active())
         seen.append(found)
-        return not reason
 
     before = site.active()
-    done = site.index(agree=agree).activation
+    done = site.index(tell=tell).activation
     assert (done.served, done.waits, done.questions) == (True, "", len(TOPICS))
     assert site.active() == done.release and served == [before], "shown before it is served"
     (whole,) = seen
@@ -119,12 +122,19 @@ def test_half_of_the_pages_gone_waits_for_a_word(site: Site) -> None:
     report = site.index()
     held = report.activation
     assert not held.served and site.active() == before
-    assert f"4 of {len(TOPICS)} past questions" in held.waits and f"activate {held.release}" in held.waits
+    assert f"4 of {len(TOPICS)} past questions" in held.waits and held.waits.endswith(f"activate {held.release}")
     assert held.changes["lost"] == 4 and report.to_json()["waits"] == held.waits
     kept = site.rehearsed(held.release)
     assert kept and kept.fresh, "so it can be served without asking again"
-    agreed = site.index(agree=lambda _seen, reason: bool(reason)).activation
-    assert agreed.served and site.active() == agreed.release
+    again = site.index()
+    assert again.release == held.release, "one that waits, and not one every hour"
+    assert again.build.version not in again.removed_versions and len(again.removed_versions) == 1
+    (site.docs / f"{TOPICS[1]}.md").write_text(page(TOPICS[1], "ninety"))
+    assert site.index().release != held.release, "it holds something else"
+    for topic in TOPICS[::2]:
+        (site.docs / f"{topic}.md").write_text(page(topic, "seven"))
+    back = site.index().activation
+    assert back.served and site.active() == back.release, "mended, it is served by itself"
 
 
 def test_in_a_hurry_nothing_is_asked(site: Site) -> None:
@@ -157,7 +167,7 @@ def test_approved_answers_are_taken_as_they_will_be(site: Site) -> None:
     asyncio.run(system.close())
     (site.docs / "token.md").write_text(page("token", "ninety"))
     seen: list[Mapping[str, Any]] = []
-    done = site.index(agree=lambda found, reason: bool(seen.append(found)) or not reason).activation
+    done = site.index(tell=seen.append).activation
     assert done.served
     changed = {one["question"]: one for one in seen[0]["changed"]}
     assert changed["How many days for tokens?"]["before"]["route"] == Route.CURATED
@@ -172,8 +182,63 @@ def test_another_line_is_seen_too(site: Site) -> None:
         strict = replace(packaged_calibration(), line=0.999, origin="fitted")
         kept = asyncio.run(store.put_calibration(strict.to_json()))
         made = asyncio.run(release_with(store, active, "test", calibration=kept))
-        done = serve(site.settings, store, made, "test", lambda *_: None)
+        done = serve(site.settings, store, active, made, "test", lambda *_: None)
+        chosen = replace(site.settings, generator_url="http://127.0.0.1:9/v1")
+        assert written(chosen, active) and not written(site.settings, active)
     assert not done.served and done.changes["lost"] == len(TOPICS) and site.active() == active.id
+
+
+def test_what_somebody_else_serves_meanwhile_is_not_undone(site: Site) -> None:
+    (site.docs / "cache.md").write_text(page("cache", "thirty"))
+    before = site.active()
+
+    def overtake(_seen: Mapping[str, Any]) -> None:
+        with SqlStore.open(site.settings.store_url) as store:
+            asyncio.run(store.add_release(replace(asyncio.run(store.get_release(before)), id="another")))
+            asyncio.run(store.activate_release("another", "somebody else"))
+
+    done = site.index(tell=overtake).activation
+    assert not done.served and "another is served by now" in done.waits and site.active() == "another"
+
+
+@pytest.mark.parametrize("lost", ["embedder", "format", "folder"])
+def test_what_cannot_be_opened_any_more_is_no_reason_to_wait(site: Site, lost: str) -> None:
+    """After another embedder was set, an upgrade, or the loss of the index while the database was kept."""
+    before = site.active()
+    if lost == "folder":
+        shutil.rmtree(site.settings.home / "index")
+        with pytest.raises(InvalidInput, match="name a source"):
+            run_index(site.settings, None, "test", lambda *_: None)
+        done = site.index().activation
+    else:
+        for manifest in (site.settings.home / "index" / "versions").glob("*/manifest.json"):
+            told = json.loads(manifest.read_text("utf-8"))
+            manifest.write_text(json.dumps({**told, lost: 0 if lost == "format" else "another"}), "utf-8")
+        done = run_index(site.settings, None, "test", lambda *_: None, full=lost == "embedder").activation
+    assert done.served and site.active() == done.release != before
+    assert site.ask(asked("cache")) == [Route.GROUNDED]
+
+
+def test_what_is_held_and_changes_nothing_is_served_already(site: Site) -> None:
+    done = site.index(hold=True).activation
+    assert done.served and not done.waits and done.release == site.active()
+    (site.docs / "cache.md").write_text(page("cache", "thirty"))
+    held = site.index(hold=True).activation
+    assert not held.served and held.waits.endswith(f"activate {held.release}") and held.questions == 0
+
+
+def test_quotes_say_nothing_of_what_a_model_writes(site: Site) -> None:
+    """A release that names a model is activated after a replay by that model only."""
+    with SqlStore.open(site.settings.store_url) as store:
+        active = asyncio.run(store.active_release())
+        assert active
+        made = asyncio.run(release_with(store, active, "test", model="tuned-1"))
+        params = {"release": made.id, "served": active.id}
+        for quoted, fresh in ((True, False), (False, True)):
+            job = asyncio.run(store.create_job(rehearsal.KIND, {**params, **({"quoted": True} if quoted else {})}))
+            asyncio.run(store.update_job(job.id, state=JobState.DONE, result={"counts": {}}))
+            found = asyncio.run(rehearsal.rehearsed(store, made.id))
+            assert found and found.fresh is fresh
 
 
 @pytest.mark.parametrize(
@@ -182,7 +247,11 @@ def test_another_line_is_seen_too(site: Site) -> None:
 )
 def test_few_that_get_worse_prove_nothing(lost: int, questions: int, held: bool) -> None:
     one = {"change": Change.LOST, "before": {"route": "grounded"}, "after": {"route": "abstained"}}
-    seen = {"questions": questions, "changed": [one] * lost}
-    assert bool(rehearsal.too_bad(seen, Settings(home=Path("unused")))) is held
+    settings = Settings(home=Path("unused"))
+    seen = {"questions": 200, "grounded": questions}  # most were about something else, or small talk
+    assert bool(rehearsal.too_bad({**seen, "changed": [one] * lost}, settings)) is held
     curated = {**one, "change": Change.APPROVED_LOST, "before": {"route": "curated"}}
-    assert not rehearsal.too_bad({"questions": questions, "changed": [curated] * lost}, Settings(home=Path("unused")))
+    assert not rehearsal.too_bad({**seen, "changed": [curated] * lost}, settings)
+    again = {"change": Change.WRONG_AGAIN, "before": {"route": "abstained"}, "after": {"route": "grounded"}}
+    silent = {"questions": 200, "grounded": questions - lost, "changed": [again] * lost}
+    assert bool(rehearsal.too_bad(silent, settings)) is held, "also where nothing was sent until now"

@@ -7,6 +7,7 @@ import csv
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -192,11 +193,12 @@ def indexed(tmp_path: Path) -> Settings:
     return found
 
 
-@pytest.mark.parametrize("agreed", [True, False])
+@pytest.mark.parametrize("overtaken", [False, True])
 def test_what_was_asked_of_late_is_shown_before_it_is_served(
-    made: tuple[Path, Path], indexed: Settings, monkeypatch: pytest.MonkeyPatch, agreed: bool
+    made: tuple[Path, Path], indexed: Settings, monkeypatch: pytest.MonkeyPatch, overtaken: bool
 ) -> None:
-    """Asked of the candidate itself: random weights, of which nothing can be sent."""
+    """Asked of the candidate itself: random weights, of which nothing can be sent. What somebody else serves meanwhile
+    is not undone."""
     (model, data), settings = made, indexed
     before = active(settings)
 
@@ -211,16 +213,39 @@ def test_what_was_asked_of_late_is_shown_before_it_is_served(
     promotion.register(settings, "first", model, data)
     shown: list[tuple[str, Any]] = []
 
-    def agree(seen: Mapping[str, Any], reason: str) -> bool:
-        assert reason == "", "the gates have decided"
+    def tell(seen: Mapping[str, Any]) -> None:
         shown.append((active(settings).id, seen))
-        return agreed
+        if overtaken:
+            asyncio.run(another(settings, before))
 
-    found = promoted(settings, data, monkeypatch, judged(True), judged(False), agree=agree)
+    with pytest.raises(Conflict, match="another is served by now") if overtaken else nullcontext():
+        promoted(settings, data, monkeypatch, judged(True), judged(False), tell=tell)
     ((served, seen),) = shown
     assert served == before.id and seen["questions"] == 1 and seen["counts"]["lost"] == 1
     assert "Backups are kept" in seen["changed"][0]["before"]["answer"]
-    assert bool(found.release) is agreed and (active(settings).model == "first") is agreed
+    assert active(settings).model == ("extractive" if overtaken else "first")
+
+
+async def another(settings: Settings, base: Release) -> None:
+    with SqlStore.open(settings.store_url) as store:
+        await store.add_release(replace(base, id="another"))
+        await store.activate_release("another", "somebody else")
+
+
+def test_without_an_index_beside_it_the_gates_alone_decide(
+    made: tuple[Path, Path], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a machine that shares the database and has no documents."""
+    model, data = made
+
+    async def asked() -> None:
+        with SqlStore.open(settings.store_url) as store:
+            await store.record(trace("How many?"), None)
+
+    asyncio.run(asked())
+    promotion.register(settings, "first", model, data)
+    found = promoted(settings, data, monkeypatch, judged(True), judged(False))
+    assert found.release == active(settings).id and active(settings).model == "first"
 
 
 def test_real_answers_are_compared_with_quoting(made: tuple[Path, Path], settings: Settings) -> None:
