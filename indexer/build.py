@@ -27,7 +27,7 @@ from indexer.material import Material
 from indexer.plan import Plan, Scanned, plan, scan, unchanged
 from indexer.sources import Limits, Source
 from indexer.vectors import arrays_of
-from indexer.version import Arrays, Lock, Manifest, read_manifest, write_manifest
+from indexer.version import MANIFEST, Arrays, Lock, Manifest, read_manifest, write_manifest
 from router.ports import Embedder, Engines, Progress
 from router.types import Skipped
 
@@ -91,13 +91,13 @@ def version_folder(home: Path, version: str) -> Path:
 
 def versions(home: Path) -> list[Manifest]:
     """All complete versions, oldest first."""
-    folders = sorted(path.parent for path in (home / "versions").glob("[!.]*/manifest.json"))
+    folders = sorted(path.parent for path in (home / "versions").glob(f"[!.]*/{MANIFEST}"))
     return sorted((read_manifest(folder) for folder in folders), key=lambda manifest: manifest.created)
 
 
 def prune(home: Path, keep: set[str], engines: Engines) -> list[str]:
     """Delete versions that nothing needs any more, also those of another program. Returns their ids, oldest first."""
-    complete = sorted(path.parent.name for path in (home / "versions").glob("[!.]*/manifest.json"))
+    complete = sorted(path.parent.name for path in (home / "versions").glob(f"[!.]*/{MANIFEST}"))
     gone = [version for version in complete if version not in keep]
     for version in gone:
         doomed = version_folder(home, f".gone-{version}")
@@ -118,7 +118,7 @@ class _Base:
     @classmethod
     def open(cls, folder: Path | None, embedder: Callable[[], Embedder]) -> _Base | None:
         """None when there is no parent, or one that was made by other rules: then everything is made anew."""
-        if folder is None or not (folder / "manifest.json").exists():
+        if folder is None or not (folder / MANIFEST).exists():
             return None
         manifest = read_manifest(folder)
         by = (manifest.analyser, manifest.chunker, manifest.embedder, manifest.corpus_embedder)

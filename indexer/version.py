@@ -29,6 +29,7 @@ from indexer.runs import ranges
 from router.errors import Conflict, IndexUnavailable, Mismatch
 
 FORMAT = 1
+MANIFEST = "manifest.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ class Manifest:
 def read_manifest(folder: Path) -> Manifest:
     """Raises IndexUnavailable when there is none, Mismatch when it is of another format."""
     try:
-        raw = json.loads((folder / "manifest.json").read_text("utf-8"))
+        raw = json.loads((folder / MANIFEST).read_text("utf-8"))
     except FileNotFoundError:
         raise IndexUnavailable(f"{folder}: no index version there; make one with `answerloop index`") from None
     if raw.get("format") != FORMAT:
@@ -78,7 +79,7 @@ def read_manifest(folder: Path) -> Manifest:
 def sources_of(folder: Path) -> tuple[Mapping[str, Any], ...]:
     """What a version was made of, by whatever program; () where it is gone."""
     try:
-        return tuple(json.loads((folder / "manifest.json").read_text("utf-8"))["sources"])
+        return tuple(json.loads((folder / MANIFEST).read_text("utf-8"))["sources"])
     except FileNotFoundError:
         return ()
 
@@ -102,7 +103,7 @@ def check(manifest: Manifest, embedder: str) -> None:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     text = json.dumps(asdict(manifest), ensure_ascii=False, indent=1)
-    (folder / "manifest.json").write_text(text, "utf-8")
+    (folder / MANIFEST).write_text(text, "utf-8")
 
 
 @dataclass(frozen=True)

@@ -61,32 +61,37 @@ def serve(
 
     Raises `IndexUnavailable` and `Mismatch` where questions are asked of it and it cannot be opened."""
     if base is not None and base.id == made.id:
-        asyncio.run(_activate(settings, store, None, made, who))
-        return Activated(made.id, True)
+        return Activated(made.id, asyncio.run(_kept_up(settings, store, made)))
     seen = {} if force or base is None else _seen(settings, store, base, made, who, progress)
-    if seen:
+    if seen.get("questions"):
         tell(seen)
     counts = {"questions": seen.get("questions", 0), "changes": seen.get("counts", {})}
     waits = "" if deliberate else too_bad(seen, settings)
     if not waits:
         try:
             asyncio.run(_activate(settings, store, base, made, who))
+            return Activated(made.id, True, **counts)
         except Conflict as error:
             waits = str(error)
-    if not waits:
-        return Activated(made.id, True, **counts)
     return Activated(made.id, False, **counts, waits=f"{waits} To serve it: answerloop releases activate {made.id}")
 
 
-async def _activate(settings: Settings, store: SqlStore, base: Release | None, made: Release, who: str) -> None:
-    """What was approved is looked at before anything is answered from it; also where it is served already, because the
-    last time may have been cut short. Raises `Conflict` where another release than `base` is served."""
+async def _kept_up(settings: Settings, store: SqlStore, made: Release) -> bool:
+    """Nothing changed; but what was approved is looked at again where it is served, because the last time may have been
+    cut short. False where another one is served by now."""
     active = await store.active_release()
-    if base is not None and active is not None and active.id != base.id:
-        raise Conflict(f"It was made to follow {base.id}, and another is served by now: {active.id}.")
-    await follow(store, version_folder(index_home(settings), made.index_version))
     if active is None or active.id != made.id:
-        await store.activate_release(made.id, who, over=base.id if base else None)
+        return False
+    await follow(store, version_folder(index_home(settings), made.index_version))
+    return True
+
+
+async def _activate(settings: Settings, store: SqlStore, base: Release | None, made: Release, who: str) -> None:
+    """First activated, so that the release that is left keeps its approved answers as they were; then these are looked
+    at. Who serves does that, too, before anything is answered from it (`System.refresh`), so a kill in between does no
+    harm. Raises `Conflict` where another release than `base` is served."""
+    await store.activate_release(made.id, who, over=base.id if base else None)
+    await follow(store, version_folder(index_home(settings), made.index_version))
 
 
 def _seen(
@@ -101,7 +106,7 @@ def _seen(
     def ask(reported: Progress) -> Replayed:
         return asyncio.run(_ask_both(settings, base, made, since, reported))
 
-    return rehearsal.kept(settings, made.id, rehearsal.SINCE, who, progress, ask, alone=False, quoted=True)
+    return rehearsal.kept(settings, made.id, rehearsal.SINCE, who, progress, ask, alone=False, beside=base.id)
 
 
 async def _ask_both(settings: Settings, base: Release, made: Release, since: str, progress: Progress) -> Replayed:

@@ -257,7 +257,7 @@ def replay(
 
 
 def telling(bars: cli_output.Bars, quiet: bool) -> Tell:
-    """Prints what a release changes before it is served. quiet: nothing is printed, the report says it."""
+    """Prints what a release changes before it is served. quiet: nothing is printed; it is kept with the release."""
 
     def tell(seen: Mapping[str, Any]) -> None:
         if not quiet:

@@ -14,7 +14,7 @@ from typing import Any
 from indexer.build import BuildOptions, BuildReport, build, prune, version_folder
 from indexer.content import Content
 from indexer.sources import Source, parse_source
-from indexer.version import read_manifest, sources_of
+from indexer.version import MANIFEST, read_manifest, sources_of
 from router.errors import IndexUnavailable, InvalidInput, Mismatch
 from router.ports import Progress
 from router.types import Release
@@ -78,7 +78,7 @@ def run_index(
         readings.write(version_folder(home, report.version), version_folder(home, parent) if parent else None, progress)
         if active and not report.documents:
             raise InvalidInput("the sources hold no document that can be read; what was served before still is")
-        made = asyncio.run(_release(store, home, report.version, active, who))
+        made = asyncio.run(_release(store, home, report.version, active, who, full))
         if hold and active and made.id != active.id:
             done = Activated(made.id, False, waits=f"It is held. To serve it: answerloop releases activate {made.id}")
         else:
@@ -101,6 +101,11 @@ def _is_readable(served: Path) -> bool:
 
 
 def _wanted(settings: Settings, sources: Sequence[str] | None, served: Path | None) -> list[Source]:
+    if not sources and served and not (served / MANIFEST).is_file():
+        raise InvalidInput(
+            f"{served} is gone, and with it what the documents came from: name the sources again, `answerloop index "
+            "--source NAME=FOLDER_OR_GIT_URL`"
+        )
     wanted = [parse_source(text) for text in sources] if sources else _known(served)
     uploads = settings.home / UPLOADS
     wanted = [source for source in wanted if source.name != UPLOADS]
@@ -124,15 +129,16 @@ def _are_others(wanted: Sequence[Source], served: Path | None) -> bool:
     return {one for one in wanted if one.name != UPLOADS} != {one for one in _known(served) if one.name != UPLOADS}
 
 
-async def _release(store: SqlStore, home: Path, version: str, active: Release | None, who: str) -> Release:
-    """The release of a version: the active one when it serves that already, or one that waits and holds the same, else
-    a new one, not active yet."""
+async def _release(store: SqlStore, home: Path, version: str, active: Release | None, who: str, full: bool) -> Release:
+    """The release of a version: the active one when it serves that already, or one that waits and holds the same
+    (unless all was to be made anew), else a new one, not active yet."""
     calibration = await _calibration(store, active)
     if active and (active.index_version, active.calibration) == (version, calibration):
         return active
     base = active or Release("", "", version, "none", "extractive", "none", calibration)
     wanted = replace(base, index_version=version, calibration=calibration)
-    again = [one for one in await waiting_releases(store) if _holds_the_same(home, one, wanted)]
+    waiting = [] if full else await waiting_releases(store)
+    again = [one for one in waiting if _holds_the_same(home, one, wanted)]
     return again[0] if again else await release_with(store, base, who, index_version=version, calibration=calibration)
 
 
@@ -152,9 +158,9 @@ def _holds_the_same(home: Path, waiting: Release, wanted: Release) -> bool:
 def _identity(folder: Path) -> tuple[object, ...]:
     """What a version was made of and by, without when. Raises `IndexUnavailable`, `Mismatch`."""
     made = read_manifest(folder)
+    rules = made.analyser, made.chunker, made.embedder, made.corpus_embedder
     with closing(Content(folder / "content.db")) as content:
-        facts = {path: (revision, aliases) for path, (revision, _, aliases) in content.facts().items()}
-    return made.sources, made.passages, made.analyser, made.chunker, made.embedder, made.parent, facts
+        return made.parent, made.sources, rules, content.hashes()
 
 
 async def _calibration(store: SqlStore, active: Release | None) -> str:

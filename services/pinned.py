@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from services.store.sql import SqlStore
 
 KEPT = 5  # releases that were served, the active one included
-WAITING = 5  # releases that wait for somebody to serve them, the newest: they must not push the others out
+WAITING = 5  # versions that wait for somebody to serve them, the newest: they must not push the others out
 _LOOKED_AT = 500  # activations and releases, the newest
 
 
@@ -20,12 +20,13 @@ async def served_ids(store: SqlStore) -> list[str]:
 
 
 async def waiting_releases(store: SqlStore) -> list[Release]:
-    """Those that nobody has served yet and whose versions are kept, the newest first."""
+    """Those that nobody has served yet, the newest first."""
     served = frozenset(await served_ids(store))
-    return [one for one in await store.list_releases(_LOOKED_AT) if one.id not in served][:WAITING]
+    return [one for one in await store.list_releases(_LOOKED_AT) if one.id not in served]
 
 
 async def pinned_versions(store: SqlStore) -> set[str]:
     """Those of the releases that a rollback, or somebody who has looked, may want; the active one is among them."""
-    back = [await store.get_release(one) for one in (await served_ids(store))[:KEPT]]
-    return {one.index_version for one in (*back, *await waiting_releases(store))}
+    back = {(await store.get_release(one)).index_version for one in (await served_ids(store))[:KEPT]}
+    waiting = dict.fromkeys(one.index_version for one in await waiting_releases(store))
+    return back | set([one for one in waiting if one not in back][:WAITING])

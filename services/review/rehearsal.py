@@ -94,14 +94,15 @@ def too_bad(seen: Mapping[str, Any], settings: Settings) -> str:
     )
 
 
-async def params(store: SqlStore, release: str, since: str, who: str, quoted: bool = False) -> dict[str, Any]:
-    """Of the job. quoted: both sides are asked by quoting, whoever writes. Raises `NotFound` for a release that is not
-    there, `InvalidInput` for a time that is none."""
+async def params(store: SqlStore, release: str, since: str, who: str, beside: str = "") -> dict[str, Any]:
+    """Of the job. beside: the release that is asked too, both by quoting, whoever writes; "" where what was sent is
+    compared. Raises `NotFound` for a release that is not there, `InvalidInput` for a time that is none."""
     start_of(since)
     await store.get_release(release)
     active = await store.active_release()
-    about = {"release": release, "served": active.id if active else "", "since": since, "who": who}
-    return {**about, "quoted": True} if quoted else about
+    served = beside or (active.id if active else "")
+    about = {"release": release, "served": served, "since": since, "who": who}
+    return {**about, "quoted": True} if beside else about
 
 
 async def rehearsed(store: SqlStore, release: str) -> Rehearsed | None:
@@ -191,9 +192,9 @@ def kept(
     job_id: str | None = None,
     *,
     alone: bool = True,
-    quoted: bool = False,
+    beside: str = "",
 ) -> dict[str, Any]:
-    """As a job that everybody can follow; all that was found. quoted: see `params`. Raises as `services.jobs.run_job`,
+    """As a job that everybody can follow; all that was found. beside: see `params`. Raises as `services.jobs.run_job`,
     and `NotFound`."""
     from services.jobs import run_job
 
@@ -205,7 +206,7 @@ def kept(
         return {**whole, "changed": whole["changed"][:KEPT]}
 
     with SqlStore.open(settings.store_url) as store:
-        about = asyncio.run(params(store, release, since, who, quoted))
+        about = asyncio.run(params(store, release, since, who, beside))
     run_job(settings, KIND, about, work, show, job_id, alone=alone)
     return found[0].to_json()
 

@@ -47,7 +47,7 @@ def activate(
     """Curated answers move with it: the release that is left keeps the revision it leaves, and the one that comes back
     brings its own. One that was never active has none yet, and takes what is there."""
     release, before = get(connection, release_id), active(connection)
-    if over is not None and before is not None and before.id != over:
+    if over is not None and before is not None and before.id not in (over, release_id):
         raise Conflict(f"Release {release_id} was made to follow {over}, and another is served by now: {before.id}.")
     if before is not None and before.id != release_id:
         _pin(connection, before.id)

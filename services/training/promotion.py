@@ -63,7 +63,8 @@ class Promotion:
     were compared. gates: all of them, in order. wrong_again: corrected questions that would be wrong again.
     shadow: what it said in shadow, as `shadow_report.report`; None where it never was. confidence: how well the
     calibration fits its answers to the calibration slice, as `services.calibration.Adapted.report`. left_out: rows
-    that fit into the window of one of the two only, so that nothing compares them."""
+    that fit into the window of one of the two only, so that nothing compares them. past: what it would answer otherwise
+    of what people asked of late, as `services.review.replay.Replayed.to_json`; {} where nothing was asked."""
 
     model: str
     live: str
@@ -74,6 +75,7 @@ class Promotion:
     shadow: Mapping[str, Any] | None = None
     confidence: Mapping[str, Any] = field(default_factory=dict)
     left_out: int = 0
+    past: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def refused_by(self) -> tuple[str, ...]:
@@ -144,12 +146,16 @@ def promote(
         found.append(shadow_report.gate(seen[1]))
     earned = all(gate.held for gate in found)
     release = ""
+    past: Mapping[str, Any] = {}
     if earned:
         made = asyncio.run(_release_of(settings, live, name, who, own))
-        release = _served(settings, live, made, window, who, progress, tell)
+        past = _past(settings, made, window, who, progress)
+        if past:
+            tell(past)
+        release = asyncio.run(_served(settings, live, made, who))
     again = tuple(one for one in reasked if one.again)
     tried = seen and shadow_report.report(*seen)
-    return Promotion(name, live.model, release, len(ours), tuple(found), again, tried, own.report, left_out)
+    return Promotion(name, live.model, release, len(ours), tuple(found), again, tried, own.report, left_out, past)
 
 
 async def _in_shadow(
@@ -256,22 +262,27 @@ async def _release_of(settings: Settings, live: Release, name: str, who: str, ow
         return await release_with(store, live, who, model=name, prompt_hash=prompt.prompt_hash(), calibration=kept)
 
 
-def _served(
-    settings: Settings, live: Release, made: Release, window: Window, who: str, progress: Progress, tell: Tell
-) -> str:
-    """The id of the release, active now. Raises `Conflict` where another one than `live` is served by now."""
+def _past(settings: Settings, made: Release, window: Window, who: str, progress: Progress) -> Mapping[str, Any]:
+    """{} where nothing was asked, or nothing can be asked here."""
 
     def ask(reported: Progress) -> Replayed:
         return asyncio.run(_ask_past(settings, made, window, reported))
 
     with SqlStore.open(settings.store_url) as store:
-        if asyncio.run(store.list_traces(1)):
-            try:
-                tell(rehearsal.kept(settings, made.id, rehearsal.SINCE, who, progress, ask, alone=False))
-            except (IndexUnavailable, Mismatch) as error:  # trained beside a database only: the gates have decided
-                log.warning("past questions cannot be asked here: %s", error)
-        asyncio.run(store.activate_release(made.id, who, over=live.id))
-        asyncio.run(store.write(lambda c: shadows.stop(c, who)))  # what was compared is not served any more
+        if not asyncio.run(store.list_traces(1)):
+            return {}
+    try:
+        return rehearsal.kept(settings, made.id, rehearsal.SINCE, who, progress, ask, alone=False)
+    except (IndexUnavailable, Mismatch) as error:  # trained beside a database only: the gates have decided
+        log.warning("past questions cannot be asked here: %s", error)
+        return {}
+
+
+async def _served(settings: Settings, live: Release, made: Release, who: str) -> str:
+    """The id of the release, active now. Raises `Conflict` where another one than `live` is served by now."""
+    with SqlStore.open(settings.store_url) as store:
+        await store.activate_release(made.id, who, over=live.id)
+        await store.write(lambda c: shadows.stop(c, who))  # what was compared is not served any more
         return made.id
 
 

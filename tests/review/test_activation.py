@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 
+from indexer.build import BuildReport
 from router.errors import InvalidInput
 from router.types import CuratedEntry, Question, Route
+from services import indexing
 from services.activation import serve
-from services.compose import open_system, packaged_calibration
+from services.compose import System, open_system, packaged_calibration
 from services.indexing import IndexReport, release_with, run_index
 from services.review import rehearsal
 from services.review.rehearsal import written
@@ -199,6 +201,49 @@ def test_what_somebody_else_serves_meanwhile_is_not_undone(site: Site) -> None:
 
     done = site.index(tell=overtake).activation
     assert not done.served and "another is served by now" in done.waits and site.active() == "another"
+    found = site.rehearsed(done.release)
+    assert found and found.job.params["served"] == before and not found.fresh, "it was not compared with that one"
+
+
+def test_nothing_new_undoes_nothing_either(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An hourly reindex that finds no change, during which somebody serves another release."""
+    built = indexing.build
+
+    def overtaken(*arguments: Any) -> BuildReport:
+        with SqlStore.open(site.settings.store_url) as store:
+            asyncio.run(store.add_release(replace(asyncio.run(store.get_release(site.active())), id="another")))
+            asyncio.run(store.activate_release("another", "somebody else"))
+        return built(*arguments)
+
+    monkeypatch.setattr(indexing, "build", overtaken)
+    done = site.index().activation
+    assert (done.served, done.waits, site.active()) == (False, "", "another")
+
+
+def test_who_goes_back_gets_the_approved_answers_back(site: Site) -> None:
+    """Those whose page was dropped go stale with the new release; with the old one they are what they were."""
+
+    async def approved(system: System) -> Route:
+        cited = (await system.ask(Question(asked("trace")))).trace.answer.citations
+        if not (await system.store.curated.page()).versions:
+            await system.store.curated.create(CuratedEntry("e1", asks, "Seven.", (), (), cited[:1]), "anna")
+            await system.curated.refresh()
+        return (await system.ask(Question(asks))).trace.answer.route
+
+    def route() -> Route:
+        system = open_system(site.settings)
+        try:
+            return asyncio.run(approved(system))
+        finally:
+            asyncio.run(system.close())
+
+    asks, before = "For how many days are there traces?", site.active()
+    assert route() is Route.CURATED
+    (site.docs / "trace.md").write_text(page("trace", "ninety"))
+    assert site.index().activation.served and route() is not Route.CURATED
+    with SqlStore.open(site.settings.store_url) as store:
+        asyncio.run(store.activate_release(before, "test"))
+    assert route() is Route.CURATED
 
 
 @pytest.mark.parametrize("lost", ["embedder", "format", "folder"])
@@ -207,7 +252,9 @@ def test_what_cannot_be_opened_any_more_is_no_reason_to_wait(site: Site, lost: s
     before = site.active()
     if lost == "folder":
         shutil.rmtree(site.settings.home / "index")
-        with pytest.raises(InvalidInput, match="name a source"):
+        site.settings.uploads.mkdir()
+        (site.settings.uploads / "more.md").write_text("# More\n\nThere is more.\n")  # not all there ever was
+        with pytest.raises(InvalidInput, match="name the sources again"):
             run_index(site.settings, None, "test", lambda *_: None)
         done = site.index().activation
     else:

@@ -219,9 +219,10 @@ def test_what_was_asked_of_late_is_shown_before_it_is_served(
             asyncio.run(another(settings, before))
 
     with pytest.raises(Conflict, match="another is served by now") if overtaken else nullcontext():
-        promoted(settings, data, monkeypatch, judged(True), judged(False), tell=tell)
+        found = promoted(settings, data, monkeypatch, judged(True), judged(False), tell=tell)
     ((served, seen),) = shown
     assert served == before.id and seen["questions"] == 1 and seen["counts"]["lost"] == 1
+    assert overtaken or found.past == seen
     assert "Backups are kept" in seen["changed"][0]["before"]["answer"]
     assert active(settings).model == ("extractive" if overtaken else "first")
 
