@@ -49,7 +49,7 @@ def make(
 
 def pretrain(folder: Path, texts: Sequence[str], steps: int, progress: Progress) -> None:
     """More full training of a model that is there, in place: on windows as long as short prompts, every second one of
-    some lines of the texts, and the same again in another order. A model that has never looked a line up by its first
+    lines made of two halves, and the same again in another order. A model that has never looked a line up by its first
     words cannot be tuned to answer from a table."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -68,8 +68,8 @@ _SHORT = 6  # tokens; shorter lines have nothing to look up
 
 @dataclass(frozen=True, slots=True)
 class _Windows:
-    """tokens: of a window. rows: in a step. lines: their tokens; with some, every second window is half full of them
-    and has them again in another order."""
+    """tokens: of a window. rows: in a step. lines: their tokens; with some, every second window is half full of them,
+    spliced, and has them again in another order."""
 
     tokens: int = 64
     rows: int = 16
@@ -82,10 +82,16 @@ class _Windows:
         ]
 
     def _twice(self, chance: random.Random) -> Sequence[int]:
-        drawn = chance.sample(self.lines, len(self.lines))
+        drawn = [_spliced(*chance.sample(self.lines, 2)) for _ in range(self.tokens // _SHORT)]
         fitting = sum(end <= self.tokens // 2 for end in accumulate(map(len, drawn)))
         some, others = drawn[:fitting], drawn[fitting:]
         return [*chain.from_iterable((*some, *chance.sample(some, fitting), *others))][: self.tokens]
+
+
+def _spliced(one: Sequence[int], other: Sequence[int]) -> Sequence[int]:
+    """How one line begins and another ends. Lines as they are can be learned by heart; how these end, only by looking
+    it up."""
+    return [*one[: len(one) // 2], *other[len(other) // 2 :]]
 
 
 def _pretrain(
@@ -99,7 +105,7 @@ def _pretrain(
     import torch
 
     ids = tokenizer("\n".join(texts))["input_ids"]
-    optimiser = torch.optim.AdamW(model.parameters(), lr=3e-3, fused=True)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=3e-3, betas=(0.9, 0.95), fused=True)
     rate = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.0, max(steps, 1))
     chance = random.Random(0)
     for step in range(steps):
