@@ -47,8 +47,8 @@ class Sizes:
     parts: int = 28
     hidden: int = 128
     layers: int = 3
-    pretraining: int = 750
-    epochs: float = 10.0
+    pretraining: int = 800
+    epochs: float = 12.0
     curve: tuple[int, ...] = (0, 100)
     curve_epochs: float = 3.0
     window: int = 256

@@ -237,7 +237,7 @@ class _Maker:
             return row
         own = {one.passage_id for one in row.context}
         others = [one for one in self._shown(row.question, _LOOKED_AT) if one.passage_id not in own]
-        lacking = [one for one in others if not negatives.holds_answer(one.text, row.answer)]
+        lacking = [one for one in others if not negatives.may_answer(one, row)]
         shown = [*row.context, *lacking[: max(SHOWN - len(row.context), 0)]]
         shown.sort(key=lambda one: sha256(f"{row.id}\n{one.passage_id}".encode()).digest())
         return replace(row, context=tuple(shown))

@@ -157,7 +157,7 @@ def _elsewhere(example: Example) -> Iterator[tuple[str, str]]:
 def retrieval_miss(example: Example, context: Sequence[Context]) -> Example | None:
     """The example's question with other passages than its own. It stays in the example's cluster. None where one of
     them may hold the answer after all."""
-    if not context or any(holds_answer(one.text, example.answer) for one in context):
+    if not context or any(may_answer(one, example) for one in context):
         return None
     return refusal(example.question, example.language, Made.RETRIEVAL_MISS, example.cluster, context)
 
@@ -191,6 +191,23 @@ def _subject(example: Example) -> tuple[str, str]:
 
 def _by_hash(some: Sequence[str], question: str) -> list[str]:
     return sorted(some, key=lambda one: sha256(f"{question}\n{one}".encode()).digest())
+
+
+def may_answer(one: Context, example: Example) -> bool:
+    """Whether a passage that is not the evidence may answer too. The value of another parameter does not, though it be
+    the same: a passage of another document answers no question about a name that it has nowhere. Without such
+    distractors a model learns to refuse wherever it sees many alike, which is what search shows."""
+    return holds_answer(one.text, example.answer) and not _of_others(one, example)
+
+
+def _of_others(one: Context, example: Example) -> bool:
+    """Where the question names one parameter and nothing else in code: beside a product or a file, the passage may be
+    about the parameter without saying the other name."""
+    named = set(_CODE.findall(example.question))
+    if len(named) != 1 or one.document in {part.document for part in example.evidence}:
+        return False
+    name = named.pop()
+    return "_" in name and name.casefold() not in f"{one.heading}\n{one.text}".casefold()
 
 
 def holds_answer(text: str, answer: str) -> bool:

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from deploy import loop_documents
-from deploy.loop_demo import Demo, Sizes, has_vllm, run
+from deploy.loop_demo import UNSEEN, Demo, Sizes, has_vllm, run
 
 ROOT = Path(__file__).resolve().parents[2]
-pytestmark = pytest.mark.timeout(2400)  # nine minutes alone; beside other work it may take three times as long
+pytestmark = pytest.mark.timeout(2400)  # six minutes alone; beside other work it may take several times as long
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def test_the_model_answers_over_http_streamed_and_cited(found: dict[str, object]
         pytest.skip("vLLM is not installed in this environment")
     replies = found["served"]
     written = [one for one in replies if one["route"] == "grounded" and one["model"] != "extractive"]  # type: ignore[attr-defined]
-    assert written, "a question that it was not tuned on is answered by the model"
+    assert len(written) >= UNSEEN / 2, "questions that it was not tuned on are answered by the model"
     assert all(one["citations"] and one["pieces"] for one in written)
     assert sum(one["right"] for one in written) > len(written) / 2
     assert found["served_curated"] == "curated"
