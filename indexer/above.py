@@ -6,7 +6,7 @@ before this was kept is read once instead, when it is opened (a second for 20,00
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -36,9 +36,10 @@ class Above:
     pages: Rows
 
     @classmethod
-    def of(cls, places: Iterable[Place]) -> Above:
-        """In row order. The passages of one section have the same words above them, which are looked at once."""
-        known: dict[Place, Ids] = {}
+    def of(cls, places: Iterable[Place], before: Mapping[Place, Ids] | None = None) -> Above:
+        """In row order. The passages of one section have the same words above them, which are looked at once, or not
+        at all where the version before has them (`by_place`)."""
+        known = dict(before or {})
         numbers: dict[str, int] = {}
         found, pages = [], []
         for place in places:
@@ -56,6 +57,11 @@ class Above:
             return cls.of(content.headings())
         names = cls.__dataclass_fields__  # mapped from disk, see `indexer.version.Arrays`
         return cls(*(np.asarray(np.load(folder / NAME / f"{name}.npy", mmap_mode="r")) for name in names))
+
+    def by_place(self, content: Content) -> dict[Place, Ids]:
+        """The terms above each place of this version; content: its own."""
+        runs = zip(self.offsets[:-1].tolist(), self.offsets[1:].tolist(), strict=True)
+        return {place: self.terms[start:end] for place, (start, end) in zip(content.headings(), runs, strict=True)}
 
     def save(self, folder: Path) -> None:
         (folder / NAME).mkdir()

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from indexer import analysis, chunking, content, corpus_embedder, engine
-from indexer.above import Above
+from indexer.above import Above, Ids, Place
 from indexer.content import Content
 from indexer.learning import learn
 from indexer.material import Material
@@ -127,6 +127,9 @@ class _Base:
             return None
         return cls(folder, manifest, Content(folder / "content.db"), Arrays.load(folder / "arrays"))
 
+    def words_above(self) -> dict[Place, Ids]:
+        return Above.load(self.folder, self.content).by_place(self.content)
+
     def terms_without(self, kept: Material) -> list[npt.NDArray[np.uint32]]:
         """The term ids of each passage that the new version does not hold any more."""
         rows = np.setdiff1d(np.arange(len(self.arrays.keys)), kept.parent_rows).tolist()
@@ -160,7 +163,8 @@ def _make(
     working.mkdir(parents=True)
     content.write(working / "content.db", planned.documents, planned.passages, planned.skipped)
     arrays.save(working / "arrays")
-    Above.of((passage.document, passage.heading) for passage in planned.passages).save(working)
+    places = ((passage.document, passage.heading) for passage in planned.passages)
+    Above.of(places, base.words_above() if base else None).save(working)
     if base and not learned.anew:
         shutil.copytree(base.folder / "corpus", working / "corpus", copy_function=_link)
     else:

@@ -66,6 +66,10 @@ class Content:
         """In row order."""
         yield from map(_passage, self._connection.execute(f"SELECT {_PASSAGE} FROM passages ORDER BY row"))
 
+    def ids(self) -> list[str]:
+        """Of all passages, in row order."""
+        return [str(row[0]) for row in self._connection.execute("SELECT id FROM passages ORDER BY row")]
+
     def places(self) -> list[tuple[str, str]]:
         """Document and language of each passage, in row order, without reading any text."""
         rows = self._connection.execute("SELECT document, language FROM passages ORDER BY row")

@@ -11,20 +11,20 @@ import contextlib
 import hashlib
 import marshal
 import os
+import shutil
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from indexer import analysis
 from indexer.content import Content
 from router import units
 from router.ports import Progress
-from router.types import Passage, UnitKind
+from router.types import UnitKind
 from services.generation import reading
 from services.generation.reading import Piece, Reading
 
 NAME = "readings.db"
-_EACH = 1_000  # passages between two reports
+_EACH = 500  # passages at once
 _KINDS = {kind.value: kind for kind in UnitKind}
 
 
@@ -69,45 +69,40 @@ class Readings:
 
 
 def write(folder: Path, parent: Path | None, progress: Progress) -> None:
-    """Make the file of the version in `folder`, unless it is there; what the version in `parent` holds is copied."""
+    """Make the file of the version in `folder`, unless it is there: that of the version in `parent`, where it fits,
+    with what is new and without what is gone."""
     if _fits(folder / NAME):
         return
     temporary = folder / f".{NAME}.{os.getpid()}"
     temporary.unlink(missing_ok=True)
     content = Content(folder / "content.db")
     try:
+        if parent and _fits(parent / NAME):
+            shutil.copyfile(parent / NAME, temporary)
         with contextlib.closing(sqlite3.connect(temporary)) as connection, connection:
-            _fill(connection, content, parent, progress)
+            _fill(connection, content, progress)
         temporary.replace(folder / NAME)  # a reader sees all of it or none
     finally:
         content.close()
         temporary.unlink(missing_ok=True)
 
 
-def _fill(connection: sqlite3.Connection, content: Content, parent: Path | None, progress: Progress) -> None:
-    connection.execute("CREATE TABLE rules (name TEXT)")
-    connection.execute("CREATE TABLE readings (id TEXT, reading BLOB)")  # filled in order, so that its pages are full
-    connection.execute("INSERT INTO rules VALUES (?)", (RULES,))
-    older = Readings.open(parent) if parent else None
-    total = len(content.places())
-    encoded = _encoded(content.all_passages(), older.raw if older else lambda _: None)
-    counted = _counted(encoded, total, progress)
-    connection.executemany("INSERT INTO readings VALUES (?, ?)", counted)
-    connection.execute("CREATE INDEX by_id ON readings (id)")
-    if older:
-        older.close()
-
-
-def _encoded(passages: Iterable[Passage], known: Callable[[str], bytes | None]) -> Iterator[tuple[str, bytes]]:
-    for passage in passages:
-        yield passage.id, known(passage.id) or encode(reading.read_anew(passage))
-
-
-def _counted(rows: Iterable[tuple[str, bytes]], total: int, progress: Progress) -> Iterator[tuple[str, bytes]]:
-    for done, row in enumerate(rows, 1):
-        yield row
-        if done % _EACH == 0 or done == total:
-            progress("quotes", done, total)
+def _fill(connection: sqlite3.Connection, content: Content, progress: Progress) -> None:
+    if not connection.execute("SELECT name FROM sqlite_master").fetchone():
+        connection.execute("CREATE TABLE rules (name TEXT)")
+        connection.execute("CREATE TABLE readings (id TEXT, reading BLOB)")  # filled in order: its pages are full
+        connection.execute("INSERT INTO rules VALUES (?)", (RULES,))
+    held = {row[0] for row in connection.execute("SELECT id FROM readings")}
+    wanted = content.ids()
+    connection.executemany("DELETE FROM readings WHERE id = ?", ((one,) for one in held.difference(wanted)))
+    missing = [one for one in wanted if one not in held]
+    for done in range(0, len(missing), _EACH):
+        some = missing[done : done + _EACH]
+        passages = content.by_id(some)
+        rows = ((one, encode(reading.read_anew(passages[one]))) for one in some)
+        connection.executemany("INSERT INTO readings VALUES (?, ?)", rows)
+        progress("quotes", done + len(some), len(missing))
+    connection.execute("CREATE INDEX IF NOT EXISTS by_id ON readings (id)")
 
 
 def encode(found: Reading) -> bytes:

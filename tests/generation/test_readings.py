@@ -85,6 +85,23 @@ def test_readings_of_the_parent_are_copied(tmp_path: Path, monkeypatch: pytest.M
     assert all(opened(folder).get(passage.id) == anew(passage) for passage in passages())
 
 
+def test_readings_of_what_is_gone_are_not_kept(tmp_path: Path) -> None:
+    parent, folder = version(tmp_path / "v1", passages()), version(tmp_path / "v2", passages()[1:3])
+    readings.write(parent, None, quiet)
+    readings.write(folder, parent, quiet)
+    with sqlite3.connect(folder / readings.NAME) as connection:
+        held = [row[0] for row in connection.execute("SELECT id FROM readings ORDER BY id")]
+    connection.close()
+    assert held == [passage.id for passage in passages()[1:3]]
+    assert all(opened(parent).get(passage.id) == reading.read_anew(passage) for passage in passages())
+
+
+def test_progress_counts_what_is_read(tmp_path: Path) -> None:
+    said: list[tuple[str, int, int]] = []
+    readings.write(version(tmp_path / "v1", passages()), None, lambda *one: said.append(one))
+    assert said == [("quotes", len(TEXTS), len(TEXTS))]
+
+
 def test_a_file_by_other_rules_is_not_used_and_made_again(tmp_path: Path) -> None:
     folder = version(tmp_path / "v1", passages())
     readings.write(folder, None, quiet)

@@ -22,6 +22,9 @@ def test_a_version_without_the_folder_is_read_instead(place: Place, tmp_path: Pa
     assert len(kept.terms)
     for name in Above.__dataclass_fields__:
         assert np.array_equal(getattr(kept, name), getattr(read, name)), name
+    again = Above.of(content.headings(), kept.by_place(content))
+    for name in Above.__dataclass_fields__:
+        assert np.array_equal(getattr(kept, name), getattr(again, name)), name
     content.close()
 
 
@@ -40,3 +43,12 @@ def test_few_passages_come_back_as_they_were(places: list[tuple[str, tuple[str, 
     made.save(tmp_path)
     back = Above(*(np.load(tmp_path / NAME / f"{name}.npy") for name in Above.__dataclass_fields__))
     assert all(np.array_equal(getattr(made, name), getattr(back, name)) for name in Above.__dataclass_fields__)
+
+
+def test_words_of_the_version_before_are_taken_and_new_ones_looked_at() -> None:
+    old, new = ("docs/a.md", ("Install",)), ("docs/b.md", ("Backups",))
+    taken = np.array([7], np.uint32)
+    above = Above.of([old, new, old], {old: taken, ("docs/gone.md", ()): taken})
+    assert above.of_rows(np.array([0, 2]))[0].tolist() == [7, 7]
+    assert np.array_equal(above.of_rows(np.array([1]))[0], Above.of([new]).terms)
+    assert above.pages.tolist() == [0, 1, 0]
