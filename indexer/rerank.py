@@ -19,7 +19,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import rjieba
 
 from indexer.above import Above
 from indexer.analysis import question_words, term_id
@@ -111,6 +110,8 @@ class Reranker:
     def warm(self, languages: Iterable[str]) -> None:
         """Loads the segmenter's words (0.4 s, 32 MB) now and not at the first question, where Chinese is asked."""
         if "zh" in languages and "zh" in self.models:
+            import rjieba  # reads its dictionary, which only Chinese needs
+
             rjieba.tag("字")
 
     def rank(self, asked: Asked, rows: Rows, scaled: Mapping[str, Floats], fused: Floats) -> Floats:
@@ -230,6 +231,8 @@ def _words(asked: Asked, tokens: Mapping[str, int]) -> list[tuple[str, list[int]
     words = [("amounts" if any(sign.isdigit() for sign in token) else "names", [tokens[token]]) for token in latin]
     if len(latin) == len(tokens):
         return words
+    import rjieba  # see `Reranker.warm`
+
     for word, tag in rjieba.tag(question_words(asked.text).lower()):
         terms = [word] if len(word) == 1 else [word[at : at + 2] for at in range(len(word) - 1)]
         places = [tokens[term] for term in terms if term in tokens and _HAN.match(term)]

@@ -262,6 +262,8 @@ HEAVY = (
     "qdrant_client",
     "vllm",
     "peft",
+    "scipy",
+    "rjieba",
 )
 WHAT_IS_LOADED = f"import sys, json; print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))"
 ASK_FOR_HELP = """

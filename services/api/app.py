@@ -23,6 +23,7 @@ from services.console import pages
 from services.console.widget import WidgetOrigins
 from services.curated.live import LOOK_EVERY_S
 from services.jobs import WORKER, Jobs
+from services.review import bounds
 from services.settings import Settings
 from services.version import own_version
 
@@ -60,6 +61,7 @@ def create_app(settings: Settings, open_system: Callable[[], System], worker: Se
         app.state.keyring = Keyring(system.store)
         await app.state.keyring.refresh()
         await system.store.interrupt_dead_jobs()
+        await asyncio.to_thread(bounds.load)
         refreshing = [
             asyncio.create_task(_keep_looking(REFRESH_S, system.refresh, app.state.keyring.refresh)),
             asyncio.create_task(_keep_looking(LOOK_EVERY_S, system.curated.refresh)),

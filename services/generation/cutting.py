@@ -131,7 +131,7 @@ def _token(raw: str, vocabulary: Mapping[str, int]) -> _Token:
 
 def _word_edges(text: str, places: Sequence[tuple[int, int]], wide: Flags) -> tuple[Flags, Flags]:
     """Whether each token begins a word, and whether it ends one: Chinese words are several characters."""
-    import rjieba  # reads its dictionary: a tenth of a second that a server without Chinese questions does not need
+    import rjieba  # reads its dictionary: a tenth of a second that only Chinese needs
 
     simple = fold_script(text)
     sizes = [len(word) for word in rjieba.cut(simple if len(simple) == len(text) else text, False)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import marshal
 import os
 import shutil
@@ -22,6 +23,8 @@ from router.ports import Progress
 from router.types import UnitKind
 from services.generation import reading
 from services.generation.reading import Piece, Reading
+
+log = logging.getLogger(__name__)
 
 NAME = "readings.db"
 _EACH = 500  # passages at once
@@ -77,17 +80,34 @@ def write(folder: Path, parent: Path | None, progress: Progress) -> None:
     temporary.unlink(missing_ok=True)
     content = Content(folder / "content.db")
     try:
-        if parent and _fits(parent / NAME):
-            shutil.copyfile(parent / NAME, temporary)
-        with contextlib.closing(sqlite3.connect(temporary)) as connection, connection:
-            _fill(connection, content, progress)
+        if not (parent and _fits(parent / NAME) and _taken_over(parent / NAME, temporary, content, progress)):
+            _fill(temporary, content, progress)
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())  # SQLite flushes what it wrote, and not what was copied
         temporary.replace(folder / NAME)  # a reader sees all of it or none
     finally:
         content.close()
         temporary.unlink(missing_ok=True)
 
 
-def _fill(connection: sqlite3.Connection, content: Content, progress: Progress) -> None:
+def _taken_over(known: Path, temporary: Path, content: Content, progress: Progress) -> bool:
+    """False where the file is damaged, or gone by now: it is a cache, and is made anew then."""
+    try:
+        shutil.copyfile(known, temporary)
+        _fill(temporary, content, progress)
+    except (OSError, sqlite3.Error) as error:
+        log.warning("%s cannot be taken over, so all passages are read again: %s", known, error)
+        temporary.unlink(missing_ok=True)
+        return False
+    return True
+
+
+def _fill(path: Path, content: Content, progress: Progress) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        _mend(connection, content, progress)
+
+
+def _mend(connection: sqlite3.Connection, content: Content, progress: Progress) -> None:
     if not connection.execute("SELECT name FROM sqlite_master").fetchone():
         connection.execute("CREATE TABLE rules (name TEXT)")
         connection.execute("CREATE TABLE readings (id TEXT, reading BLOB)")  # filled in order: its pages are full

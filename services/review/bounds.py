@@ -52,6 +52,11 @@ def allowed(drawn: int, rate: float, risk: float) -> int:
     return int(few[_special().bdtr(few, drawn, rate) <= risk][-1])
 
 
+def load() -> None:
+    """On a thread, before a server's event loop asks for a bound."""
+    _special()
+
+
 def _special() -> Any:
     """scipy's functions, loaded for the first bound: they take a third of a second, and most commands ask for none."""
     from scipy import special

@@ -13,7 +13,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import sha256
 
-from router import wording
+from router import units, wording
+from router.types import UnitKind
 from services.training.records import Context, Example, Made
 
 _FAR_ZH = """如何煮咖啡？
@@ -194,20 +195,26 @@ def _by_hash(some: Sequence[str], question: str) -> list[str]:
 
 
 def may_answer(one: Context, example: Example) -> bool:
-    """Whether a passage that is not the evidence may answer too. The value of another parameter does not, though it be
-    the same: a passage of another document answers no question about a name that it has nowhere. Without such
-    distractors a model learns to refuse wherever it sees many alike, which is what search shows."""
-    return holds_answer(one.text, example.answer) and not _of_others(one, example)
+    """Whether a passage that is not the evidence may answer too. The default of another parameter does not, though it
+    be the same. Without such distractors a model learns to refuse wherever it sees many alike, which is what search
+    shows."""
+    return holds_answer(one.text, example.answer) and not _is_of_others(one, example)
 
 
-def _of_others(one: Context, example: Example) -> bool:
-    """Where the question names one parameter and nothing else in code: beside a product or a file, the passage may be
-    about the parameter without saying the other name."""
+def _is_of_others(one: Context, example: Example) -> bool:
+    """Whether the passage gives the answer to other parameters alone: the question asks for the default of one, which
+    the passage, of another document, names nowhere, and each piece that holds the value is a table's row with a name of
+    its own. False wherever it could be read otherwise: "every timeout is 30s" answers for all of them."""
     named = set(_CODE.findall(example.question))
-    if len(named) != 1 or one.document in {part.document for part in example.evidence}:
+    if example.method != "default" or len(named) != 1 or one.document in {part.document for part in example.evidence}:
         return False
     name = named.pop()
-    return "_" in name and name.casefold() not in f"{one.heading}\n{one.text}".casefold()
+    spelt = _bare(name.rpartition(".")[2])
+    if "_" not in name or spelt in _bare(f"{one.document}\n{one.heading}\n{one.text}"):
+        return False
+    pieces = [(unit.kind, one.text[unit.start : unit.end]) for unit in units.split(one.text)]
+    holding = [(kind, text) for kind, text in pieces if holds_answer(text, example.answer)]
+    return bool(holding) and all(kind is UnitKind.ROW and "_" in text for kind, text in holding)
 
 
 def holds_answer(text: str, answer: str) -> bool:

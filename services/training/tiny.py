@@ -77,7 +77,7 @@ class _Windows:
 
     def cut(self, ids: Sequence[int], starts: Sequence[int], chance: random.Random) -> list[Sequence[int]]:
         return [
-            self._twice(chance) if self.lines and number % 2 == 0 else ids[at : at + self.tokens]
+            self._twice(chance) if len(self.lines) > 1 and number % 2 == 0 else ids[at : at + self.tokens]
             for number, at in enumerate(starts)
         ]
 

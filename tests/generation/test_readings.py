@@ -96,10 +96,27 @@ def test_readings_of_what_is_gone_are_not_kept(tmp_path: Path) -> None:
     assert all(opened(parent).get(passage.id) == reading.read_anew(passage) for passage in passages())
 
 
-def test_progress_counts_what_is_read(tmp_path: Path) -> None:
+def test_progress_counts_what_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readings, "_EACH", 2)
+    parent, folder = version(tmp_path / "v1", passages(2)), version(tmp_path / "v2", passages())
+    readings.write(parent, None, quiet)
     said: list[tuple[str, int, int]] = []
-    readings.write(version(tmp_path / "v1", passages()), None, lambda *one: said.append(one))
-    assert said == [("quotes", len(TEXTS), len(TEXTS))]
+    readings.write(folder, parent, lambda *one: said.append(one))
+    assert said == [("quotes", 2, 3), ("quotes", 3, 3)]
+    assert all(opened(folder).get(passage.id) == reading.read_anew(passage) for passage in passages())
+
+
+def test_a_damaged_file_of_the_parent_is_made_anew(tmp_path: Path) -> None:
+    """Damaged behind the page that tells the rules: what remains says nothing of it."""
+    parent, folder = version(tmp_path / "v1", passages()), version(tmp_path / "v2", passages())
+    readings.write(parent, None, quiet)
+    with (parent / readings.NAME).open("r+b") as file:
+        file.seek(2 * 4096)
+        file.write(b"\xff" * 100_000)
+    assert readings.Readings.open(parent) is not None
+    readings.write(folder, parent, quiet)
+    assert all(opened(folder).get(passage.id) == reading.read_anew(passage) for passage in passages())
+    assert sorted(path.name for path in folder.iterdir()) == ["content.db", "readings.db"]
 
 
 def test_a_file_by_other_rules_is_not_used_and_made_again(tmp_path: Path) -> None:
