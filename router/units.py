@@ -57,6 +57,7 @@ _LINE = re.compile(
 _TITLE = re.compile(
     r""":{3,}[ \t]*[\w-]+[ \t]+(?P<colons>\S.*)
     | /{3,}+[^|\n]*+\|(?P<slashes>.*)
+    | \{%[ \t]*tab[ \t]+title="(?P<tab>[^"\n]+)"
     | <\w[^<>]*?[ ]label="(?P<label>[^"\n]+)\"""",
     re.VERBOSE,
 )
@@ -113,7 +114,8 @@ def sentences(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
 
 
 def container_title(line: str) -> str:
-    """The title in a container's opening line ("::: tip Title", "/// note | Title", `<div label="Title">`) or ""."""
+    """The title in a container's opening line ("::: tip Title", "/// note | Title", `{% tab title="Title" %}`,
+    `<div label="Title">`) or ""."""
     found = _TITLE.match(line.strip())
     return found[found.lastgroup or 0].strip() if found else ""
 

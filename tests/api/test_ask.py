@@ -190,7 +190,9 @@ def test_too_many_askers_are_told_to_come_back(start: Start) -> None:
 
 def test_a_question_that_takes_too_long(start: Start) -> None:
     here = start(system_options={"delay_s": 5.0}, ask_timeout_s=0.2)
-    problem(here.ask(), 503, "deadline_passed")
+    late = here.ask()
+    problem(late, 503, "deadline_passed")
+    assert late.headers["retry-after"] == "1"
 
 
 def test_nothing_to_serve(start: Start) -> None:

@@ -71,6 +71,8 @@ blocks = st.one_of(
     prose.map(lambda it: f"::: tip {it}\n{it}\n:::"),
     prose.map(lambda it: f"/// note | {it}\n\n{it}\n\n///"),
     prose.map(lambda it: f'<SimpleTab>\n<div label="{it}">\n\n- {it}\n\n</div>\n</SimpleTab>'),
+    prose.map(lambda it: f'{{% tabs %}}\n{{% tab title="{it}" %}}\n\n1. {it}\n\n{{% endtab %}}\n{{% endtabs %}}'),
+    prose.map(lambda it: f'{{% hint style="info" %}}\n{it}\n{{% endhint %}}'),
     prose.map(lambda it: f"> **Note:**\n>\n> {it}"),
     prose.map(lambda it: f"<table>\n<tr><td>{it}</td></tr>\n</table>"),
     st.sampled_from(

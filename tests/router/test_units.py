@@ -118,8 +118,9 @@ def test_pieces_of_cut_blocks() -> None:
 
 def test_searched_but_never_quoted() -> None:
     text = '::: code-group-item Hub\n\n| K | V |\n| - | - |\n| x | y |\n\n![plan](a.png)\n\n<div label="Cloud">\n'
+    text += '{% tabs %}\n{% tab title="Edge" %}\n{% endtab %}\n{% endtabs %}\n{% hint style="info" %}\n'
     unquoted = [plain(text[start:end]) for kind, start, end in parts(text) if kind is None]
-    assert unquoted == ["Hub", "K | V", "plan", "Cloud"]
+    assert unquoted == ["Hub", "K | V", "plan", "Cloud", "Edge"]
 
 
 @pytest.mark.parametrize(
