@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from indexer.chunking import FINGERPRINT, chunk, index_spans, index_text
@@ -204,11 +204,24 @@ def test_long_code_is_cut_between_lines_and_repeats_its_fence() -> None:
         assert passage.text.startswith("set parameter_")
 
 
-def test_what_fits_is_never_cut() -> None:
-    table = "| a | b |\n|---|---|\n" + "\n".join(f"| row {n} | value |" for n in range(20))
-    filler = "Some words. " * 50
-    passages = cut(f"# H\n\n{filler}\n\n{table}\n\n{filler}")
-    assert sum(table in passage.text for passage in passages) == 1
+wholes = st.one_of(
+    st.lists(row, min_size=1, max_size=8).map(lambda rows: "\n".join(["| a | b |", "|---|---|", *rows])),
+    st.lists(st.sampled_from(["make", "x = 1", "", "start 'a b'"]), min_size=1, max_size=12).map(
+        lambda lines: "```sh\nrun\n" + "\n".join(lines) + "\nend\n```"
+    ),
+    st.lists(st.sampled_from(["Stop it.", "重启主节点。", "Run `a --b`."]), min_size=1, max_size=10).map(
+        lambda steps: "\n".join(f"{number}. {step}" for number, step in enumerate(steps, 1))
+    ),
+)
+
+
+@given(wholes, st.integers(0, 60), st.integers(0, 60))
+@settings(max_examples=150, deadline=None)
+def test_what_fits_is_never_cut(whole: str, before: int, after: int) -> None:
+    """A table, a code block, a list of steps; words on either side that leave no room for it, or nearly none."""
+    assume(count_tokens([whole])[0] <= 150)
+    passages = cut(f"# H\n\n{'Some words. ' * before}\n\n{whole}\n\n{'Some words. ' * after}")
+    assert sum(whole in passage.text for passage in passages) == 1
 
 
 def test_a_sentence_without_end_is_cut_at_the_budget() -> None:
