@@ -34,9 +34,11 @@ from router.types import Skipped
 
 @dataclass(frozen=True, slots=True)
 class BuildOptions:
-    """corpus_seconds: most seconds for training the corpus embedder. full: use nothing of the parent."""
+    """own_limits: by source, where it has others than `limits`. corpus_seconds: most seconds for training the corpus
+    embedder. full: use nothing of the parent."""
 
     limits: Limits = field(default_factory=Limits)
+    own_limits: Mapping[str, Limits] = field(default_factory=dict)
     corpus_seconds: float = 180.0
     full: bool = False
 
@@ -76,7 +78,7 @@ def build(
         watch = _Watch()
         parent_folder = version_folder(home, parent) if parent and not options.full else None
         base = _Base.open(parent_folder, embedder)
-        scanned = scan(home, wanted, options.limits)
+        scanned = scan(home, wanted, options.limits, options.own_limits)
         watch.lap("scan")
         if base and _same_sources(base.manifest, wanted) and unchanged(scanned, base.content):
             return _report(base.manifest, False, 0, 0, base.content.skipped(), watch)

@@ -1,5 +1,6 @@
 """The git command line: clone, update, and what a repository says of its files. Nothing runs from the repository:
-no shell, no hooks, no submodules, no file-system monitor, no prompts, no transports but https, ssh and files."""
+no shell, no hooks, no filters, no submodules, no file-system monitor, no signature program, no prompts, no transports
+but https, ssh and files, and none at all where a repository is only read."""
 
 from __future__ import annotations
 
@@ -20,14 +21,12 @@ _BRANCH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]{0,200}")
 _SAFE = (
     "-c", "core.hooksPath=/dev/null",
     "-c", "core.fsmonitor=false",
-    "-c", "protocol.allow=never",
-    "-c", "protocol.https.allow=always",
-    "-c", "protocol.ssh.allow=always",
-    "-c", "protocol.file.allow=always",
     "-c", "submodule.recurse=false",
+    "-c", "log.showSignature=false",
     "-c", "core.quotePath=false",
     "-c", "gc.auto=0",
 )  # fmt: skip
+_TRANSPORTS = "https:ssh:file"  # in the environment, where nothing that a repository says can add to them
 _NETWORK_SECONDS = 600
 _LOCAL_SECONDS = 30
 _MOST_COMMITS = 20_000
@@ -70,22 +69,41 @@ def head(root: Path) -> str | None:
         return None
 
 
-def changed_files(root: Path) -> frozenset[str]:
-    """Paths that are edited, added or untracked compared with the commit."""
-    output = _git(
-        root, "status", "--porcelain=v1", "-z", "--untracked-files=all", "--no-renames", "--ignore-submodules"
-    )
-    return frozenset(record[3:] for record in output.split("\0") if len(record) > 3)
+def held_files(root: Path, commit: str) -> dict[str, str]:
+    """Path → blob id of every file that the commit holds; {}, with a warning in the log, where git cannot tell.
+
+    `git status` is not asked what was changed: it runs the filters that the repository names, and says nothing of what
+    is ignored, nor of a repository inside.
+    """
+    try:
+        output = _git(root, "ls-tree", "-r", "-z", "--full-tree", commit)
+    except InvalidInput as error:
+        _log.warning("no file of %s is cited with its commit: %s", root, error)
+        return {}
+    entries = (record.partition("\t") for record in output.split("\0"))
+    return {path: about.split(" ")[2] for about, tab, path in entries if tab}
+
+
+def is_blob(data: bytes, blob_id: str) -> bool:
+    """Whether git knows these very bytes by this id."""
+    algorithm = "sha256" if len(blob_id) == 64 else "sha1"
+    own = hashlib.new(algorithm, b"blob %d\0" % len(data), usedforsecurity=False)
+    own.update(data)
+    return own.hexdigest() == blob_id
 
 
 def commit_dates(root: Path) -> dict[str, str]:
     """Path → date (ISO 8601, UTC offset kept) of the newest commit that touched it; one pass over the log.
 
-    Empty for a shallow clone, whose only commit would date every file alike.
+    Empty for a shallow clone, whose only commit would date every file alike, and where parts of the log are elsewhere.
     """
-    if _git(root, "rev-parse", "--is-shallow-repository").strip() != "false":
+    try:
+        if _git(root, "rev-parse", "--is-shallow-repository").strip() != "false":
+            return {}
+        output = _git(root, "log", f"-n{_MOST_COMMITS}", "--name-only", "--no-renames", "-z", "--format=%x01%cI")
+    except InvalidInput as error:
+        _log.warning("the pages of %s have no dates: %s", root, error)
         return {}
-    output = _git(root, "log", f"-n{_MOST_COMMITS}", "--name-only", "--no-renames", "-z", "--format=%x01%cI")
     dates: dict[str, str] = {}
     for commit in output.split("\x01")[1:]:
         date, *paths = re.split(r"[\0\n]+", commit)
@@ -97,7 +115,9 @@ def commit_dates(root: Path) -> dict[str, str]:
 
 def _git(folder: Path, *arguments: str) -> str:
     quiet = {"GIT_TERMINAL_PROMPT": "0", "GIT_LFS_SKIP_SMUDGE": "1", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
-    seconds = _NETWORK_SECONDS if arguments[0] in ("clone", "fetch") else _LOCAL_SECONDS
+    fetches = arguments[0] in ("clone", "fetch")
+    quiet["GIT_ALLOW_PROTOCOL"] = _TRANSPORTS if fetches else "none"  # else what is missing is fetched when it is read
+    seconds = _NETWORK_SECONDS if fetches else _LOCAL_SECONDS
     try:
         done = subprocess.run(
             ["git", *_SAFE, "-C", str(folder), *arguments],

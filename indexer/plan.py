@@ -33,14 +33,15 @@ class Scanned:
     revisions: Mapping[str, str | None]
 
 
-def scan(home: Path, wanted: Sequence[Source], limits: Limits) -> Scanned:
-    """List the files of every source. Raises InvalidInput for a source that cannot be opened."""
+def scan(home: Path, wanted: Sequence[Source], limits: Limits, own: Mapping[str, Limits]) -> Scanned:
+    """List the files of every source. own: by source, where it has others than `limits`. Raises InvalidInput for a
+    source that cannot be opened."""
     entries: list[FileEntry] = []
     skipped: list[Skipped] = []
     revisions = {}
     for source in wanted:
         opened = sources.open_source(source, home / "clones")
-        found = sources.scan(opened, limits)
+        found = sources.scan(opened, own.get(source.name, limits))
         entries.extend(found.entries)
         skipped.extend(found.skipped)
         revisions[source.name] = opened.commit

@@ -13,8 +13,8 @@ import hashlib
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
@@ -57,16 +57,27 @@ class Source:
     def is_remote(self) -> bool:
         return git.is_url(self.location) or self.location.rstrip("/").endswith(".git")
 
+    def located(self) -> Source:
+        """The same place for who reads it again elsewhere: a folder is named from the root. Links in its name stay,
+        because what they lead to may be changed, except before a "..", which goes on from where they lead."""
+        if git.is_url(self.location):
+            return self
+        path = Path(self.location).expanduser().absolute()
+        if ".." in path.parts:
+            after = len(path.parts) - path.parts[::-1].index("..")
+            path = Path(*path.parts[:after]).resolve().joinpath(*path.parts[after:])
+        return replace(self, location=str(path))
+
 
 @dataclass(frozen=True, slots=True)
 class OpenSource:
     """A source whose files are on disk. commit: the git commit checked out, or None for a plain folder.
-    changed: paths that differ from that commit (edited or not yet added), which it therefore does not name."""
+    held: path → blob id of what that commit holds; None for a clone of our own, where all there is comes from it."""
 
     source: Source
     root: Path
     commit: str | None = None
-    changed: frozenset[str] = frozenset()
+    held: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -101,9 +112,9 @@ class FileEntry:
     @property
     def revision(self) -> str:
         """The commit when it holds this very file, else "sha256:<12 hex digits>"."""
-        opened = self.folder.opened
-        if opened.commit and self.path not in opened.changed:
-            return opened.commit
+        commit = self.folder.opened.commit
+        if commit and self.folder.is_committed(self.path):
+            return commit
         return f"sha256:{self.content_hash[:12]}"
 
 
@@ -133,6 +144,15 @@ class Folder:
         real = self.confined(path)
         return _read_bounded(real, self.limits.max_file_bytes) if real else None
 
+    def is_committed(self, path: str) -> bool:
+        """Whether the commit holds the file as it is: not where it was edited, nor where git ignores it."""
+        held = self.opened.held
+        if held is None:
+            return True
+        real = self.confined(path)  # a link says what the page says that it leads to
+        blob_id = held.get(os.path.relpath(real, self._root)) if real else None
+        return blob_id is not None and git.is_blob(self.read(path) or b"", blob_id)
+
     def read_include(self, path: str) -> bytes | None:
         real = self.confined(path)
         return _read_bounded(real, LARGEST_INCLUDE) if real else None
@@ -159,7 +179,7 @@ class Folder:
 
     @cached_property
     def commit_dates(self) -> dict[str, str]:
-        return git.commit_dates(self.opened.root) if self.opened.commit else {}
+        return git.commit_dates(self.opened.root) if self.opened.held else {}
 
 
 def parse_source(text: str) -> Source:
@@ -196,7 +216,7 @@ def open_source(source: Source, cache: Path) -> OpenSource:
     if not (root / ".git").exists():
         return OpenSource(source, root)
     commit = git.head(root)
-    return OpenSource(source, root, commit, git.changed_files(root) if commit else frozenset())
+    return OpenSource(source, root, commit, git.held_files(root, commit) if commit else None)
 
 
 def scan(opened: OpenSource, limits: Limits = Limits()) -> Scan:
@@ -251,6 +271,11 @@ def skip(entry: FileEntry, error: ParseError) -> Skipped:
     return Skipped(entry.document_path, str(error))
 
 
+def is_left_out(name: str) -> bool:
+    """Whether files and folders of this name are hidden or vendored, and never read."""
+    return name.startswith(".") or name in _IGNORED_FOLDERS
+
+
 def _walk(folder: Folder) -> Iterator[tuple[str, int, str]]:
     """(path, size, problem) of every regular file; hidden and vendored folders are left out."""
     stack = [("", 0)]
@@ -265,7 +290,7 @@ def _walk(folder: Folder) -> Iterator[tuple[str, int, str]]:
             continue
         for child in children:
             path = prefix + child.name
-            if child.name.startswith(".") or child.name in _IGNORED_FOLDERS:
+            if is_left_out(child.name):
                 continue
             if child.is_dir(follow_symlinks=False):
                 if depth >= folder.limits.max_depth:

@@ -24,7 +24,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from indexer import analysis, chunking, lexical
+from indexer import analysis, chunking, corpus_embedder, lexical
 from indexer.runs import ranges
 from router.errors import Conflict, IndexUnavailable, Mismatch
 
@@ -93,6 +93,7 @@ def check(manifest: Manifest, embedder: str) -> None:
         ("text analysis", manifest.analyser, analysis.FINGERPRINT),
         ("chunker", manifest.chunker, chunking.FINGERPRINT),
         ("embedder", manifest.embedder, embedder),
+        ("corpus embedder", manifest.corpus_embedder, corpus_embedder.FINGERPRINT),
     ):
         if indexed != running:
             raise Mismatch(

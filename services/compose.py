@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 
 _NO_RELEASE = Release("none", "", "none", "none", "none", "none", "none")
 _DEFAULT_CALIBRATION = Path(__file__).parent / "calibration_default.json"
+log = logging.getLogger("answerloop.serving")
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +274,7 @@ class System:
             except (IndexUnavailable, Mismatch, NotFound) as error:
                 self._refused = active.id  # not tried again every second
                 self._problem = f"release {active.id} cannot be served: {error}"
+                log.error("%s", self._problem)
 
     async def _drop_old_copies(self) -> None:
         """Where this is a replica: who indexes prunes his own."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import uuid
 from collections.abc import Sequence
 from contextlib import closing
@@ -13,7 +14,7 @@ from typing import Any
 
 from indexer.build import BuildOptions, BuildReport, build, prune, version_folder
 from indexer.content import Content
-from indexer.sources import Source, parse_source
+from indexer.sources import Limits, Source, parse_source
 from indexer.version import MANIFEST, read_manifest, sources_of
 from router.errors import IndexUnavailable, InvalidInput, Mismatch
 from router.ports import Progress
@@ -73,10 +74,10 @@ def run_index(
         served = version_folder(home, active.index_version) if active else None
         wanted = _wanted(settings, sources, served)
         parent = active.index_version if active and served and _is_readable(served) else None
-        options = BuildOptions(corpus_seconds=settings.corpus_seconds, full=full)
+        options = BuildOptions(own_limits=_own_limits(settings), corpus_seconds=settings.corpus_seconds, full=full)
         report = build(home, wanted, embedder_of(settings), engines_of(settings), parent, options, progress)
         readings.write(version_folder(home, report.version), version_folder(home, parent) if parent else None, progress)
-        if active and not report.documents:
+        if active and not report.documents and not (parent and served and _were_deleted(settings, served)):
             raise InvalidInput("the sources hold no document that can be read; what was served before still is")
         made = asyncio.run(_release(store, home, report.version, active, who, full))
         if hold and active and made.id != active.id:
@@ -106,10 +107,10 @@ def _wanted(settings: Settings, sources: Sequence[str] | None, served: Path | No
             f"{served} is gone, and with it what the documents came from: name the sources again, `answerloop index "
             "--source NAME=FOLDER_OR_GIT_URL`"
         )
-    wanted = [parse_source(text) for text in sources] if sources else _known(served)
-    uploads = settings.home / UPLOADS
-    wanted = [source for source in wanted if source.name != UPLOADS]
-    if uploads.is_dir() and any(uploads.iterdir()):
+    named = [parse_source(text).located() for text in sources] if sources else _known(served)
+    uploads = settings.uploads.resolve()
+    wanted = [source for source in named if source.name != UPLOADS]
+    if uploads.is_dir() and (wanted != named or any(uploads.iterdir())):  # also after the last one was deleted
         wanted.append(Source(UPLOADS, str(uploads)))
     names = [source.name for source in wanted]
     if len(set(names)) < len(names):
@@ -120,8 +121,27 @@ def _wanted(settings: Settings, sources: Sequence[str] | None, served: Path | No
 
 
 def _known(served: Path | None) -> list[Source]:
+    """Those of the served version. One that an earlier program made may name a folder from where that was started; it
+    is taken from here, as it always was, and named from the root from then on."""
     found = sources_of(served) if served else ()
-    return [Source(source["name"], source["location"], source["branch"]) for source in found]
+    return [Source(source["name"], source["location"], source["branch"]).located() for source in found]
+
+
+def _own_limits(settings: Settings) -> dict[str, Limits]:
+    """An upload that was taken is indexed, also one from before the setting was lowered."""
+    usual = Limits()
+    return {UPLOADS: replace(usual, max_file_bytes=max(usual.max_file_bytes, settings.max_upload_bytes))}
+
+
+def _were_deleted(settings: Settings, served: Path) -> bool:
+    """Whether all documents of the served version are uploads that somebody deleted: that takes the file and leaves its
+    folder. Where the folder is gone, too, or cannot be looked into, a disk is missing, and nobody's word was given."""
+    with closing(Content(served / "content.db")) as content:
+        documents = [settings.home / path for path in content.hashes()]  # uploads/… in the index as in the home
+    return all(
+        path.is_relative_to(settings.uploads) and os.access(path.parent, os.R_OK | os.X_OK) and not path.exists()
+        for path in documents
+    )
 
 
 def _are_others(wanted: Sequence[Source], served: Path | None) -> bool:

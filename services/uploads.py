@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
 from indexer.parsing import format_of
+from indexer.sources import is_left_out
 from router.errors import InvalidInput, NotFound, Unavailable
 
 MOST_PARTS = 12
@@ -46,6 +47,9 @@ class Uploads:
         Raises `InvalidInput` for a name that is not safe, `Unavailable` for a full disk.
         """
         target = self._target(name)
+        for part in target.relative_to(self.folder).parts:
+            if is_left_out(part):  # not in `safe_name`: what was taken before can still be deleted
+                raise InvalidInput(f"{name!r} cannot be a document's path: what is in {part!r} is not indexed.")
         new = not target.exists()
         if target.is_dir():
             raise InvalidInput(f"{name!r} is a folder here; choose another name.")

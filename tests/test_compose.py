@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import logging
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from router.errors import IndexUnavailable
 from router.types import CuratedEntry, Question, Route
 from services.compose import open_system
+from services.indexing import run_index
 from services.settings import Settings
 from tests.serving.speaker import Speaker, speaking
 
@@ -30,6 +33,26 @@ def test_without_an_index_approved_answers_are_given_and_all_else_says_why(tmp_p
         await system.close()
 
     asyncio.run(story())
+
+
+def test_an_index_that_cannot_be_served_is_told_at_the_start(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "a.md").write_text("# The backup\n\nA backup is kept for seven days.\n")
+    settings = Settings(home=tmp_path / "home", corpus_seconds=1.0)
+    run_index(settings, [f"m={tmp_path / 'docs'}"], "test", lambda *_: None)
+    (manifest,) = (settings.home / "index" / "versions").glob("*/manifest.json")
+    manifest.write_text(
+        json.dumps({**json.loads(manifest.read_text("utf-8")), "corpus_embedder": "of before"}), "utf-8"
+    )
+    caplog.set_level(logging.ERROR, "answerloop")
+    system = open_system(settings)
+    try:
+        assert not system.readiness().ready
+        asyncio.run(system.refresh())
+    finally:
+        asyncio.run(system.close())
+    (told,) = [one.getMessage() for one in caplog.records if one.levelno == logging.ERROR]
+    assert "corpus embedder 'of before'" in told and "run `answerloop index --full`" in told
 
 
 @pytest.mark.parametrize(("no", "route"), [(-0.01, Route.ABSTAINED), (-9.0, Route.CURATED)])

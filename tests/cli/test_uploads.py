@@ -29,6 +29,20 @@ def test_a_safe_name_stays_inside(name: str) -> None:
     assert safe_name(str(path)) == path
 
 
+@pytest.mark.parametrize("name", ["node_modules/a.md", "guide/__pycache__/a.md", ".hidden/a.md", "guide/.a.md"])
+def test_what_would_not_be_indexed_is_not_taken(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InvalidInput, match=r"not indexed|starts or ends with a dot"):
+        Uploads(tmp_path).save(name, b"# A")
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_was_taken_before_can_be_deleted(tmp_path: Path) -> None:
+    (tmp_path / "node_modules").mkdir()
+    (tmp_path / "node_modules" / "a.md").write_bytes(b"# A")
+    Uploads(tmp_path).delete("uploads/node_modules/a.md")
+    assert Uploads(tmp_path).list() == []
+
+
 def test_the_same_name_in_two_spellings_is_one_document(tmp_path: Path) -> None:
     uploads = Uploads(tmp_path)
     assert uploads.save("caf\u00e9.md", b"1")[1]

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer import analysis, chunking, duplicates
+from indexer import analysis, chunking, corpus_embedder, duplicates
 from indexer import build as building
 from indexer.build import BuildOptions, build, prune, versions
 from indexer.content import Content
@@ -145,7 +145,7 @@ def test_a_passage_on_two_pages_is_held_once_and_survives_the_loss_of_one(place:
     assert hit.passage.document == "docs/b.md" and hit.passage.also_at == ()
 
 
-@pytest.mark.parametrize("what", ["analyser", "chunker", "embedder"])
+@pytest.mark.parametrize("what", ["analyser", "chunker", "embedder", "corpus embedder"])
 def test_other_rules_mean_that_everything_is_made_anew(
     place: Place, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
@@ -155,6 +155,8 @@ def test_other_rules_mean_that_everything_is_made_anew(
         monkeypatch.setattr(analysis, "FINGERPRINT", "other")
     elif what == "chunker":
         monkeypatch.setattr(chunking, "FINGERPRINT", "other")
+    elif what == "corpus embedder":
+        monkeypatch.setattr(corpus_embedder, "FINGERPRINT", "other")
     else:
         place.embedder = HashingEmbedder("hashing-2", 32)
     with pytest.raises(Mismatch, match="answerloop index --full"):

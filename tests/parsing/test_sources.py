@@ -62,6 +62,25 @@ def test_parse_source_refuses(text: str) -> None:
         parse_source(text)
 
 
+def test_a_folder_is_named_from_the_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Links stay, because what they lead to may be changed; what ".." follows is where the link leads."""
+    (tmp_path / "releases" / "5" / "docs").mkdir(parents=True)
+    (tmp_path / "current").symlink_to("releases/5")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/anna")
+    named = {
+        "./current/docs/": tmp_path / "current/docs",
+        "current/../5/docs": tmp_path / "releases/5/docs",
+        "releases/../current": tmp_path / "current",
+        "repo.git": tmp_path / "repo.git",
+        "~/docs": "/home/anna/docs",
+        "/srv/docs": "/srv/docs",
+        "https://example.org/m.git": "https://example.org/m.git",
+        "git@example.org:team/m.git": "git@example.org:team/m.git",
+    }
+    assert {name: Source("m", name).located().location for name in named} == {k: str(v) for k, v in named.items()}
+
+
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match=r"no folder .*nowhere"):
         open_source(Source("docs", str(tmp_path / "nowhere")), tmp_path)
@@ -199,6 +218,19 @@ def test_a_repository_names_its_commit_except_for_changed_files(repository: Path
     assert documents["docs/new.md"].modified is None
 
 
+def test_a_commit_is_not_named_for_what_it_does_not_hold(repository: Path) -> None:
+    """What git ignores, and what belongs to a repository inside; a link says what the page says that it leads to."""
+    write(repository, _dot_gitignore="made/\nown.md\n", made__c_dot_md="# C", own_dot_md="# Own", inner__d_dot_md="# D")
+    git(repository / "inner", "init", "-q")
+    git(repository / "inner", "add", ".")
+    git(repository / "inner", "commit", "-q", "-m", "x")
+    (repository / "linked.md").symlink_to("a.md")
+    revisions = {entry.path: entry.revision for entry in scanned(repository).entries}
+    head = git(repository, "rev-parse", "HEAD")
+    assert [path for path, revision in revisions.items() if revision == head] == ["a.md", "b.md", "linked.md"]
+    assert set(revisions) == {"a.md", "b.md", "linked.md", "made/c.md", "own.md", "inner/d.md"}
+
+
 def test_a_broken_repository_is_read_as_a_folder(tmp_path: Path) -> None:
     write(tmp_path, a_dot_md="# A", _dot_git__HEAD="nonsense")
     assert load(scanned(tmp_path).entries[0]).revision.startswith("sha256:")
@@ -233,6 +265,43 @@ def test_hooks_and_submodules_do_not_run(repository: Path, tmp_path: Path) -> No
     open_source(Source("docs", str(repository)), tmp_path)
     open_source(parse_source(f"docs={repository.as_uri()}"), tmp_path / "cache")
     assert not marker.exists()
+
+
+def hostile(repository: Path, what: str, marker: Path) -> None:
+    """A repository whose own configuration would have git run a command."""
+    if what in ("clean", "process"):
+        git(repository, "config", f"filter.x.{what}", f"touch {marker}")
+        write(repository, _dot_gitattributes="*.md filter=x\n")
+        os.utime(repository / "a.md", (0, 0))  # so that git looks whether it was edited
+    elif what == "signature":
+        program = repository.parent / "program"
+        program.write_text(f"#!/bin/sh\ntouch {marker}\n")
+        program.chmod(0o755)
+        head, _, message = git(repository, "cat-file", "commit", "HEAD").partition("\n\n")
+        signature = "-----BEGIN PGP SIGNATURE-----\n \n abc\n -----END PGP SIGNATURE-----"
+        (repository.parent / "commit").write_text(f"{head}\ngpgsig {signature}\n\n{message}\n")
+        signed = git(repository, "hash-object", "-t", "commit", "-w", str(repository.parent / "commit"))
+        git(repository, "reset", "-q", "--hard", signed)
+        git(repository, "config", "log.showSignature", "true")
+        git(repository, "config", "gpg.program", str(program))
+    else:
+        git(repository, "config", "core.repositoryFormatVersion", "1")
+        git(repository, "config", "extensions.partialClone", "origin")
+        git(repository, "config", "remote.origin.promisor", "true")
+        git(repository, "config", "protocol.ext.allow", "always")
+        git(repository, "config", "remote.origin.url", f"ext::touch {marker}" if what == "ext" else str(repository))
+        git(repository, "config", "remote.origin.uploadpack", f"touch {marker};")
+        tree = git(repository, "rev-parse", "HEAD^{tree}")
+        (repository / ".git/objects" / tree[:2] / tree[2:]).unlink()
+
+
+@pytest.mark.parametrize("what", ["clean", "process", "signature", "fetch", "ext"])
+def test_no_command_of_a_repository_is_run(repository: Path, tmp_path: Path, what: str) -> None:
+    marker = tmp_path / "ran"
+    hostile(repository, what, marker)
+    documents = [load(entry) for entry in scanned(repository).entries]
+    assert not marker.exists()
+    assert [document.path for document in documents] == ["docs/a.md", "docs/b.md"]
 
 
 # Speed
