@@ -98,13 +98,13 @@ class Entries:
         denied = {form.entry_id for form in forms if form.negative}
         asking = sorted((form for form in forms if not form.negative), key=lambda form: (form.rank, form.entry_id))
         candidates = tuple(self._same(form, denied) for form in asking)
-        sent = next((one for one in candidates if not one.guards), None)
-        if sent is None:
+        free = list(dict.fromkeys(one.entry_id for one in candidates if not one.guards))
+        if not free:
             stale = next((self.entries[one.entry_id] for one in candidates if one.guards == ("stale",)), None)
             unsure = CuratedMatch(How.UNSURE, candidates=candidates, revision=self.revision, stale=stale)
             return unsure if asking else None
-        entry = self.entries[sent.entry_id]
-        return CuratedMatch(How.EXACT, entry, 1.0, 1.0, candidates, (), self.revision)
+        margin = 0.0 if len(free) > 1 else 1.0  # two entries in the same words: the order alone decides
+        return CuratedMatch(How.EXACT, self.entries[free[0]], 1.0, margin, candidates, (), self.revision)
 
     def _same(self, form: Form, denied: set[str]) -> CuratedCandidate:
         guards: tuple[str, ...] = ("stale",) if self.entries[form.entry_id].status is EntryStatus.STALE else ()

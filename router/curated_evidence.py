@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from router.curated_text import HAN
+from router.curated_text import HAN, LATIN
 from router.guards import CONCEPT, Facts, Guards, negations
 
 Idf = Mapping[str, float]
@@ -26,6 +26,8 @@ _CODE = re.compile(
     r"\w*(?:[a-z0-9][A-Z]|[_.@:]\w|\d[A-Za-z]|[A-Za-z]\d)[\w.:@/-]*\w|--?[A-Za-z][\w-]+|\b[A-Z][A-Z_]{2,}\b"
 )
 _WORD_IN_HAN = re.compile(r"[A-Za-z][\w.:@/-]{2,}")
+_BEGINS = re.compile(rf"(?<!{LATIN})(?<!{LATIN}\.)(?<!\d[:/-])(?!(?<=-)-)")  # a name or a number, also 5 in pg-5
+_ENDS = re.compile(rf"(?![./:@-]?{LATIN})")  # where it ends: a sentence may end there, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +184,11 @@ def _in_names(words: frozenset[str], names: frozenset[str], guards: Guards) -> I
 
 
 def _told(word: str, answer: str, guards: Guards) -> bool:
-    return any(_stands(surface, answer) for surface in guards.surfaces.get(word, (word,)))
+    """A name or a number is told whole: max_connections is not max_connections_per_user, nor 3 what begins 30."""
+    known = guards.surfaces.get(word)
+    if known is None and not word.isalpha():
+        return _stands_whole(word, answer)
+    return any(_stands(surface, answer) for surface in known or (word,))
 
 
 def _stands(surface: str, answer: str) -> bool:
@@ -193,6 +199,15 @@ def _stands(surface: str, answer: str) -> bool:
         if anywhere or not at or not answer[at - 1].isalnum():
             return True
         at = answer.find(surface, at + 1)
+    return False
+
+
+def _stands_whole(name: str, answer: str) -> bool:
+    at = answer.find(name)
+    while at >= 0:
+        if _BEGINS.match(answer, at) and _ENDS.match(answer, at + len(name)):
+            return True
+        at = answer.find(name, at + 1)
     return False
 
 

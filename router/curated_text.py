@@ -14,14 +14,14 @@ from dataclasses import dataclass
 _HAN = (
     "\u2e80-\u2fdf\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003134f"
 )
-_W = rf"[^\W{_HAN}]"  # a letter, digit or underscore outside the scripts that are written without spaces
+LATIN = rf"[^\W{_HAN}]"  # a letter, digit or underscore outside the scripts that are written without spaces
 _WORD = """
     (?<![\\w-])--?{w}(?:{w}|-)*            # --flag; -5
   | (?<![\\w/.])/{w}+(?:[/.-]+{w}+)*       # /a/path
   | {w}+(?:[.:@]{w}+|(?<=\\d)/(?=\\d){w}+)*[+#%]*
   | [<>=!]=|[<>=%$€£¥≥≤≠]|(?<![^\\s(])\\*(?![^\\s),;])
 """
-_KEPT = re.compile(f"(?P<han>[{_HAN}]+) | (?P<word>{_WORD.format(w=_W)})", re.VERBOSE)
+_KEPT = re.compile(f"(?P<han>[{_HAN}]+) | (?P<word>{_WORD.format(w=LATIN)})", re.VERBOSE)
 _KEPT_ASCII = re.compile(_WORD.format(w=r"\w"), re.VERBOSE | re.ASCII)
 _LINK = re.compile(r"!?\[([^\[\]]*)\]\([^()\s]*\)")  # Markdown: what is shown, without where it leads
 _APOSTROPHE = re.compile("[’‘ʼ`´]")

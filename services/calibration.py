@@ -26,12 +26,12 @@ import numpy.typing as npt
 
 from router import checking, likelihood
 from router.confidence import EITHER_WAY, Calibration
-from router.errors import InvalidInput, NotFound
+from router.errors import InvalidInput
 from router.ports import Progress
 from router.types import Route
 from services.activation import serve
 from services.compose import packaged_calibration
-from services.evaluation import Asked, ask_rows, foreign, read_rows, writing
+from services.evaluation import Asked, ask_rows, foreign, read_rows, served_calibration, writing
 from services.indexing import release_with
 from services.review.bounds import upper
 from services.review.rehearsal import Tell, untold, written
@@ -83,17 +83,8 @@ def run_calibrate(
 
 
 def show_calibration(settings: Settings) -> dict[str, Any]:
-    """The one that is served now. Raises NotFound when there is no release."""
-    from services.compose import calibration_of
-
-    async def read() -> Calibration:
-        with SqlStore.open(settings.store_url) as store:
-            active = await store.active_release()
-            if active is None:
-                raise NotFound("no release yet; make one with `answerloop index`")
-            return await calibration_of(store, active.calibration)
-
-    return asyncio.run(read()).to_json()
+    """The one that is served now; before the first release, the packaged one, which the first will be served with."""
+    return served_calibration(settings).to_json()
 
 
 def fit_files(settings: Settings, files: Sequence[Path], progress: Progress) -> Calibration:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -127,6 +128,7 @@ def calibrate(
         cli_output.print_json(report)
     else:
         cli_output.print_report(report, "calibration")
+        _print_reliability(report["quality"].get("reliability", ()))
     if waits := report.get("activation", {}).get("waits"):
         raise Conflict(waits)
 
@@ -141,6 +143,25 @@ def _new_calibration(files: list[Path], force: bool, json: bool) -> dict[str, An
         tell = telling(show, quiet=json)
         report: dict[str, Any] = run_calibrate(Settings.from_env(), _existing(files), show, tell, force)
     return report
+
+
+_WIDE = 50  # characters from a share of 0 to one of 1
+
+
+def _print_reliability(bins: Sequence[Mapping[str, Any]]) -> None:
+    """One line a bin. Where the marks stand apart, the confidence says too much (o right of x) or too little."""
+    rows = [(f"{row['from']:.1f}", row["answers"], _marked(row["said"], row["right"])) for row in bins]
+    if rows:
+        scale = f"0{'0.5'.center(_WIDE - 1)}1"
+        cli_output.table("reliability: o said, x right, * both", ("from", "answers", scale), rows)
+
+
+def _marked(said: float, right: float) -> str:
+    line = [" "] * (_WIDE + 1)
+    for share, mark in ((said, "o"), (right, "x")):
+        at = round(share * _WIDE)
+        line[at] = mark if line[at] == " " else "*"
+    return "".join(line).rstrip()
 
 
 def _settings(server: str | None, key: str | None) -> Settings:

@@ -44,7 +44,7 @@ def evaluate(
     answerloop models evaluate var/models/first --data var/datasets/1 --base Qwen/Qwen3-0.6B
     """
     evaluation = _training("evaluation")
-    from services.training.calibrations import served_calibration
+    from services.evaluation import served_calibration
 
     settings = Settings.from_env()
     options = evaluation.EvaluationOptions(

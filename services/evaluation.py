@@ -146,7 +146,7 @@ def foreign(row: Row) -> Row:
 
 def run_evaluate(settings: Settings, files: Sequence[Path], progress: Progress) -> dict[str, Any]:
     """File name → figures, see `figures`."""
-    calibration = asyncio.run(_served_calibration(settings))
+    calibration = served_calibration(settings)
     files_rows = {path.name: read_rows(path) for path in files}
     with writing(settings, progress) as writer:
         return {
@@ -178,6 +178,12 @@ def ask_rows(
         if writer:
             return writer.runner.run(_ask(own, rows, progress, writer.model))
         return asyncio.run(_ask(own, rows, progress, None))
+
+
+def served_calibration(settings: Settings) -> Calibration:
+    """That of the release that is served; the packaged one where nothing is served yet."""
+    settings.make_home()
+    return asyncio.run(_served_calibration(settings))
 
 
 async def _served_calibration(settings: Settings) -> Calibration:

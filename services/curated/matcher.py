@@ -7,6 +7,7 @@ matrix, made in the background when many are new, so that no answer waits for th
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -20,6 +21,8 @@ from router.types import CuratedMatch, How
 
 if TYPE_CHECKING:
     from router.ports import Vectors
+
+log = logging.getLogger("answerloop.curated")
 
 Embed = Callable[[Sequence[str]], Awaitable["Vectors"]]
 """Texts to unit-length vectors [n, dimension]."""
@@ -101,6 +104,9 @@ class Matcher:
             made = await embed([key, *missing])
         except AnswerloopError:
             return {}
+        except Exception:  # whatever a model or its library raises: the question is answered all the same
+            log.exception("a question could not be embedded")
+            return {}
         if not made.shape[1]:  # no embedder that the near stage was fitted with
             return {}
         self._keep(entries, missing, made[1:])
@@ -131,6 +137,8 @@ class Matcher:
             await self._complete(entries, missing, embed)
         except AnswerloopError:
             return  # words alone decide until the next question tries again
+        except Exception:
+            log.exception("the wordings of the curated store could not be embedded")
 
     async def _complete(self, entries: Entries, missing: Sequence[str], embed: Embed) -> None:
         """In small batches: questions that come meanwhile are embedded between them."""

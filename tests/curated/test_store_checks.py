@@ -62,6 +62,25 @@ def test_the_self_test_of_one_entry_is_its_part_of_the_whole() -> None:
     assert {(one.problem, one.wording) for one in self_test_of(ENTRIES, "restart").findings} <= whole
 
 
+def test_after_an_edit_every_wording_of_the_neighbours_is_tried() -> None:
+    """The neighbour's own question is far from the edited entry; one of its variants is not."""
+    other = CuratedEntry("other", "集群里的数据库不动了怎么办？", "B", ("数据库集群怎么重新启动？",))
+    edited = CuratedEntry("edited", "如何重启数据库集群？", "A", negatives=("不动了怎么办？",))
+    entries = Entries.build([other, edited], GUARDS, "r")
+    found = {(one.entry_id, one.wording) for one in self_test_of(entries, "edited").findings}
+    assert ("other", "数据库集群怎么重新启动？") in found
+    assert ("other", other.question) not in found
+
+
+def test_an_edit_beside_very_many_wordings_is_tested_on_those_most_alike() -> None:
+    many = tuple(f"how do I watch the queue of worker {n}" for n in range(300))
+    other = CuratedEntry("other", "How do I watch the workers?", "B", (*many, "how to restart the cluster of mine"))
+    entries = Entries.build([other, CuratedEntry("edited", "How do I restart my cluster?", "A")], GUARDS, "r")
+    report = self_test_of(entries, "edited")
+    assert report.asked == 201
+    assert ("other", "how to restart the cluster of mine") in {(one.entry_id, one.wording) for one in report.findings}
+
+
 def test_a_store_without_problems_passes() -> None:
     clean = Entries.build([STORE[5], replace(STORE[6], status=EntryStatus.LIVE)], GUARDS, "r")
     assert self_test(clean).passed
@@ -85,13 +104,13 @@ class Recorded:
 
     def __init__(self, home: Path) -> None:
         self.asked: list[Sequence[str]] = []
-        self.down = False
+        self.down: Exception | None = None
         self._embedder = embedder_of(Settings(home=home))()
 
     async def __call__(self, texts: Sequence[str]) -> Vectors:
         self.asked.append(list(texts))
         if self.down:
-            raise Unavailable("the embedder is down")
+            raise self.down
         return self._embedder.embed_questions(texts)
 
 
@@ -139,12 +158,37 @@ def test_an_edit_is_matched_at_once_and_a_deleted_entry_takes_no_votes(home: Pat
     assert asyncio.run(matcher.match(question)).entry == INTENTS[0]
 
 
-def test_a_dead_embedder_leaves_the_words(home: Path) -> None:
+@pytest.mark.parametrize("down", [Unavailable("the embedder is down"), RuntimeError("CUDA error: out of memory")])
+def test_a_dead_embedder_leaves_the_words(home: Path, down: Exception, caplog: pytest.LogCaptureFixture) -> None:
     embed = Recorded(home)
-    embed.down = True
+    embed.down = down
     match = asyncio.run(Matcher(lambda: ENTRIES, embed).match("how to mount the disk of a machine"))
     assert match.entry is None
     assert match.candidates[0].cosine is None
+    assert len(caplog.records) == isinstance(down, RuntimeError), "what nobody expected is written down"
+
+
+def test_an_embedder_that_dies_on_many_new_wordings_is_tried_again(
+    home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    embed = Recorded(home)
+    embed.down = RuntimeError("CUDA error: out of memory")
+    many = (CuratedEntry(f"e{n}", f"what does parameter number {n} of kind {n}x do", "A") for n in range(60))
+    entries = Entries.build((*INTENTS, *many), GUARDS, "r")
+    matcher = Matcher(lambda: entries, embed)
+
+    async def ask() -> How:
+        for _ in range(2):
+            await matcher.match("someone has stolen the card from me")
+            await asyncio.sleep(0)  # the background is at it
+            await asyncio.sleep(0)
+        embed.down = None
+        await matcher.ready()
+        return (await matcher.match("someone has stolen the card from me")).how
+
+    assert asyncio.run(ask()) is How.NEAR
+    said = [one.getMessage() for one in caplog.records]
+    assert said == ["the wordings of the curated store could not be embedded"] * 2
 
 
 def test_many_new_wordings_are_embedded_in_the_background(home: Path) -> None:

@@ -28,6 +28,7 @@ from router.types import (
     Route,
     SearchResult,
     Trace,
+    Turn,
 )
 
 ENTRY = CuratedEntry("e1", "How do I restart a node?", "Run `restart-node`, then wait.")
@@ -331,3 +332,40 @@ def test_why_is_said_in_the_askers_language(parts: Parts) -> None:
     assert trace.answer.reason == wording.REASON["exact"]["zh"]
     trace, _ = asked("你好", parts)
     assert (trace.answer.route, trace.answer.reason) == (Route.SMALLTALK, wording.REASON["greeting"]["zh"])
+
+
+def test_a_follow_up_is_matched_and_searched_made_whole(parts: Parts) -> None:
+    before = (Turn("user", "How do I install the client on Linux?"), Turn("assistant", "Use yum."))
+    curated, shelf = Approved(), Shelf()
+    here = replace(parts, curated=curated, retriever=shelf)
+    trace, _ = asyncio.run(answer(Question("What about Windows?", before), here))
+    whole = "How do I install the client on Windows?"
+    assert (curated.asked, shelf.asked) == ([whole], [whole])
+    assert (trace.standalone, trace.question.text) == (whole, "What about Windows?")
+    alone, _ = asked(whole, here)
+    assert alone.normalised == trace.normalised
+
+
+@pytest.mark.parametrize(
+    ("text", "before", "route"),
+    [
+        ("你好", (), Route.SMALLTALK),
+        ("Thanks!", (), Route.SMALLTALK),
+        ("Bye", (), Route.SMALLTALK),
+        ("Thanks!", (Turn("user", "How do I add a node?"), Turn("assistant", "Run it.")), Route.SMALLTALK),
+        ("转人工", (), Route.HANDOFF),
+        ("I want to talk to a person", (), Route.HANDOFF),
+        ("它呢？", (), Route.CLARIFY),
+        ("What about it?", (), Route.CLARIFY),
+        ("How do I add a node?", (), Route.GROUNDED),
+    ],
+)
+def test_what_is_no_question_is_not_searched(parts: Parts, text: str, before: tuple[Turn, ...], route: Route) -> None:
+    """Not even a near entry answers it."""
+    shelf, quotes, book = Shelf(), Quotes(), Book()
+    near = Approved(How.NONE if route is Route.GROUNDED else How.NEAR, 0.99)
+    here = replace(parts, curated=near, retriever=shelf, generator=quotes, store=book)
+    trace, _ = asyncio.run(answer(Question(text, before), here))
+    assert trace.answer.route is route
+    assert bool(shelf.asked) == bool(quotes.seen) == bool(trace.candidates) == (route is Route.GROUNDED)
+    assert book.traces == [trace]
