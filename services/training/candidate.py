@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from router.ports import Progress
+from services.evaluation import served_calibration
 from services.settings import Settings
 from services.training import evaluation, promotion
-from services.evaluation import served_calibration
 from services.training.merging import merge, prompts_of
 from services.training.registry import Card
 
