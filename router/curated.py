@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from router.curated_evidence import Idf, answer_of, mass
-from router.curated_near import Judged, Wording, Wordings, idf_of, judge
+from router.curated_near import VOTERS, Judged, Wording, Wordings, idf_of, judge
 from router.curated_text import normal_form
 from router.guards import Facts, Guards, facts_of_key
 from router.types import CuratedCandidate, CuratedEntry, CuratedMatch, EntryStatus, How
@@ -194,13 +194,16 @@ class Entries:
         entry, owned = self.entries[entry_id], self.owned[entry_id]
         near = [number for number in numbers if not self.forms[number].negative]
         negatives = [number for number in owned if self.forms[number].negative]
+        asking = [self.forms[number].facts for number in owned if number not in negatives]
+        votes = bool(cosines) and len(asking) >= VOTERS
         return Wordings(
             entry_id,
             entry.status,
             answer_of(entry.answer, self.guards),
             [self._wording(number, cosines) for number in near or owned[:1]],
             [self._wording(number, cosines) for number in negatives],
-            len(owned) - len(negatives),
+            len(asking),
+            frozenset().union(*(facts.kinds for facts in asking)) if votes else frozenset(),
         )
 
     def _wording(self, number: int, cosines: Mapping[str, float]) -> Wording:

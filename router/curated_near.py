@@ -15,7 +15,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from router.curated_evidence import SILENT, Answer, Evidence, Idf, evidence, mass, standing_for, without_vague
-from router.guards import CONCEPT, Facts, Guards, contradictions, kinds_differ, shown, unexplained
+from router.guards import CONCEPT, Facts, Guards, another_kind, contradictions, kinds_differ, shown, unexplained
 from router.kinds import Kind
 from router.types import CuratedCandidate, EntryStatus
 
@@ -29,8 +29,8 @@ WORDINGS = 6  # of one entry that are compared in full
 
 class Wordings(NamedTuple):
     """One entry beside one question. near: its nearest wordings, best first, with the cosines where known. negatives:
-    the questions it must not answer, likewise. voters: how many wordings it has. answer: as
-    `router.curated_evidence.answer_of` gives it."""
+    the questions it must not answer, likewise. voters: how many wordings it has. kinds: of question that they ask,
+    where they may vote. answer: as `router.curated_evidence.answer_of` gives it."""
 
     entry_id: str
     status: EntryStatus
@@ -38,6 +38,7 @@ class Wordings(NamedTuple):
     near: Sequence[Wording]
     negatives: Sequence[Wording]
     voters: int
+    kinds: frozenset[Kind] = frozenset()
 
 
 class Wording(NamedTuple):
@@ -120,7 +121,8 @@ def _pair(
     if voting:
         case, fitted = "votes", guards.near.votes
         features |= {**pair_features(asked, wording.facts, idf), **voting}
-        reasons = against = contradictions(asked, wording.facts)
+        against = contradictions(asked, wording.facts)
+        reasons = (*against, *another_kind(asked, entry.kinds))
     else:
         case, fitted = ("words", guards.near.words) if wording.cosine is None else ("pair", guards.near.pair)
         more, against, reasons = _beside(asked, wording.facts, entry.answer, idf, guards)

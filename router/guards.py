@@ -235,6 +235,17 @@ def doubts(asked: Facts, theirs: Facts) -> tuple[str, ...]:
     return tuple(filter(None, found))
 
 
+_APART = frozenset({Kind.WHY, Kind.WHEN, Kind.WHERE, Kind.WHO, Kind.COUNT})
+
+
+def another_kind(asked: Facts, known: Set[Kind]) -> tuple[str, ...]:
+    """Why is not how, whatever else is the same: a kind of question that none of an entry's many wordings asks. known:
+    the kinds that they ask. What and whether are not counted: of the fee, "is there one?" and "what is it?" are told by
+    one answer (on BANKING77 these two would cost one more right answer in a hundred, and save no wrong one)."""
+    strange = (asked.kinds & _APART) - known
+    return (f"kind: {_shown(strange)} / {_shown(known)}",) if strange else ()
+
+
 def unexplained(asked: Facts, theirs: Facts, guards: Guards) -> tuple[str, ...]:
     """What must be the same as well before a fitted probability counts: the kind of question, the aspect that it asks
     about, every state, every action that the question names, and, where it names objects, the one that the entry is
