@@ -10,13 +10,14 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import zip_longest
 
 from indexer.chunking_blocks import Block, blocks_of
 from router.types import Document, Passage, UnitKind
 from router.units import parts, plain
 
-VERSION = 1
+VERSION = 2
 BUDGET = 200
 OVERLAP = 30
 FINGERPRINT = f"structure-{VERSION}/budget={BUDGET}/overlap={OVERLAP}"
@@ -213,6 +214,7 @@ def _count(
     return dict(zip(names, counts[len(leaves) :], strict=True))
 
 
+@lru_cache(64)  # the rows of a table repeat one header, and each asks for its length
 def _joined(preamble: str) -> str:
     """A preamble as it is searched."""
     return "\n".join(filter(None, (_searchable(preamble[start:end]) for _, start, end in parts(preamble))))

@@ -17,6 +17,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from mdit_py_plugins.front_matter import front_matter_plugin
 
+from indexer.html_tables import row_cuts
 from router.units import MARK, container_title, plain, sentences
 
 
@@ -76,7 +77,9 @@ _FENCE = re.compile(r"(?:[ ]{0,3}>[ ]?)*[ \t]*(?:[-*+][ \t]+|\d+[.)][ \t]+)?(`{3
 _LEAD_IN = re.compile(r"[:：][*_\s]*$")
 _LABEL = re.compile(r"\s*(\*\*|__)[^*_\n]+\1\s*$")
 _WORD = re.compile(
-    r"""(?: `[^`\n]{0,80}` | \[[^\[\]\n]{0,80}\]\([^()\n]*\) | [^\s，、,`\[]{1,40} | [`\[] )[\s，、,]* | \s+""",
+    r"""(?: `[^`\n]{0,80}` | \[[^\[\]\n]{0,80}\]\([^()\n]*\)
+    | </?[A-Za-z][\w.:-]{0,40}(?:\s[^<>\n]{0,200})?>  # half a tag would be counted, and searched, as words
+    | [^\s，、,`\[<]{1,40} | [`\[<] )[\s，、,]* | \s+""",
     re.VERBOSE,
 )
 
@@ -228,6 +231,8 @@ class _Reader:
             return self._leaves("sentence", [block.start, *starts[1:]], block)
         if block.kind == "table" and block.children:
             return self._rows(block)
+        if block.kind == "html" and (rows := self._html_rows(block)):
+            return rows
         if block.kind in ("code", "html"):
             return self._stanzas(block)
         return []
@@ -250,11 +255,31 @@ class _Reader:
         lines[0] = block.start
         starts = [lines[0], *(b for a, b in pairwise(lines) if a != lines[0] and not self.text[a:b].strip())]
         line = "line" if block.kind == "code" else "markup"
-        stanzas = self._leaves("stanza", starts, block)
-        for stanza in stanzas:
-            stanza.children = self._leaves(line, [at for at in lines if stanza.start <= at < stanza.end], stanza)
+        stanzas = self._lined(starts, line, lines, block)
         for part in _stanzas_and_lines(stanzas):
             part.preamble = opening if part.start > block.start else ""
+        return stanzas
+
+    def _html_rows(self, block: Block) -> list[Block]:
+        """The rows of the tables in a block of HTML, [] when there is none to cut. A row that is itself too long is cut
+        by lines, and those repeat the header too."""
+        cuts = row_cuts(self.text, *block.core)
+        if not cuts:
+            return []
+        first, last = self._line_of(block.core[0]), self._line_of(block.core[1] - 1)
+        rows = self._lined([block.start, *(at for at, _ in cuts)], "markup", self.offsets[first : last + 1], block)
+        for row, (_, header) in zip(rows[1:], cuts, strict=True):
+            row.preamble = header
+        for row in rows:
+            row.kind = "row"
+        return rows
+
+    def _lined(self, starts: Sequence[int], line: str, lines: Sequence[int], block: Block) -> list[Block]:
+        """Stanzas that begin at `starts`, with the lines that begin in each as its children."""
+        stanzas = self._leaves("stanza", starts, block)
+        for stanza in stanzas:
+            inside = lines[bisect_right(lines, stanza.start) : bisect_left(lines, stanza.end)]
+            stanza.children = self._leaves(line, [stanza.start, *inside], stanza)
         return stanzas
 
     def _line_of(self, offset: int) -> int:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import uvicorn
 from fastapi import FastAPI
 
+from indexer.version import Lock
 from router.errors import Conflict, Misconfigured
 from services.api.app import create_app
 from services.api.auth import is_loopback
@@ -28,11 +31,32 @@ def serve(settings: Settings, open_system: Callable[[], System]) -> None:
     """
     settings.make_home()
     _refuse_open_door(settings)
-    if (running := running_server(settings.home)) is not None:
+    with _home_held(settings.home):
+        _log_to_stderr(settings.log_level)
+        system = open_system()  # here, so that what it raises is the caller's and not a traceback in the server's log
+        make_server(settings, create_app(settings, lambda: system)).run()
+
+
+@contextlib.contextmanager
+def _home_held(home: Path) -> Iterator[None]:
+    """`server.json` comes only once the server can be reached; the lock keeps out a second one that starts meanwhile.
+    It ends with the process, even a killed one, and it lies in the home: replicas have homes of their own."""
+    _refuse_second(home)
+    lock = Lock(home / "server.lock", "A server serves this home already, and is still starting")
+    try:
+        lock.acquire()
+    except Conflict:
+        _refuse_second(home)  # it may have come up by now, and then the message can say where
+        raise
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _refuse_second(home: Path) -> None:
+    if (running := running_server(home)) is not None:
         raise Conflict(f"A server (process {running.pid}) serves this home already, at {running.url}.")
-    _log_to_stderr(settings.log_level)
-    system = open_system()  # here, so that what it raises is the caller's and not a traceback in the server's log
-    make_server(settings, create_app(settings, lambda: system)).run()
 
 
 def make_server(settings: Settings, app: FastAPI) -> uvicorn.Server:

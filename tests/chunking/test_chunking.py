@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -57,7 +58,37 @@ words = st.sampled_from(
 )
 prose = st.lists(words, min_size=1, max_size=40).map(" ".join)
 row = st.lists(prose, min_size=2, max_size=3).map(lambda cells: "| " + " | ".join(cells) + " |")
+gap = st.sampled_from(["", "\n", "\n    ", "\t", "\n\n"])
+html_row = st.tuples(
+    st.sampled_from(["<tr>", '<tr class="a">', "<TR\n id=b>"]),
+    st.lists(st.tuples(st.sampled_from(["<td>", "<th>", '<td\trowspan="2">', "<th align=left>"]), prose), max_size=3),
+    st.sampled_from(["</tr>", "</TR >", ""]),
+)
+
+
+@st.composite
+def html_tables(draw: st.DrawFn) -> str:
+    """Rows with attributes and white space between cells; some nested, some with tags missing."""
+    between = draw(gap)
+    rows = [
+        between.join([opening, *(f"{cell}{words}</{cell[1:3]}>" for cell, words in cells), closing])
+        for opening, cells, closing in draw(st.lists(html_row, max_size=8))
+    ]
+    head = draw(st.integers(0, 2))
+    if draw(st.booleans()):
+        rows[:head] = [between.join(["<thead>", *rows[:head], "</thead>", "<tbody>"])]
+    inner = between.join(rows)
+    if draw(st.integers(0, 5)) == 0:
+        inner = f"<tr><td>{draw(prose)}<table>{between}{inner}{between}</table></td></tr>{between}{inner}"
+    opening = draw(st.sampled_from(["<table>", '<table style="a">', "<div><table>", "", "<table><table>"]))
+    closing = draw(
+        st.sampled_from(["</table>", "</table>\nand after", "</tbody></table></div>", "", "</table></table>"])
+    )
+    return between.join([opening, inner, closing])
+
+
 blocks = st.one_of(
+    html_tables(),
     prose,
     st.tuples(st.integers(1, 6), prose).map(lambda it: f"{'#' * it[0]} {it[1]}"),
     prose.map(lambda it: f"{it}\n==="),
@@ -101,6 +132,12 @@ def test_passages_rebuild_any_document(text: str, sizes: tuple[int, int], title:
 @given(st.lists(prose, min_size=1, max_size=60).map("\n\n".join))
 @settings(max_examples=80, deadline=None)
 def test_no_passage_is_longer_than_the_embedder_reads(text: str) -> None:
+    assert all(count_tokens([index_text(passage)])[0] <= 254 for passage in cut(text))
+
+
+@given(st.lists(html_tables(), min_size=1, max_size=4).map("\n\n".join))
+@settings(max_examples=80, deadline=None)
+def test_no_part_of_an_html_table_is_longer_than_the_embedder_reads(text: str) -> None:
     assert all(count_tokens([index_text(passage)])[0] <= 254 for passage in cut(text))
 
 
@@ -184,6 +221,124 @@ def test_a_long_table_is_cut_by_rows_and_repeats_its_header() -> None:
         assert passage.preamble == "| Name | Use |\n| --- | --- |"
         assert passage.text.startswith("| name_")
         assert "Name | Use\n" in index_text(passage)
+
+
+def html_table(header: str, rows: int, before: str = "", after: str = "") -> str:
+    body = "\n".join(
+        f'    <tr class="r">\n        <td>name_{n}</td>\n        <td>what the setting {n} does</td>\n    </tr>'
+        for n in range(rows)
+    )
+    return f"# H\n\n{before}<table>\n{header}{body}\n</table>{after}\n"
+
+
+HEADER_ROW = '<tr>\n        <th>Name</th>\n        <th align="left">Use</th>\n    </tr>'
+
+
+@pytest.mark.parametrize(
+    ("before", "repeated", "after"),
+    [
+        ("    ", HEADER_ROW, "\n"),
+        ("<thead>\n", HEADER_ROW, "\n</thead>\n<tbody>\n"),
+        ("<thead>\n", f"<tr><th colspan=2>All</th></tr>\n{HEADER_ROW}", "\n</thead>\n"),
+        ("", f"<tr><th colspan=2>All</th></tr>\n{HEADER_ROW}", "\n"),
+        ("", "<TR><TD>Name</TD><TD>Use</TD></TR>", ""),
+    ],
+)
+def test_a_long_html_table_is_cut_by_rows_and_repeats_its_header(before: str, repeated: str, after: str) -> None:
+    text = html_table(before + repeated + after, 60)
+    passages = cut(text)
+    assert_rebuilds(text, passages)
+    assert len(passages) > 2
+    for passage in passages[1:]:
+        assert passage.preamble == repeated
+        assert passage.text.lstrip().startswith('<tr class="r">')
+        assert re.search("Name.*Use", index_text(passage).split("name_")[0], re.S)
+    for passage in passages:
+        assert passage.text.count('<tr class="r">') == passage.text.count("setting")
+        assert count_tokens([index_text(passage)])[0] <= 200
+
+
+def test_attributes_take_no_room() -> None:
+    """Only words count: a long tag is never counted in halves, which would not be tags."""
+    cell = '<td style="text-align:center" class="a very long list of classes" data-x="one two three four five">yes</td>'
+    rows = "\n".join(f"<tr>\n<td>name_{n}</td>\n{cell}\n</tr>" for n in range(40))
+    (passage,) = cut(f"# H\n\n<table>\n{HEADER_ROW}\n{rows}\n</table>\n")
+    assert count_tokens([index_text(passage)])[0] < 200
+
+
+def test_a_table_on_one_line_is_cut_by_rows_too() -> None:
+    text = html_table(HEADER_ROW, 60).replace("\n    ", "")
+    passages = cut(text)
+    assert_rebuilds(text, passages)
+    assert len(passages) > 2
+    assert all(passage.text.lstrip().startswith("<tr class") and passage.preamble for passage in passages[1:])
+
+
+def test_a_row_longer_than_the_budget_is_cut_by_lines_and_repeats_the_header() -> None:
+    cells = "\n".join(f"<td>cell {n} of the very long row of this table</td>" for n in range(60))
+    passages = cut(f"# H\n\n<table>\n{HEADER_ROW}\n<tr><td>short</td></tr>\n<tr>\n{cells}\n</tr>\n</table>\n")
+    assert len(passages) > 2
+    assert all(passage.preamble == HEADER_ROW for passage in passages[1:])
+
+
+def test_each_of_two_tables_repeats_its_own_header_and_the_words_after_them_none() -> None:
+    one, other = (html_table(f"<tr><th>{name}</th><th>Use</th></tr>\n", 40)[5:].strip() for name in ("One", "Other"))
+    words = "\n".join(f"<p>and some words {n} that follow the tables</p>" for n in range(40))
+    passages = cut(f"# H\n\n{one}\n{other}\n{words}\n")
+    for passage in passages[1:]:
+        if passage.text.lstrip().startswith("<tr class"):
+            second = passage.start > len(one)
+            assert passage.preamble == f"<tr><th>{'Other' if second else 'One'}</th><th>Use</th></tr>"
+        else:
+            assert passage.preamble == ""
+
+
+def test_a_row_title_and_an_endless_header_are_not_repeated() -> None:
+    titled = "\n".join(f"<tr><th>name {n}</th><td>what the setting {n} does</td></tr>" for n in range(120))
+    passages = cut(f"# H\n\n<table>\n{titled}\n</table>\n")
+    assert len(passages) > 2
+    assert all(passage.text.startswith("<tr>") and not passage.preamble for passage in passages[1:])
+    endless = f"<tr><th style='{'x' * 3000}'>Name</th><th>Use</th></tr>"
+    assert not any(passage.preamble for passage in cut(html_table(endless, 60)))
+
+
+def test_rows_of_a_table_inside_a_cell_are_no_place_to_cut() -> None:
+    rows = "\n".join(
+        f"<tr><td>outer {n}<table><tr><td>inner {n}</td></tr><tr><td>more of it</td></tr></table></td></tr>"
+        for n in range(120)
+    )
+    passages = cut(f"# H\n\n<table>\n{HEADER_ROW}\n{rows}\n</table>\n")
+    assert len(passages) > 2
+    assert all(passage.text.startswith("<tr><td>outer") for passage in passages[1:])
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "<tr></tr>",
+        "<tr>",
+        "<tr>\n",
+        "<tr\n",
+        "</tr ",
+        "<tr><td>a\n",
+        "<tr><th>a</th></tr>",
+        "<td>x",
+        "<table>",
+        "</table>",
+        "<table ",
+        "<table><tr>",
+        "<table><tr></table>",
+        "<tr><td>                    ",
+    ],
+)
+def test_cutting_strange_tables_takes_time_in_proportion(piece: str) -> None:
+    def seconds(times: int) -> float:
+        text = f"<table>{HEADER_ROW}\n{piece * times}\n{'words ' * 300}"
+        started = time.process_time()
+        assert_rebuilds(text, cut(text))
+        return time.process_time() - started
+
+    assert seconds(16_000) < 0.4 + 16 * seconds(2_000)  # 8 times the text; 64 times the work would be quadratic
 
 
 def test_a_long_list_is_cut_by_items_and_repeats_the_sentence_before_it() -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -200,6 +204,54 @@ def serve_again() -> None:
     from services.server import serve
 
     serve(Settings.from_env(), lambda: pytest.fail("opened"))
+
+
+def test_of_two_servers_started_at_once_one_serves(tmp_path: Path) -> None:
+    """Neither can be reached yet, so neither is in `server.json`. A killed one leaves nothing behind."""
+    code = "from tests.cli.test_commands import serve_slowly; serve_slowly()"
+
+    def started(home: Path) -> subprocess.Popen[str]:
+        env = os.environ | Settings(home=home, port=0).to_env()
+        return subprocess.Popen(
+            [sys.executable, "-c", code], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    home = tmp_path / "home"
+    with contextlib.ExitStack() as stack:
+        pair = [stack.enter_context(_ended(started(home))) for _ in range(2)]
+        said = {process.pid: process.stdout.readline() for process in pair if process.stdout}
+        first, second = sorted(pair, key=lambda process: said[process.pid] != "opening\n")
+        assert said[first.pid] == "opening\n" and said[second.pid] == ""
+        refusal = (
+            rf"A server serves this home already, and is still starting: (process {first.pid}|another process) is at it"
+        )
+        assert re.search(refusal, second.communicate(timeout=30)[1])
+        replica = stack.enter_context(_ended(started(tmp_path / "other")))
+        assert replica.stdout and replica.stdout.readline() == "opening\n"
+        first.kill()
+        first.wait()
+        third = stack.enter_context(_ended(started(home)))
+        assert third.stdout and third.stdout.readline() == "opening\n"
+
+
+@contextlib.contextmanager
+def _ended(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
+    with process:  # closes its pipes
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def serve_slowly() -> None:
+    from services.server import serve
+
+    def opened() -> Any:
+        print("opening", flush=True)
+        sys.stdin.read()
+
+    serve(Settings.from_env(), opened)
 
 
 def test_doctor_says_what_is_wrong_and_how_to_mend_it(env: dict[str, str], tmp_path: Path) -> None:
