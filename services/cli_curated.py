@@ -13,10 +13,12 @@ from router.types import Citation, CuratedEntry, EntryStatus
 from services import cli_output
 from services.cli_manage import WHO, with_store
 from services.cli_output import plain, when
+from services.settings import Settings
 
 if TYPE_CHECKING:
     from router.curated import Entries
     from services.curated.editing import Edited, Editor
+    from services.curated.matcher import Matcher
     from services.store.records import CuratedVersion
     from services.store.sql import SqlStore
 
@@ -101,9 +103,13 @@ def self_test(json: Json = False) -> None:
 
     Lists entries that share words, that would answer each other's questions, or a negative. Exit code 1 if any.
     """
-    from services.curated.self_test import self_test
+    from services.curated.trying import tried
 
-    report = self_test(_entries()).to_json()
+    async def work(store: SqlStore) -> dict[str, Any]:
+        entries, matcher = await _as_served(store)
+        return (await tried(matcher, entries)).to_json()
+
+    report = with_store(work)
     if json:
         cli_output.print_json(report)
     else:
@@ -117,11 +123,16 @@ def explain(question: Annotated[str, typer.Argument()], json: Json = False) -> N
 
     answerloop curated explain "How do I restart the cluster?"
     """
-    from services.curated.explain import explain
+    from services.curated.trying import explained
 
     if not question.strip():
         raise InvalidInput("The question is blank.")
-    found = explain(_entries(), question).to_json()
+
+    async def work(store: SqlStore) -> dict[str, Any]:
+        entries, matcher = await _as_served(store)
+        return (await explained(matcher, entries, question, wait=True)).to_json()
+
+    found = with_store(work)
     if json:
         return cli_output.print_json(found)
     return _print_explanation(found)
@@ -212,12 +223,18 @@ async def _editor(store: SqlStore) -> Editor:
     return Editor(store.curated, live)
 
 
-def _entries() -> Entries:
+async def _as_served(store: SqlStore) -> tuple[Entries, Matcher]:
+    """The entries, and what a server would match them with. The embedder is loaded by the first text that it is asked
+    about: not for a question or a store in Chinese alone."""
     from router.curated import Entries
+    from services.compose import near_embedder_of
+    from services.curated.embedding import TogetherEmbedder
+    from services.curated.matcher import Matcher
     from services.curated.vocabulary import packaged_guards
 
-    held = with_store(lambda store: store.curated.entries_at())
-    return Entries.build(held.changed, packaged_guards(), str(held.revision))
+    held = await store.curated.entries_at()
+    entries = Entries.build(held.changed, packaged_guards(), str(held.revision))
+    return entries, Matcher(lambda: entries, TogetherEmbedder(near_embedder_of(Settings.from_env())))
 
 
 def _content(file: Path) -> bytes:
@@ -285,7 +302,13 @@ def _print_self_test(report: dict[str, Any]) -> None:
         f"{report['asked']} questions of {report['entries']} entries, revision {report['revision']}, "
         f"{report['seconds']} s: {len(report['findings'])} findings."
     )
+    _print_words_alone(report)
     _print_findings(report["findings"])
+
+
+def _print_words_alone(found: dict[str, Any]) -> None:
+    if found["words_alone"]:
+        cli_output.say(f"Words alone decide: {found['words_alone']}.")
 
 
 def _print_findings(findings: list[dict[str, Any]]) -> None:
@@ -297,6 +320,7 @@ def _print_findings(findings: list[dict[str, Any]]) -> None:
 def _print_explanation(found: dict[str, Any]) -> None:
     cli_output.out.print(cli_output.state(found["how"]), plain(found["why"]))
     cli_output.out.print(plain(f"compared as: {found['normal']}", "dim"))
+    _print_words_alone(found)
     columns = ("entry_id", "asked", "score", "probability", "line", "guards", "why")
     rows = [[_cell(candidate[name]) for name in columns] for candidate in found["candidates"]]
     if rows:

@@ -31,7 +31,6 @@ from services.api.wire_curated import (
 )
 from services.curated.editing import Edited, Editor
 from services.curated.exchange import format_of, to_csv, to_jsonl
-from services.curated.explain import explain as explained
 from services.store.records import Role
 
 router = APIRouter(prefix="/admin/curated", tags=["curated"], dependencies=[Depends(Requires(Role.ADMIN))])
@@ -116,10 +115,10 @@ async def self_test_curated(request: Request) -> Response:
 
 @router.post("/explain", responses={200: {"model": CuratedExplainReply}}, response_class=Response)
 async def explain_curated(request: Request, body: ExplainRequest) -> Response:
-    """Why each near entry does or does not answer this question. Words alone; nothing is recorded."""
+    """Why each near entry does or does not answer this question, as it is served now. Nothing is recorded."""
     here = shared(request)
     check_question(body.question, here.settings)
-    return json_response(explained(here.system.curated.entries, body.question).to_json())
+    return json_response((await here.system.curated.explain(body.question)).to_json())
 
 
 @router.get("/{id}", responses={200: {"model": EntryOut}}, response_class=Response)

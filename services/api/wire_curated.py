@@ -97,12 +97,15 @@ class FindingOut(BaseModel):
 
 
 class SelfTestReply(BaseModel):
+    """words_alone: why no embedder took part; "" where one did."""
+
     revision: str
     entries: int
     live: int
     asked: int
     findings: list[FindingOut]
     seconds: float
+    words_alone: str
     counts: dict[str, int]
     passed: bool
 
@@ -160,6 +163,8 @@ class BesideOut(BaseModel):
 
 
 class CuratedExplainReply(BaseModel):
+    """words_alone: why no embedder took part; "" where one did, or where the same words need none."""
+
     question: str
     normal: str
     how: Literal["exact", "near", "unsure", "none"]
@@ -170,3 +175,4 @@ class CuratedExplainReply(BaseModel):
     why: str
     candidates: list[BesideOut]
     revision: str
+    words_alone: str

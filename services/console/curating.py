@@ -20,8 +20,6 @@ from services.console.evidence import passages, read
 from services.console.guard import OwnForm, Page, SignedIn, go, lines_of, text_of
 from services.console.view import PER_PAGE, render
 from services.curated.editing import Editor
-from services.curated.explain import explain
-from services.curated.self_test import self_test_of
 from services.store.records import Role
 
 reading = APIRouter(
@@ -43,7 +41,7 @@ async def curated(request: Request, q: Text = "", status: Text = "", ask: Text =
     explained = None
     if ask.strip():
         check_question(ask, here.settings)
-        explained = explain(here.system.curated.entries, ask.strip())
+        explained = await here.system.curated.explain(ask.strip())
     values = {"q": q, "status": status, "ask": ask, "found": found, "page": page, "explained": explained}
     return render(request, "curated.html", {**values, "pages": max(1, -(-found.total // PER_PAGE))})
 
@@ -62,8 +60,8 @@ async def self_test(request: Request, page: PageNumber = 1) -> Response:
 async def entry(request: Request, id: ShortText, find: Text = "") -> Response:
     here = shared(request)
     history = await here.system.store.curated.history(id, PER_PAGE)
-    live = here.system.curated.entries
-    findings = self_test_of(live, id).findings[:20] if id in live.entries else ()
+    live = here.system.curated
+    findings = (await live.self_test_of([id]))[0].findings[:20] if id in live.entries.entries else ()
     return await _form(request, history[0].entry, find, history, findings)
 
 

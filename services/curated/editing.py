@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from collections.abc import Awaitable, Collection
 from dataclasses import dataclass, replace
@@ -11,7 +10,7 @@ from router.types import CuratedEntry
 from services.curated.checks import checked
 from services.curated.importing import ImportReport, import_entries
 from services.curated.live import LiveCurated
-from services.curated.self_test import SelfTest, self_test_of
+from services.curated.self_test import SelfTest
 from services.store.curated_store import CuratedStore
 from services.store.records import CuratedEdit, CuratedVersion
 
@@ -62,9 +61,7 @@ class Editor:
         return Edited(version, done.revision, bool(done.changes), await self._test_of([entry_id]))
 
     async def _test_of(self, ids: Collection[str]) -> SelfTest:
-        entries = self._live.entries
-        reports = [await asyncio.to_thread(self_test_of, entries, entry_id) for entry_id in ids or [""]]
-        return together(reports)
+        return together(await self._live.self_test_of(ids or [""]))
 
 
 def together(reports: Collection[SelfTest]) -> SelfTest:
@@ -73,4 +70,4 @@ def together(reports: Collection[SelfTest]) -> SelfTest:
     findings = dict.fromkeys(finding for report in reports for finding in report.findings)
     asked = sum(report.asked for report in reports)
     seconds = round(sum(report.seconds for report in reports), 3)
-    return SelfTest(first.revision, first.entries, first.live, asked, tuple(findings), seconds)
+    return SelfTest(first.revision, first.entries, first.live, asked, tuple(findings), seconds, first.words_alone)

@@ -35,7 +35,8 @@ class Beside:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """normal: the question as it is compared. needed_margin: how far ahead of the next entry the best one must be."""
+    """normal: the question as it is compared. needed_margin: how far ahead of the next entry the best one must be.
+    words_alone: why no embedder took part, "" where one did or the same words need none."""
 
     question: str
     normal: str
@@ -47,6 +48,7 @@ class Explanation:
     why: str
     candidates: tuple[Beside, ...]
     revision: str
+    words_alone: str = ""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Collection
 
 from router.curated import Entries
 from router.errors import AnswerloopError
 from router.types import CuratedMatch
+from services.curated.explain import Explanation
 from services.curated.matcher import Embed, Matcher
-from services.curated.self_test import SelfTest, self_test
+from services.curated.self_test import SelfTest
+from services.curated.trying import explained, tried, tried_of
 from services.curated.vocabulary import packaged_guards
 from services.store.curated_store import CuratedStore
 
@@ -66,14 +69,23 @@ class LiveCurated:
                     log.warning("curated answers: %s", problem)
                 self.problem = problem
 
+    async def explain(self, question: str) -> Explanation:
+        """Why `match` answers this question, or does not."""
+        return await explained(self.matcher, self._entries, question)
+
     async def self_test(self) -> SelfTest:
-        """The whole store, about a millisecond for each wording; one test at a time, on a thread. While nothing is
-        edited, asking again gives the same report at once."""
+        """The whole store, one or two milliseconds for each wording; one test at a time, on a thread. While nothing is
+        edited and the embedder neither comes nor goes, asking again gives the same report at once."""
         async with self._testing:
-            entries = self._entries
-            if self._tested is None or self._tested[0] is not entries:
-                self._tested = entries, await asyncio.to_thread(self_test, entries)
+            _, why = await self.matcher.stored(self._entries, wait=True)
+            entries = self._entries  # with what was edited while thousands of vectors were made
+            if self._tested is None or self._tested[0] is not entries or self._tested[1].words_alone != why:
+                self._tested = entries, await tried(self.matcher, entries)
             return self._tested[1]
+
+    async def self_test_of(self, ids: Collection[str]) -> list[SelfTest]:
+        """Each of these entries, a known one or not, and its nearest neighbours."""
+        return await tried_of(self.matcher, self._entries, ids)
 
     async def _follow(self) -> None:
         delta, base = await self._store.since(self._revision), self._entries

@@ -1,8 +1,8 @@
 """The whole curated store against itself: does every wording find its own entry, and only that one?
 
 Every wording is asked as a user would ask it. The same words must give the entry that owns them; no other entry may be
-so near that it would answer them too; no negative may be answered. An embedder is not needed; where one serves, hand
-its cosines in, so that what is tested is what answers.
+so near that it would answer them too; no negative may be answered. Where an embedder serves, its cosines are handed in
+(`services.curated.trying`), so that what is tested is what answers; without them words alone decide.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class SelfTest:
-    """passed: nothing found. asked: wordings and negatives that were tried."""
+    """passed: nothing found. asked: wordings and negatives that were tried. words_alone: why no embedder took part, ""
+    where one did."""
 
     revision: str
     entries: int
@@ -55,6 +56,7 @@ class SelfTest:
     asked: int
     findings: tuple[Finding, ...]
     seconds: float
+    words_alone: str = ""
 
     @property
     def passed(self) -> bool:
@@ -131,9 +133,11 @@ def _same_words(entries: Entries, number: int, form: Form) -> Iterator[Finding]:
 
 
 def _neighbours(entries: Entries, form: Form, cosines_of: CosinesOf | None) -> Iterator[Finding]:
-    """Other entries that would answer these words if this one did not: they will when it goes stale."""
+    """Other entries that would answer these words if they were not stored. So their own cosine, which is 1, has no
+    vote; with it nobody else would ever be near."""
     sharing = {entries.forms[number].entry_id for number in entries.keys[form.key]}
-    for judged in entries.judged(form.key, _cosines(form.key, cosines_of)):
+    cosines = {key: cosine for key, cosine in _cosines(form.key, cosines_of).items() if key != form.key}
+    for judged in entries.judged(form.key, cosines):
         one = judged.candidate
         if one.entry_id not in sharing and not one.guards and one.probability >= judged.line:
             probability = round(one.probability, 4)

@@ -23,9 +23,13 @@ from services.api.wire_curated import (
     ImportReply,
     SelfTestReply,
 )
+from services.compose import near_embedder_of
+from services.curated.embedding import TogetherEmbedder
 from services.curated.live import LiveCurated
+from services.curated.matcher import Matcher
 from services.store.sql import SqlStore
 from tests.api.conftest import Start
+from tests.curated.test_store_checks import INTENTS
 from tests.live import Live
 from tests.store.samples import release
 
@@ -163,6 +167,25 @@ def test_explain(here: Live) -> None:
     other = explained("如何停止集群？")
     assert other.entry_id == "" and {one.entry_id for one in other.candidates} == {"restart", "rebuild"}
     assert all(one.guards for one in other.candidates)
+
+
+def test_explain_and_the_self_test_see_what_is_served(here: Live) -> None:
+    live = here.system.curated
+    live.matcher = Matcher(lambda: live.entries, TogetherEmbedder(near_embedder_of(here.settings)))
+    stolen = "someone has stolen the card from me"
+    add(here, *({"id": one.id, "question": one.question, "answer": "A", "variants": one.variants} for one in INTENTS))
+    assert served(here, stolen) == "A"
+    reply = here.client.post("/admin/curated/explain", json={"question": stolen})
+    why = CuratedExplainReply.model_validate_json(reply.content)
+    assert (why.how, why.entry_id, why.candidates[0].case, why.words_alone) == (How.NEAR, "card", "votes", "")
+
+    edit = add(here, {"id": "thief", "question": stolen, "answer": "T"}).self_test
+    whole = SelfTestReply.model_validate_json(here.client.post("/admin/curated/self-test").content)
+    for report in (edit, whole):
+        assert ("neighbour", "thief", "card") in [(one.problem, one.entry_id, one.other_id) for one in report.findings]
+        assert report.words_alone == ""
+    page = here.client.get("/console/curated", params={"ask": stolen + " today"})
+    assert page.status_code == 200 and here.client.get("/console/curated/thief").status_code == 200
 
 
 def test_files_in_and_out(here: Live) -> None:

@@ -7,12 +7,13 @@ the half of the entries that nobody looked at while the matching was built. held
 languages, written for this and not fitted on; English with the packaged embedder.
 variants: every entry of three FAQ lists asked with other case, width, spacing, punctuation, script and polite words.
 banking, clinc: one entry per intent with 20 rows as variants; asked are rows of intents that were not fitted on, and
-CLINC's out-of-scope validation queries. scale: 10,000 entries; milliseconds of processor time.
+CLINC's out-of-scope validation queries. scale: 10,000 entries; milliseconds of processor time, seconds by the clock.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import random
 import re
@@ -28,10 +29,15 @@ import opencc
 from router.curated import Entries
 from router.curated_text import HAN, normal_form
 from router.types import CuratedEntry, How
+from services.compose import near_embedder_of
+from services.curated.embedding import TogetherEmbedder
 from services.curated.fit import PER_INTENT, Data, Row, cosines_of, embedded, half, intents
-from services.curated.self_test import self_test
+from services.curated.matcher import Matcher
+from services.curated.self_test import SelfTest, self_test
+from services.curated.trying import tried
 from services.curated.vocabulary import packaged_guards
 from services.curated.written import stores_of, written
+from services.settings import Settings
 
 DATA = Data(Path(__file__).resolve().parents[2] / ".." / "shared" / "data")
 FAQS = {"qa/polardb_faq": "faq_id", "qa/tidb_faq_entries_zh": "id", "qa/covid_faq_entries": "id"}
@@ -49,6 +55,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("tasks", nargs="*", default=list(tasks))
     parser.add_argument("--vectors", type=Path, help="keep the vectors here")
+    parser.add_argument("--home", type=Path, default=Path("var"), help="where an embedder of your own is looked for")
     parser.add_argument("--queries", type=int, default=1_500)
     parser.add_argument("--show", action="store_true", help="print what was answered wrong")
     arguments = parser.parse_args()
@@ -194,7 +201,7 @@ def _intents(
     return figures | ({"outside answered": round(counts["outside answered"] / len(outside), 4)} if outside else {})
 
 
-def scale(_arguments: argparse.Namespace) -> dict[str, Any]:
+def scale(arguments: argparse.Namespace) -> dict[str, Any]:
     names = ("qa/banking77_train_en", "qa/clinc150_train_val_en", *FAQS)
     texts = list(dict.fromkeys(row["question"] for name in names for row in DATA.rows(name)))
     random.Random(0).shuffle(texts)
@@ -207,6 +214,7 @@ def scale(_arguments: argparse.Namespace) -> dict[str, Any]:
     near = sorted(_timed(partial(entries.match, text))[0] for text in texts[10_300:11_300])
     exact = sorted(_timed(partial(entries.match, text))[0] for text in texts[:1_000])
     report = self_test(entries)
+    vectors, with_cosines = asyncio.run(_tested_as_served(entries, arguments.home))
     return {
         "entries": len(entries.entries),
         "build_ms": round(build),
@@ -215,7 +223,18 @@ def scale(_arguments: argparse.Namespace) -> dict[str, Any]:
         "exact_ms": {"p50": round(exact[500], 3), "p99": round(exact[990], 3)},
         "self_test_s": report.seconds,
         "self_test": report.to_json()["counts"],
+        "vectors_s": vectors,
+        "self_test_with_cosines_s": with_cosines.seconds,
+        "self_test_with_cosines": with_cosines.to_json()["counts"],
     }
+
+
+async def _tested_as_served(entries: Entries, home: Path) -> tuple[float, SelfTest]:
+    """Seconds for the vectors of all wordings, which a server has already; and the test with them."""
+    matcher = Matcher(lambda: entries, TogetherEmbedder(near_embedder_of(Settings(home=home))))
+    begun = time.perf_counter()
+    await matcher.ready()
+    return round(time.perf_counter() - begun, 1), await tried(matcher, entries)
 
 
 def _timed(work: Callable[[], Any]) -> tuple[float, Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.curated.test_store_checks import INTENTS
 from tests.live import live
 from tests.processes import COMMAND, environment
 
@@ -96,6 +97,15 @@ def test_trying_out(curated: Line, faq: Path) -> None:
     table = curated("explain", "如何停止集群").stdout
     assert "restart" in table and "guard" in table
     assert "blank" in curated("explain", " ", rc=1).stderr
+
+
+def test_trying_out_says_what_a_server_would_answer(curated: Line) -> None:
+    rows = [{"id": one.id, "question": one.question, "answer": "A", "variants": one.variants} for one in INTENTS]
+    curated("import", "-", given=json.dumps(rows))
+    why = json.loads(curated("explain", "someone has stolen the card from me", "--json").stdout)
+    assert (why["how"], why["entry_id"], why["words_alone"]) == ("near", "card", "")
+    assert "Words alone decide" in curated("explain", "卡被偷了").stderr
+    assert json.loads(curated("self-test", "--json").stdout)["words_alone"] == ""
 
 
 def test_what_is_refused_says_why(curated: Line, tmp_path: Path) -> None:

@@ -16,8 +16,9 @@ from router.errors import Unavailable
 from router.types import CuratedEntry, EntryStatus, How
 from services.compose import embedder_of
 from services.curated.explain import explain
-from services.curated.matcher import Matcher
+from services.curated.matcher import NEAREST, Matcher, WordingVectors
 from services.curated.self_test import Problem, self_test, self_test_of
+from services.curated.trying import explained, tried, tried_of
 from services.curated.vocabulary import packaged_guards
 from services.settings import Settings
 
@@ -144,6 +145,71 @@ def test_votes_of_many_wordings_match_other_words(home: Path) -> None:
     assert entries.match("someone has stolen the card from me").entry is None  # words alone are not sure
     asyncio.run(matcher.match("my card may have been stolen"))
     assert [len(texts) for texts in embed.asked] == [1 + len(CARD) + len(RATE), 1]
+
+
+THIEF = "someone has stolen the card from me"
+
+
+def test_the_self_test_lists_what_only_votes_would_answer(home: Path) -> None:
+    embed = Recorded(home)
+    made = [INTENTS[0], replace(INTENTS[1], negatives=("my card may have been stolen",))]
+    entries = Entries.build([*made, CuratedEntry("thief", THIEF, "T"), STORE[5]], GUARDS, "r")
+    matcher = Matcher(lambda: entries, embed)
+    assert self_test(entries).passed, "words alone find nothing"
+    report = asyncio.run(tried(matcher, entries))
+    found = {(one.problem, one.entry_id, one.wording, one.other_id) for one in report.findings}
+    neighbour = (Problem.NEIGHBOUR, "thief", THIEF, "card")
+    assert {neighbour, (Problem.NEGATIVE_ANSWERED, "rate", "my card may have been stolen", "card")} <= found
+    assert report.words_alone == ""
+    (alone,) = asyncio.run(tried_of(matcher, entries, ["thief"]))
+    assert {(one.problem, one.entry_id, one.wording, one.other_id) for one in alone.findings} <= found
+    assert neighbour in {(one.problem, one.entry_id, one.wording, one.other_id) for one in alone.findings}
+    assert len(embed.asked) == 1, "the vectors of the wordings are made once"
+
+
+def test_a_table_of_cosines_says_what_each_wording_alone_would(home: Path) -> None:
+    keys = tuple(f"what does parameter number {n} do" for n in range(130))
+    vectors = WordingVectors(keys, embedder_of(Settings(home=home))().embed_questions(keys))
+    for block in (1, 64):
+        table = vectors.table(block)
+        for row in (0, 63, 64, 129):
+            alone, found = vectors.nearest(vectors.rows[row]), table(keys[row])
+            assert len(found) == NEAREST
+            assert sorted(found.values()) == pytest.approx(sorted(alone.values()), abs=1e-5)
+        assert table("嗯") == {}
+
+
+def test_where_words_alone_decide_the_reports_say_why(home: Path) -> None:
+    embed = Recorded(home)
+    chinese = Entries.build([STORE[5]], GUARDS, "r")
+    said = asyncio.run(tried(Matcher(lambda: chinese, embed), chinese)).words_alone
+    assert "language" in said and embed.asked == []
+    entries = Entries.build(INTENTS, GUARDS, "r")
+    assert "no embedder" in asyncio.run(tried(Matcher(lambda: entries), entries)).words_alone
+    matcher = Matcher(lambda: entries, embed)
+    assert "language" in asyncio.run(explained(matcher, entries, "卡丢了")).words_alone and embed.asked == []
+    embed.down = Unavailable("nobody is at home")
+    assert "nobody is at home" in asyncio.run(tried(matcher, entries)).words_alone
+    assert "nobody is at home" in asyncio.run(explained(matcher, entries, THIEF, wait=True)).words_alone
+    embed.down = None
+    near = asyncio.run(explained(matcher, entries, THIEF))
+    assert (near.how, near.entry_id, near.candidates[0].case, near.words_alone) == ("near", "card", "votes", "")
+
+
+def test_nobody_who_edits_waits_for_the_vectors_of_a_whole_store(home: Path) -> None:
+    embed = Recorded(home)
+    many = (CuratedEntry(f"e{n}", f"what does parameter number {n} of kind {n}x do", "A") for n in range(60))
+    entries = Entries.build((*INTENTS, *many), GUARDS, "r")
+    matcher = Matcher(lambda: entries, embed)
+
+    async def story() -> tuple[str, str]:
+        (early,) = await tried_of(matcher, entries, ["card"])
+        await tried(matcher, entries)
+        (late,) = await tried_of(matcher, entries, ["card"])
+        return early.words_alone, late.words_alone
+
+    early, late = asyncio.run(story())
+    assert "being made" in early and late == ""
 
 
 def test_an_edit_is_matched_at_once_and_a_deleted_entry_takes_no_votes(home: Path) -> None:
