@@ -194,16 +194,17 @@ class Entries:
         entry, owned = self.entries[entry_id], self.owned[entry_id]
         near = [number for number in numbers if not self.forms[number].negative]
         negatives = [number for number in owned if self.forms[number].negative]
-        asking = [self.forms[number].facts for number in owned if number not in negatives]
-        votes = bool(cosines) and len(asking) >= VOTERS
+        voters = len(owned) - len(negatives)
+        may_vote = owned if cosines and voters >= VOTERS else ()
+        asking = [self.forms[number].facts.kinds for number in may_vote if not self.forms[number].negative]
         return Wordings(
             entry_id,
             entry.status,
             answer_of(entry.answer, self.guards),
             [self._wording(number, cosines) for number in near or owned[:1]],
             [self._wording(number, cosines) for number in negatives],
-            len(asking),
-            frozenset().union(*(facts.kinds for facts in asking)) if votes else frozenset(),
+            voters,
+            frozenset().union(*asking),
         )
 
     def _wording(self, number: int, cosines: Mapping[str, float]) -> Wording:

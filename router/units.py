@@ -357,8 +357,12 @@ def _without_markup(text: str) -> str:
 def _words(found: re.Match[str]) -> str:
     group = found.lastgroup
     if group is None or group == "gone":
-        return " " if found[0][:3].lower() == "<br" else ""
+        return " " if _APART.match(found[0]) else ""
     return _INLINE.sub(_words, found[group]) if group == "link" else found[group]
+
+
+_APART = re.compile(r"</?(?:br|t[dhr]|li|p|div)\b", re.IGNORECASE)
+"""Tags that part words on one line: `<td>max_nodes</td><td>the most</td>`."""
 
 
 def _emphasised(found: re.Match[str]) -> str:

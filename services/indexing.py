@@ -128,7 +128,7 @@ def _known(served: Path | None) -> list[Source]:
 
 
 def _own_limits(settings: Settings) -> dict[str, Limits]:
-    """An upload that was taken is indexed, also one from before the setting was lowered."""
+    """What may be uploaded is indexed."""
     usual = Limits()
     return {UPLOADS: replace(usual, max_file_bytes=max(usual.max_file_bytes, settings.max_upload_bytes))}
 

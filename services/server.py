@@ -42,7 +42,7 @@ def _home_held(home: Path) -> Iterator[None]:
     """`server.json` comes only once the server can be reached; the lock keeps out a second one that starts meanwhile.
     It ends with the process, even a killed one, and it lies in the home: replicas have homes of their own."""
     _refuse_second(home)
-    lock = Lock(home / "server.lock", "A server serves this home already, and is still starting")
+    lock = Lock(home / "server.lock", "A server serves this home already, and is starting or stopping")
     try:
         lock.acquire()
     except Conflict:

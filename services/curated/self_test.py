@@ -21,7 +21,7 @@ CosinesOf = Callable[[str], Mapping[str, float]]
 """A normal form to the cosines of its nearest wordings, as `Entries.match` takes them."""
 
 
-_RETESTED = 200  # wordings of neighbours after an edit: under half a second
+RETESTED = 200  # wordings of neighbours after an edit, or after an import of several: under half a second
 
 
 class Problem(StrEnum):
@@ -73,9 +73,11 @@ def self_test(entries: Entries, cosines_of: CosinesOf | None = None) -> SelfTest
     return _report(entries, entries.forms, cosines_of)
 
 
-def self_test_of(entries: Entries, entry_id: str, cosines_of: CosinesOf | None = None) -> SelfTest:
+def self_test_of(
+    entries: Entries, entry_id: str, cosines_of: CosinesOf | None = None, most: int = RETESTED
+) -> SelfTest:
     """One entry after an edit: its own wordings and negatives, and those of its nearest neighbours: all, or, where
-    they are very many, the `_RETESTED` that share most with it, so that whoever edits need not wait."""
+    they are very many, the `most` that share most with it, so that whoever edits need not wait."""
     own = entries.owned.get(entry_id, ())
     near = {
         judged.candidate.entry_id
@@ -83,14 +85,14 @@ def self_test_of(entries: Entries, entry_id: str, cosines_of: CosinesOf | None =
         for judged in entries.judged(entries.forms[number].key, _cosines(entries.forms[number].key, cosines_of))
     }
     theirs = [number for name in sorted(near - {entry_id}) for number in entries.owned[name]]
-    report = _report(entries, [*own, *_most_alike(entries, own, theirs)], cosines_of)
+    report = _report(entries, [*own, *_most_alike(entries, own, theirs, most)], cosines_of)
     concerned = tuple(one for one in report.findings if entry_id in (one.entry_id, one.other_id))
     return SelfTest(report.revision, report.entries, report.live, report.asked, concerned, report.seconds)
 
 
-def _most_alike(entries: Entries, own: Iterable[int], theirs: Sequence[int]) -> Sequence[int]:
+def _most_alike(entries: Entries, own: Iterable[int], theirs: Sequence[int], most: int) -> Sequence[int]:
     """By the share of a wording's idf that the own wordings hold together."""
-    if len(theirs) <= _RETESTED:
+    if len(theirs) <= most:
         return theirs
     words = frozenset().union(*(entries.forms[number].facts.words for number in own))
 
@@ -98,7 +100,7 @@ def _most_alike(entries: Entries, own: Iterable[int], theirs: Sequence[int]) -> 
         said = entries.forms[number].facts.words
         return mass(said & words, entries.idf) / (mass(said, entries.idf) or 1.0)
 
-    return sorted(theirs, key=shared, reverse=True)[:_RETESTED]
+    return sorted(theirs, key=shared, reverse=True)[:most]
 
 
 def _report(entries: Entries, numbers: Iterable[int], cosines_of: CosinesOf | None) -> SelfTest:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from router.curated import Entries
 from services.curated.explain import Explanation, explain
 from services.curated.matcher import Matcher
-from services.curated.self_test import SelfTest, self_test, self_test_of
+from services.curated.self_test import RETESTED, SelfTest, self_test, self_test_of
 
 _WHOLE = 256  # wordings multiplied at once where all are asked: 10 MB for ten thousand of them
 
@@ -35,5 +35,6 @@ async def tried_of(matcher: Matcher, entries: Entries, ids: Collection[str]) -> 
     """One report for each entry, on a thread. Whoever edits does not wait for the vectors of a whole store."""
     vectors, why = await matcher.stored(entries, wait=False)
     table = vectors.table(1) if vectors else None
-    found = [await asyncio.to_thread(self_test_of, entries, entry_id, table) for entry_id in ids]
+    most = RETESTED // max(len(ids), 1)
+    found = [await asyncio.to_thread(self_test_of, entries, entry_id, table, most) for entry_id in ids]
     return [replace(report, words_alone=why) for report in found]

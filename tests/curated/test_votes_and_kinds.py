@@ -58,6 +58,12 @@ def test_a_kind_that_none_of_its_wordings_asks_is_not_answered(matcher: Matcher,
     assert candidate.cosine is not None and f"kind: {kind} / " in " ".join(candidate.guards)
 
 
+def test_a_when_that_asks_nothing_is_no_kind(matcher: Matcher) -> None:
+    match = asyncio.run(matcher.match("My password was lost when I changed the phone"))
+    (candidate,) = (one for one in match.candidates if one.entry_id == "reset")
+    assert "kind" not in " ".join(candidate.guards)
+
+
 def test_a_kind_that_one_of_its_wordings_asks_is(matcher: Matcher, tmp_path: Path) -> None:
     same = "How would I reset the password of mine?"
     assert asyncio.run(matcher.match(same)).how is How.NEAR

@@ -128,6 +128,7 @@ def test_searched_but_never_quoted() -> None:
     [
         ("- **Use** [`SET`](/set.md) _now_", "Use SET now"),
         ("## Body { #body }", "Body"),
+        ("<tr><td>max_nodes</td><td>the <b>m</b>ost</td></tr>", "max_nodes  the most"),
         ("| `a\\|b` | **c** |  |", "a|b | c"),
         ("keep snake_case_name and `x_y_` and 2 * 3 * 4", "keep snake_case_name and x_y_ and 2 * 3 * 4"),
         ("> 引用\n> 换行", "引用换行"),
