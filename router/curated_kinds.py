@@ -46,7 +46,7 @@ _MEASURES = {
 }
 
 
-def says_when(key: str) -> bool:
+def tells_when(key: str) -> bool:
     """Whether a "when" begins a clause and asks nothing: "the fee charged when I changed roubles"."""
     return not _WHEN_ASKED.search(key)
 
@@ -61,7 +61,7 @@ def asked_kinds(key: str, acts: bool, looks: bool) -> frozenset[Kind]:
         return frozenset({Kind.WHY})
     if acts and _HOW_WHERE.search(key):
         kinds = kinds - {Kind.WHERE, Kind.WHETHER} | PLAIN
-    if Kind.WHEN in kinds and len(kinds) > 1 and says_when(key):
+    if Kind.WHEN in kinds and len(kinds) > 1 and tells_when(key):
         kinds -= {Kind.WHEN}
     if _WHAT_ALL.search(key):
         kinds = kinds - {Kind.WHAT_IS} | {Kind.LIST}

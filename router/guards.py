@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
 
-from router.curated_kinds import PLAIN, asked_kinds, measure_of, says_when
+from router.curated_kinds import PLAIN, asked_kinds, measure_of, tells_when
 from router.curated_model import NearModel
 from router.curated_text import HAN, Wording, normal_form, tokens
 from router.kinds import Kind, kinds_of
@@ -242,7 +242,7 @@ def another_kind(asked: Facts, known: Set[Kind]) -> tuple[str, ...]:
     """Why is not how, whatever else is the same: a kind of question that none of an entry's many wordings asks. known:
     the kinds that they ask. What and whether are not counted: of the fee, "is there one?" and "what is it?" are told by
     one answer (on BANKING77 these two would cost one more right answer in a hundred, and save no wrong one)."""
-    strange = (asked.kinds & _APART) - known - (frozenset({Kind.WHEN}) if says_when(asked.key) else frozenset())
+    strange = (asked.kinds & _APART) - known - (frozenset({Kind.WHEN}) if tells_when(asked.key) else frozenset())
     return (f"kind: {_shown(strange)} / {_shown(known)}",) if strange else ()
 
 
