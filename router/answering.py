@@ -19,6 +19,7 @@ from router.deciding import Grounds
 from router.errors import GeneratorUnavailable, IndexUnavailable
 from router.policy import Policy
 from router.ports import Adviser, Curated, Generator, Retriever, Store
+from router.references import pointed_at
 from router.types import (
     Answer,
     Citation,
@@ -149,7 +150,9 @@ async def _grounded(
     line = parts.calibration.line_for(found.language, Route.GROUNDED.value)
     refused = _refused(draft, match, parts, understood.language) or _misses(understood, draft, found, match, parts)
     grounds = Grounds(draft, probability, line, found, understood.language, degraded, refused, bool(question.filters))
-    return _Outcome(deciding.grounded(grounds) or deciding.abstained(grounds, parts.cite), found, features)
+    pointed = "" if understood.carried else pointed_at(question.text, question.history)
+    decided = deciding.grounded(grounds) or deciding.asked_back(grounds, pointed)
+    return _Outcome(decided or deciding.abstained(grounds, parts.cite), found, features)
 
 
 def _refused(draft: Draft | None, match: CuratedMatch, parts: Parts, language: str) -> str:

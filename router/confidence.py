@@ -23,6 +23,8 @@ MEANING = {
     "evidence": "how many of the question's words the best passage has, and how rare they are: logarithm of BM25, 0..1",
     "chinese": "1 when the question is Chinese",
     "approved": "how probably an approved answer, which was not certain enough to be sent, answers it, 0..1",
+    "unguarded": "1 when no guard (another number, action, negation, …) keeps back an approved answer that is asked in "
+    "like words; else how unlike the words of the likest one kept back are, 0..1",
 }
 """What each retrieval feature says. A generator adds its own (`Draft.support`)."""
 
@@ -50,6 +52,7 @@ def features(found: SearchResult, draft: Draft | None, match: CuratedMatch) -> d
         **_meaning_lead(found.hits),
         "chinese": float(found.language == "zh"),
         "approved": match.probability if match.pool else 0.0,
+        "unguarded": 1.0 - max((one.score for one in match.candidates if one.guards), default=0.0),
         **draft.support,
     }
 

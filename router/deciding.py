@@ -74,6 +74,15 @@ def grounded(on: Grounds) -> Answer | None:
     return Answer(on.draft.text, Route.GROUNDED, on.probability, on.draft.citations, reason, on.draft.model)
 
 
+def asked_back(on: Grounds, pointed: str) -> Answer | None:
+    """A question back in place of an abstention, where the message points at what nothing names (`pointed`, "" where it
+    does not): who asked can say it, people who review cannot."""
+    if not pointed or on.refused or on.found.problem:
+        return None
+    text = wording.in_language(wording.WHICH, on.language).format(pointed=pointed)
+    return Answer(text, Route.CLARIFY, 1.0, (), wording.reason("points", on.language, pointed=pointed), "none")
+
+
 def abstained(on: Grounds, cite: Callable[[tuple[Hit, ...]], tuple[Citation, ...]]) -> Answer:
     return Answer(
         wording.in_language(wording.REFUSAL, on.language),

@@ -24,6 +24,10 @@ CLARIFY = {
     "en": "What exactly is your question about? Please name the product, command or feature.",
     "zh": "请问您具体想了解什么？请说明相关的产品、命令或功能。",
 }
+WHICH = {
+    "en": "Which one do you mean by “{pointed}”? Please name it.",
+    "zh": "请问“{pointed}”具体指哪一个？请说明它的名称。",
+}
 
 REASON = {
     "exact": {"en": "An approved answer to this very question.", "zh": "这个问题有已批准的答案，原文返回。"},
@@ -50,6 +54,10 @@ REASON = {
     "unclear": {
         "en": "The question does not say what it is about, and nothing before it does.",
         "zh": "问题没有说明所指的对象，上文也没有。",
+    },
+    "points": {
+        "en": "The question points at something (“{pointed}”) that nothing names, and no passage surely answers it.",
+        "zh": "问题提到“{pointed}”，但没有说明所指，也没有段落能可靠地回答。",
     },
     "sent": {
         "en": "The quoted passages answer it: confidence {confidence:.2f}, the line is {line:.2f}.",

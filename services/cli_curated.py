@@ -66,7 +66,7 @@ def import_file(
         from services.curated.exchange import format_of
 
         chosen = format or format_of(file.name, content)
-        report, tested = await (await _editor(store)).bring_in(content, chosen, WHO, strict)
+        report, tested = await (await _editor(store)).bring_in(content, chosen, WHO, strict, patient=True)
         nothing = bool(report.skipped) and not report.created + report.updated + report.unchanged
         return report.to_json() | {"self_test": tested.to_json() if tested else None}, nothing
 
@@ -280,7 +280,7 @@ def _print_edited(edited: Edited, json: bool) -> None:
     cli_output.say(
         f"{edited.version.entry.id} is {done}: version {edited.version.version}, revision {edited.revision}."
     )
-    return _print_findings(report["findings"])
+    return _print_tested(report)
 
 
 def _print_import(report: dict[str, Any]) -> None:
@@ -291,10 +291,7 @@ def _print_import(report: dict[str, Any]) -> None:
     for title, columns in (("skipped", ("line", "reason")), ("duplicates", ("line", "id", "question", "same_as"))):
         if report[title]:
             cli_output.table(title, columns, [[row[name] for name in columns] for row in report[title]])
-    if report["self_test"]:
-        _print_findings(report["self_test"]["findings"])
-    else:
-        cli_output.say("Many entries changed; try them out: answerloop curated self-test")
+    _print_tested(report["self_test"])
 
 
 def _print_self_test(report: dict[str, Any]) -> None:
@@ -304,6 +301,12 @@ def _print_self_test(report: dict[str, Any]) -> None:
     )
     _print_words_alone(report)
     _print_findings(report["findings"])
+
+
+def _print_tested(report: dict[str, Any]) -> None:
+    """An edit at the command line loads no embedder for it."""
+    _print_findings(report["findings"])
+    cli_output.say("Tried by words alone; as a server compares: answerloop curated self-test")
 
 
 def _print_words_alone(found: dict[str, Any]) -> None:

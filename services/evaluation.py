@@ -27,6 +27,7 @@ from services.compose import System, calibration_of, model_of, packaged_calibrat
 from services.generation.extractive import ExtractiveGenerator
 from services.indexing import release_with, run_index
 from services.settings import Settings
+from services.store.curated import Wanted
 from services.store.sql import SqlStore
 
 if TYPE_CHECKING:
@@ -198,12 +199,14 @@ async def _keep(settings: Settings, calibration: Calibration) -> str:
 
 
 async def _borrow_release(settings: Settings, own: Settings, calibration: Calibration) -> None:
-    """The served release in the store of the occasion, with the calibration that is wanted."""
+    """The served release and the approved answers in the store of the occasion, with the calibration that is wanted."""
     kept = await _keep(own, calibration)
     with SqlStore.open(settings.store_url) as served, SqlStore.open(own.store_url) as store:
         active = await served.active_release()
         if active is None:
             raise InvalidInput("there is no index to ask; make one with `answerloop index` first")
+        approved = Wanted(put=(await served.curated.entries_at()).changed)
+        await store.curated.edit(lambda _: approved, "evaluate", "as they are served", ids=())
         await store.add_release(replace(active, calibration=kept))
         await store.activate_release(active.id, "evaluate")
 

@@ -25,11 +25,11 @@ from services.api.wire_review import (
     RetractionsReply,
     SplitIn,
     VerdictIn,
-    VerdictOut,
+    VerdictReply,
 )
 from services.review.desk import Desk
 from services.store.records import Role
-from services.store.review_records import ItemFilter
+from services.store.review_records import ItemFilter, Verdict
 
 router = APIRouter(prefix="/review", tags=["review"], dependencies=[Depends(Requires(Role.REVIEWER))])
 
@@ -79,26 +79,26 @@ async def release_item(request: Request, reviewer: Reviewer, id: ShortText) -> R
     return json_response({"item": item_out(await _desk(request).release(id, reviewer.name))})
 
 
-@router.post("/items/{id}/verdict", responses={200: {"model": VerdictOut}}, response_class=Response)
+@router.post("/items/{id}/verdict", responses={200: {"model": VerdictReply}}, response_class=Response)
 async def decide_item(
     request: Request, reviewer: Reviewer, id: ShortText, body: VerdictIn, idempotency_key: RequestKey = None
 ) -> Response:
     """Decides the item: everybody who asked has the answer, and the curated entry is served, when this returns. With
-    the same `Idempotency-Key` it is done once. 409 when the item is decided or somebody else has it."""
+    the same `Idempotency-Key` it is done once. `collisions` says what the self-test finds of that entry. 409 when the item is decided or somebody else has it."""
     key = f"{reviewer.name}/{clean(idempotency_key)}" if idempotency_key else ""
-    return json_response(verdict_out(await _desk(request).decide(id, body.judgement(), reviewer.name, key)))
+    return await _verdict_reply(request, await _desk(request).decide(id, body.judgement(), reviewer.name, key))
 
 
-@router.post("/items/{id}/confirm", responses={200: {"model": VerdictOut}}, response_class=Response)
+@router.post("/items/{id}/confirm", responses={200: {"model": VerdictReply}}, response_class=Response)
 async def confirm_item(request: Request, reviewer: Reviewer, id: ShortText) -> Response:
     """The second reviewer agrees with the verdict that is proposed. 404 where none is."""
-    return json_response(verdict_out(await _desk(request).confirm(id, reviewer.name)))
+    return await _verdict_reply(request, await _desk(request).confirm(id, reviewer.name))
 
 
-@router.post("/items/{id}/undo", responses={200: {"model": VerdictOut}}, response_class=Response)
+@router.post("/items/{id}/undo", responses={200: {"model": VerdictReply}}, response_class=Response)
 async def undo_item(request: Request, reviewer: Reviewer, id: ShortText) -> Response:
     """The item is open again and its curated entry what it was. 409 when the entry was changed since."""
-    return json_response(verdict_out(await _desk(request).undo(id, reviewer.name)))
+    return await _verdict_reply(request, await _desk(request).undo(id, reviewer.name))
 
 
 @router.post("/items/{id}/split", responses={200: {"model": ItemNamed}}, response_class=Response)
@@ -141,6 +141,11 @@ async def recipients(request: Request, id: ShortText, limit: Limit = 100, offset
 async def lift(request: Request, reviewer: Reviewer, id: ShortText) -> Response:
     """It was right after all: it may be sent again. 409 when it was lifted already."""
     return json_response(retraction_out(await _desk(request).lift(id, reviewer.name)))
+
+
+async def _verdict_reply(request: Request, verdict: Verdict) -> Response:
+    found = await _desk(request).collisions(verdict.entry_id)
+    return json_response(verdict_out(verdict) | {"collisions": [finding.to_json() for finding in found]})
 
 
 def _desk(request: Request) -> Desk:

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
 from router.types import Citation
 from services.api.wire import CitationOut, ReviewItemOut, ShortText, Strict, Text, clean
-from services.api.wire_curated import CitationIn
+from services.api.wire_curated import CitationIn, FindingOut
 from services.store.review_records import Judgement, VerdictKind
 
 Kind = Literal["correct", "corrected", "incomplete", "wrong", "stale_source", "out_of_scope", "duplicate"]
@@ -117,6 +117,12 @@ class VerdictOut(BaseModel):
     entry_id: str
     entry_version: int | None
     retractions: list[str]
+
+
+class VerdictReply(VerdictOut):
+    """collisions: what the self-test finds of the curated entry that the verdict wrote."""
+
+    collisions: list[FindingOut]
 
 
 class AuditOut(BaseModel):

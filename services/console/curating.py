@@ -18,7 +18,7 @@ from services.api.state import shared
 from services.api.wire import ShortText
 from services.console.evidence import passages, read
 from services.console.guard import OwnForm, Page, SignedIn, go, lines_of, text_of
-from services.console.view import PER_PAGE, render
+from services.console.view import FINDINGS, PER_PAGE, render
 from services.curated.editing import Editor
 from services.store.records import Role
 
@@ -61,7 +61,7 @@ async def entry(request: Request, id: ShortText, find: Text = "") -> Response:
     here = shared(request)
     history = await here.system.store.curated.history(id, PER_PAGE)
     live = here.system.curated
-    findings = (await live.self_test_of([id]))[0].findings[:20] if id in live.entries.entries else ()
+    findings = (await live.self_test_of([id]))[0].findings[:FINDINGS] if id in live.entries.entries else ()
     return await _form(request, history[0].entry, find, history, findings)
 
 

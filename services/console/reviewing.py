@@ -18,7 +18,8 @@ from services.api.wire import ShortText
 from services.console import gaps
 from services.console.evidence import passages, read
 from services.console.guard import OwnForm, Page, SignedIn, go, lines_of, text_of
-from services.console.view import PER_PAGE, render
+from services.console.view import FINDINGS, PER_PAGE, render
+from services.curated.self_test import Finding
 from services.review.desk import Desk
 from services.store.records import Role
 from services.store.review_records import RISK, ItemFilter, ItemView, Judgement, VerdictKind, VerdictState
@@ -31,6 +32,7 @@ Text = Annotated[str, Query(max_length=2_000)]
 _SENT = (Route.CURATED, Route.GROUNDED)
 _ANSWERED = (VerdictKind.CORRECTED, VerdictKind.INCOMPLETE)
 _CURATE = {"yes": True, "no": False}
+_WROTE = ("decided", "confirmed")  # what a redirect says was done, where an approved answer may have been written
 
 
 @router.get("/queue", include_in_schema=False)
@@ -62,13 +64,13 @@ def desk_of(request: Request) -> Desk:
 
 
 @router.get("/items/{id}", include_in_schema=False)
-async def item(request: Request, id: ShortText, find: Text = "", done: Text = "") -> Response:
+async def item(request: Request, id: ShortText, find: Text = "", said: Text = "") -> Response:
     here, view = shared(request), await desk_of(request).item(id)
     rows, problem = await passages(here, find or view.item.item.question, _cited(view))
     values = {
         "view": view,
         "find": find,
-        "done": done,
+        "findings": await _collisions(desk_of(request), view) if said in _WROTE else (),
         "rows": rows,
         "problem": problem,
         "answers": _answers(view),
@@ -96,6 +98,12 @@ async def item_opinion(request: Request, id: ShortText) -> Response:
     desk = desk_of(request)
     view = await desk.item(id)
     return render(request, "_opinion.html", {"view": view, "opinion": await desk.opinion(view)})
+
+
+async def _collisions(desk: Desk, view: ItemView) -> tuple[Finding, ...]:
+    """Of the approved answer that the verdict wrote."""
+    written = next((one.entry_id for one in view.verdicts if one.state is VerdictState.FINAL and one.entry_id), "")
+    return (await desk.collisions(written))[:FINDINGS]
 
 
 def _cited(view: ItemView) -> list[str]:

@@ -26,6 +26,7 @@ LANGUAGES = {"en": "English", "zh": "中文"}
 THEMES = ("auto", "light", "dark")
 LANGUAGE_COOKIE, THEME_COOKIE = "al_lang", "al_theme"
 PER_PAGE = 50
+FINDINGS = 20  # of a self-test, beside an entry
 
 SAID = {
     "claimed": "Claimed. It is yours for a while.",

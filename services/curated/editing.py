@@ -14,7 +14,7 @@ from services.curated.self_test import SelfTest
 from services.store.curated_store import CuratedStore
 from services.store.records import CuratedEdit, CuratedVersion
 
-TESTED = 50  # entries of an import that are tested at once; more take longer than anybody waits
+TESTED = 300  # entries of an import that are tested before it is acknowledged: some two seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +46,14 @@ class Editor:
         return await self._edited(entry_id, self._store.delete(entry_id, who, version))
 
     async def bring_in(
-        self, content: bytes, format: str, who: str, strict: bool = False
+        self, content: bytes, format: str, who: str, strict: bool = False, patient: bool = False
     ) -> tuple[ImportReport, SelfTest | None]:
-        """The test of what changed, where that is little."""
+        """The test of what changed; where that is much, of the whole store if somebody is patient, else none."""
         report = await import_entries(self._store, content, format, who, strict)
         await self._live.refresh()
-        few = len(report.changed) <= TESTED
-        return report, await self._test_of(report.changed) if few else None
+        if len(report.changed) <= TESTED:
+            return report, await self._test_of(report.changed)
+        return report, await self._live.self_test() if patient else None
 
     async def _edited(self, entry_id: str, edit: Awaitable[CuratedEdit]) -> Edited:
         done = await edit

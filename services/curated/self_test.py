@@ -44,6 +44,9 @@ class Finding:
     other_wording: str = ""
     probability: float = 1.0
 
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "problem": self.problem.value}
+
 
 @dataclass(frozen=True, slots=True)
 class SelfTest:
@@ -64,7 +67,7 @@ class SelfTest:
 
     def to_json(self) -> dict[str, Any]:
         counts = {problem.value: sum(one.problem is problem for one in self.findings) for problem in Problem}
-        listed = [{**asdict(one), "problem": one.problem.value} for one in self.findings]
+        listed = [one.to_json() for one in self.findings]
         return {**asdict(self), "findings": listed, "counts": counts, "passed": self.passed}
 
 

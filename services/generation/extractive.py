@@ -60,7 +60,8 @@ def quote(question: str, found: SearchResult, facts: FactsOf, beside: Beside = n
     few = short(question, likely, hits, weights, kinds, found.language)
     best, answer = _whole_answer([few.choice] if few.choice else likely, found, kinds, weights)
     spans = {"short_sure": few.sure, "short_here": few.here}
-    features = _support(hits, weights, ranked, best, answer) | spans
+    undisputed = {"undisputed": float(conflict is None or conflict.settled)}
+    features = _support(hits, weights, ranked, best, answer) | spans | undisputed
     if conflict and not conflict.settled:
         both = (answer[0], Block(hits[conflict.other.hit].passage, (conflict.other.number,)))
         text = "\n".join(f"{render(block)} ({block.passage.document})" for block in both)

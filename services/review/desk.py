@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 from services.curated.live import LiveCurated
+from services.curated.self_test import Finding
 from services.review.blocking import Blocked
 from services.review.clusters import Similar
 from services.review.grouping import Grouping
@@ -93,6 +94,11 @@ class Desk:
         verdict = await self._store.reviews.undo(item_id, who)
         await self._known_here()
         return verdict
+
+    async def collisions(self, entry_id: str) -> tuple[Finding, ...]:
+        """What the self-test finds of an approved answer that a verdict wrote; () for one that is not there."""
+        known = entry_id in self._live.entries.entries
+        return (await self._live.self_test_of([entry_id]))[0].findings if known else ()
 
     async def split(self, item_id: str, wordings: Sequence[str], who: str) -> str:
         """wordings: ids of `ItemView.wordings`. The id of the item that they make now."""

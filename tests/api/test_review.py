@@ -66,6 +66,20 @@ def test_the_loop_ask_decide_and_everybody_is_served(here: Live) -> None:
     assert [line["what"] for line in history] == ["review.undo", "review.verdict", "review.claim"]
 
 
+def test_a_verdict_says_what_its_answer_collides_with(here: Live) -> None:
+    item_id = waiting(here)["review"]["item_id"]
+    variant = {**RIGHT, "variants": ["How do I wash the unicorn?"]}
+    first = here.client.post(f"/review/items/{item_id}/verdict", json=variant).json()
+    assert first["collisions"] == []
+    other = waiting(here, "Which brush does the unicorn stable buy?")["review"]["item_id"]
+    reply = here.client.post(f"/review/items/{other}/verdict", json={**variant, "answer": "A soft one."}).json()
+    (found,) = reply["collisions"]
+    assert (found["problem"], {found["entry_id"], found["other_id"]}) == (
+        "shadow",
+        {first["entry_id"], reply["entry_id"]},
+    )
+
+
 def test_a_request_key_makes_a_verdict_repeatable(here: Live) -> None:
     item_id = waiting(here)["review"]["item_id"]
     key = {"Idempotency-Key": "1"}

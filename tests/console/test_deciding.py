@@ -86,6 +86,24 @@ def test_items_are_merged_from_what_looks_like_them_and_split_again(here: Live) 
     assert states[0] == "resolved" and states[1] != "resolved", "a verdict on one is none on the other"
 
 
+def test_who_decides_is_told_what_the_answer_collides_with(here: Live) -> None:
+    here.ask(RESTART)
+    here.ask(SUN)
+    person = Person(here.url)
+    fields = {
+        "kind": "corrected",
+        "answer": "With silver paint.",
+        "request_key": "k1",
+        "variants": "How hot is the sun?",
+    }
+    first, second = item_of(person, RESTART), item_of(person, SUN)
+    done = person.send(f"{first}/verdict", fields).headers["location"]
+    assert "What the self-test found" not in person.page(done)
+    done = person.send(f"{second}/verdict", {**fields, "request_key": "k2"}).headers["location"]
+    assert "What the self-test found" in person.page(done)
+    assert "What the self-test found" not in person.page(second), "it is said once, after the decision"
+
+
 def test_a_verdict_on_a_merged_item_serves_everybody(here: Live) -> None:
     asked = [here.ask(question).json() for question in (RESTART, REBUILD)]
     person = Person(here.url)

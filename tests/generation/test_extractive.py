@@ -328,6 +328,8 @@ def test_both_are_shown_when_no_date_decides() -> None:
     draft = ask(ASKED, OLD, NEW)
     assert quoted(draft) == f"{OLD.text} (docs/old.md)\n{NEW.text} (docs/new.md)"
     assert [citation.source for citation in draft.citations] == ["docs/old.md", "docs/new.md"]
+    assert draft.support["undisputed"] == 0.0
+    assert ask(ASKED, OLD).support["undisputed"] == 1.0
 
 
 def test_the_newer_one_holds() -> None:
@@ -336,6 +338,7 @@ def test_the_newer_one_holds() -> None:
         draft = ask(ASKED, *order, facts=facts)
         assert quoted(draft) == NEW.text
         assert draft.support["unit_probability"] == pytest.approx(1.0)  # no doubt about which sentence answers
+        assert draft.support["undisputed"] == 1.0
 
 
 @pytest.mark.parametrize(

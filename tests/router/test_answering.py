@@ -173,6 +173,32 @@ def test_not_sure_enough_is_not_sent_and_goes_to_people(parts: Parts) -> None:
     assert [one.source for one in trace.answer.maybe_useful] == ["docs/a.md"]
 
 
+def test_what_nobody_named_is_asked_for_where_nothing_surely_answers(parts: Parts) -> None:
+    trace, item = asked("How do I add this pool?", replace(parts, generator=Quotes(sure=0.0)))
+    assert (trace.answer.route, trace.answer.text) == (
+        Route.CLARIFY,
+        "Which one do you mean by “this pool”? Please name it.",
+    )
+    assert item is None
+    trace, item = asked("How do I add this pool?", parts)
+    assert trace.answer.route is Route.GROUNDED
+
+
+def test_what_people_hold_back_is_not_asked_back(parts: Parts) -> None:
+    """They are to see it, and a broken index is no question of the asker's."""
+    trace, item = asked("How do I add this pool?", replace(parts, another_deed=lambda *_: "remove / add"))
+    assert trace.answer.route is Route.ABSTAINED and item is not None
+    trace, item = asked("How do I add this pool?", replace(parts, retriever=Shelf(down=True)))
+    assert trace.answer.route is Route.ABSTAINED and item is not None
+
+
+def test_what_a_turn_before_names_needs_no_asking_back(parts: Parts) -> None:
+    before = (Turn("user", "How large may a pool be?"), Turn("assistant", "A pool may hold 9 nodes."))
+    question = Question("How do I add nodes to this pool?", before)
+    trace, _ = asyncio.run(answer(question, replace(parts, generator=Quotes(sure=0.0))))
+    assert trace.answer.route is Route.ABSTAINED
+
+
 def test_what_may_be_useful_names_each_section_once(parts: Parts) -> None:
     sections = ("Nodes", "Nodes", "Pools", "Nodes", "Regions", "Quotas")
     hits = tuple(

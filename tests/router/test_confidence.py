@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from router.confidence import MEANING, features
-from router.types import CuratedMatch, Draft, Hit, How, Passage, SearchResult
+from router.types import CuratedCandidate, CuratedMatch, Draft, Hit, How, Passage, SearchResult
 
 NOTHING = CuratedMatch(How.NONE)
 
@@ -50,3 +50,15 @@ def test_every_feature_is_explained() -> None:
 
 def test_nothing_found_has_no_features() -> None:
     assert of() == {}
+
+
+def test_an_approved_answer_that_a_guard_keeps_back_makes_less_sure() -> None:
+    """The likest one that is kept back counts; those that no guard minds do not."""
+    kept = CuratedCandidate("e1", "Remove a node?", 0.8, 0.0, guards=("action: add / remove",))
+    minded = CuratedCandidate("e2", "Remove a pool?", 0.5, 0.0, guards=("object: node / pool",))
+    fine = CuratedCandidate("e3", "Add nodes?", 0.9, 0.6)
+    found = SearchResult((hit("a", 0.9),), {"word": 3.0}, "en", "v1")
+    draft = Draft("text", (), "extractive")
+    beside = CuratedMatch(How.UNSURE, candidates=(fine, minded, kept))
+    assert features(found, draft, beside)["unguarded"] == pytest.approx(0.2)
+    assert features(found, draft, CuratedMatch(How.NONE, candidates=(fine,)))["unguarded"] == 1.0

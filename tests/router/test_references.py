@@ -1,0 +1,63 @@
+"""What a message points at and nothing names."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from router.references import pointed_at
+from router.types import Turn
+
+
+@pytest.mark.parametrize(
+    ("text", "pointed"),
+    [
+        ("What services does this clinic provide?", "this clinic"),
+        ("What is the main purpose of that mission?", "that mission"),
+        ("How do I set these parameters?", "these parameters"),
+        ("这个参数怎么设置？", "这个参数"),
+        ("请问该功能支持批量导入吗", "该功能"),
+        ("那个命令是什么", "那个命令"),
+        ("這個參數怎麼設置？", "这个参数"),
+    ],
+)
+def test_it_is_said_in_the_askers_words(text: str, pointed: str) -> None:
+    assert pointed_at(text, ()) == pointed
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "How do I restart a node?",
+        "Does this work on Windows?",
+        "Can I do that this week?",
+        "How do I install this software?",  # the product itself
+        "What does this error mean: out of memory?",  # it is spelt out
+        "What does this error mean, ERR_1045?",
+        'Where do I put this key "abc"?',
+        "I know that nodes restart",  # a conjunction
+        "这个产品支持多租户吗",
+        "此时怎么办",
+        "这样可以吗",
+        "dd 命令的这个选项是什么意思",  # the option of dd
+        "max_connections 这个参数怎么设置",
+        "怎么加节点",
+        "应该怎么做",
+    ],
+)
+def test_what_is_named_or_needs_no_name_is_not_asked_for(text: str) -> None:
+    assert pointed_at(text, ()) == ""
+
+
+def test_a_turn_before_that_names_it_settles_it() -> None:
+    text = "What services does this clinic provide?"
+    assert pointed_at(text, (Turn("assistant", "There are two clinics in Adams."),)) == ""
+    assert pointed_at(text, (Turn("user", "How do I watch the game?"),)) == "this clinic"
+    assert pointed_at("这个参数怎么设置？", (Turn("assistant", "它是一个只读参数。"),)) == ""
+
+
+@given(st.text(max_size=200), st.text(max_size=100))
+def test_it_never_raises_and_invents_nothing(text: str, before: str) -> None:
+    found = pointed_at(text, (Turn("user", before),))
+    assert all(word in text or not word.isascii() for word in found.split())
