@@ -26,8 +26,10 @@ _CODE = re.compile(
     r"\w*(?:[a-z0-9][A-Z]|[_.@:]\w|\d[A-Za-z]|[A-Za-z]\d)[\w.:@/-]*\w|--?[A-Za-z][\w-]+|\b[A-Z][A-Z_]{2,}\b"
 )
 _WORD_IN_HAN = re.compile(r"[A-Za-z][\w.:@/-]{2,}")
-_BEGINS = re.compile(rf"(?<!{LATIN})(?<!{LATIN}\.)(?<!\d[:/-])(?!(?<=-)-)")  # a name or a number, also 5 in pg-5
-_ENDS = re.compile(rf"(?![./:@-]?{LATIN})")  # where it ends: a sentence may end there, too
+_BEGINS = re.compile(  # a name or a number, also 5 in pg-5, but neither 3 in -3 nor 200 in 1,200
+    rf"(?<!{LATIN})(?<!{LATIN}\.)(?<!\d[:/-])(?!(?<=-)-)(?!(?<=(?<!\w)-)\d)(?!(?<=\d,)\d{{3}}(?!\d))"
+)
+_ENDS = re.compile(rf"(?![./:@-]?{LATIN})(?!(?<=\d),\d{{3}}(?!\d))")  # where it ends: a sentence may end there, too
 
 
 @dataclass(frozen=True, slots=True)

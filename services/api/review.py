@@ -83,8 +83,9 @@ async def release_item(request: Request, reviewer: Reviewer, id: ShortText) -> R
 async def decide_item(
     request: Request, reviewer: Reviewer, id: ShortText, body: VerdictIn, idempotency_key: RequestKey = None
 ) -> Response:
-    """Decides the item: everybody who asked has the answer, and the curated entry is served, when this returns. With
-    the same `Idempotency-Key` it is done once. `collisions` says what the self-test finds of that entry. 409 when the item is decided or somebody else has it."""
+    """Decides the item: everybody who asked has the answer, and the curated entry is served, when this returns;
+    `collisions` says what the self-test finds of that entry. With the same `Idempotency-Key` it is done once. 409 when
+    the item is decided or somebody else has it."""
     key = f"{reviewer.name}/{clean(idempotency_key)}" if idempotency_key else ""
     return await _verdict_reply(request, await _desk(request).decide(id, body.judgement(), reviewer.name, key))
 
