@@ -24,6 +24,10 @@ CLARIFY = {
     "en": "What exactly is your question about? Please name the product, command or feature.",
     "zh": "请问您具体想了解什么？请说明相关的产品、命令或功能。",
 }
+GOES_ON = {
+    "en": "(It goes on: see {document}.)",
+    "zh": "（未完，后续内容见 {document}。）",
+}
 WHICH = {
     "en": "Which one do you mean by “{pointed}”? Please name it.",
     "zh": "请问“{pointed}”具体指哪一个？请说明它的名称。",

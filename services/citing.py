@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from router.guards import another_deed
 from router.types import Citation, Hit, Passage
 from services.curated.vocabulary import packaged_guards
-from services.generation.context import Beside, nothing_beside
+from services.generation.blocks import Beside, nothing_beside
 from services.generation.reading import read
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def citations(facts: Facts, hits: Sequence[Hit]) -> tuple[Citation, ...]:
 
 
 def neighbours(pages: Content) -> Beside:
-    """See `services.generation.context.Beside`. None once `pages` is closed: an answer that is under way while another
+    """See `services.generation.blocks.Beside`. None once `pages` is closed: an answer that is under way while another
     version begins to be served does without."""
 
     def beside(passage: Passage) -> tuple[Passage | None, Passage | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -15,6 +15,7 @@ from services.generation.choosing import Choice
 from services.generation.reading import Piece, cells, read, step_number
 
 MOST = 1200  # characters of one answer; a single longer unit is still quoted whole
+STEPS = 2400  # the same for the steps of a task: half of them are no answer
 _GAP = 4  # characters of white space between neighbouring passages
 _WHOLE = frozenset({Kind.HOW_TO, Kind.LIST})  # kinds that want all of a list, not one item
 BACKGROUND = 500  # characters before the answer that it may refer back to
@@ -30,6 +31,14 @@ _LANGUAGE = re.compile(r"(?:`{3,}|~{3,})[ \t]*([\w+#-]*)")
 
 Facts = Mapping[str, tuple[str, str | None, tuple[str, ...]]]
 """Document path → revision, modification date (ISO 8601) or None, aliases."""
+
+
+Beside = Callable[[Passage], tuple[Passage | None, Passage | None]]
+"""The passages right before and right after one in its document."""
+
+
+def nothing_beside(_passage: Passage) -> tuple[None, None]:
+    return None, None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,55 +62,96 @@ class Block:
         return sum(len(piece.text) for piece in self.pieces)
 
 
-def grow(choice: Choice, hits: Sequence[Hit], kinds: Sequence[Kind], weights: Mapping[str, float]) -> list[Block]:
-    """The block around the chosen unit, and its continuation in the next passages found of the same document."""
+@dataclass(frozen=True, slots=True)
+class Grown:
+    """blocks: what is quoted, in order. cut: whether the list or the steps go on behind the last one."""
+
+    blocks: list[Block]
+    cut: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Room:
+    """Where a block may grow. most: characters of the answer."""
+
+    hits: Sequence[Hit]
+    beside: Beside
+    most: int
+
+    def following(self, passage: Passage) -> Passage | None:
+        """The passage that begins where this one ends, found or not."""
+        starts = range(passage.end, passage.end + _GAP)
+        found = (hit.passage for hit in self.hits if hit.passage.document == passage.document)
+        near = next((one for one in found if one.start in starts), None) or self.beside(passage)[1]
+        return near if near is not None and near.start in starts else None
+
+    def before(self, passage: Passage) -> Passage | None:
+        """The passage that ends where this one begins, found or not."""
+        ends = range(passage.start - _GAP, passage.start + 1)
+        found = (hit.passage for hit in self.hits if hit.passage.document == passage.document)
+        near = next((one for one in found if one.end in ends), None) or self.beside(passage)[0]
+        return near if near is not None and near.end in ends else None
+
+
+def grow(
+    choice: Choice,
+    hits: Sequence[Hit],
+    kinds: Sequence[Kind],
+    weights: Mapping[str, float],
+    beside: Beside = nothing_beside,
+) -> Grown:
+    """The block around the chosen unit, and its continuation in the next passages of the same document."""
     passage = hits[choice.hit].passage
     pieces = read(passage).pieces
     whole = wants_whole(kinds)
-    steps = _section_steps(choice, hits, weights) if whole and Kind.HOW_TO in kinds else []
-    block = Block(passage, tuple(steps or _around(pieces, choice.number, whole)))
-    begun = _begun_before(block, hits) if whole else []
+    task = whole and Kind.HOW_TO in kinds
+    room = _Room(hits, beside, STEPS if task else MOST)
+    steps = _section_steps(choice, passage, weights, room) if task else []
+    block = Block(passage, tuple(steps or _around(pieces, choice.number, whole, room.most)))
+    begun = _begun_before(block, room) if whole else []
     going_on = whole or announces(block.pieces[-1])
-    return [*begun, block, *(_continuations(block, hits, bool(steps)) if going_on else ())]
+    blocks = [*begun, block, *(_continuations(block, room, bool(steps)) if going_on else ())]
+    return Grown(blocks, whole and _goes_on_behind(blocks[-1], room, bool(steps)))
 
 
-def _section_steps(choice: Choice, hits: Sequence[Hit], weights: Mapping[str, float]) -> list[int]:
+def _goes_on_behind(block: Block, room: _Room, section: bool) -> bool:
+    """Whether the run of the last piece, or of steps their section, has more than is quoted."""
+    pieces, last = read(block.passage).pieces, block.numbers[-1]
+    if last + 1 < len(pieces):
+        after = pieces[last + 1]
+        same_run = pieces[last].run >= 0 and after.run == pieces[last].run
+        return after.quotable and (same_run or (section and after.section == pieces[last].section and after.run >= 0))
+    passage = room.following(block.passage)
+    return passage is not None and bool(_going_on(passage, block, section))
+
+
+def _section_steps(choice: Choice, passage: Passage, weights: Mapping[str, float], room: _Room) -> list[int]:
     """All steps of the section that holds the chosen unit, if its heading or that unit names what is to be done; else
     nothing. They begin with the first list, code or sentence that announces one, or in the next passage; the unit stays
     in front of them.
     """
-    passage, number = hits[choice.hit].passage, choice.number
-    pieces = read(passage).pieces
+    number, pieces = choice.number, read(passage).pieces
     section = pieces[number].section
     heading = pieces[section].terms if section >= 0 else frozenset(analyse(" ".join(passage.heading[-1:])))
     inside = [at for at, piece in enumerate(pieces) if piece.section == section and piece.quotable]
     first = next((at for at in inside if pieces[at].run >= 0 or announces(pieces[at])), None)
-    before = first is None and inside[-1] == len(pieces) - 1 and _goes_on(passage, hits)
+    before = first is None and inside[-1] == len(pieces) - 1 and _section_goes_on(passage, room)
     first = number if before else first
     named = heading | choice.piece.terms if before or (first or 0) > number else heading
     if first is None or coverage(weights, named) < _NAMED:
         return []
     lead = pieces[first].lead
     begin = lead if lead in inside else first
-    taken = _while_room(pieces, [at for at in inside if at >= begin or at == number])
+    taken = _while_room(pieces, [at for at in inside if at >= begin or at == number], room.most)
     return taken if number in taken else []
 
 
-def _goes_on(passage: Passage, hits: Sequence[Hit]) -> bool:
-    """Whether the next passage of the same section was found."""
-    following = _following(passage, hits)
+def _section_goes_on(passage: Passage, room: _Room) -> bool:
+    following = room.following(passage)
     return following is not None and following.heading == passage.heading
 
 
-def _following(passage: Passage, hits: Sequence[Hit]) -> Passage | None:
-    """The passage that begins where this one ends, if it was found."""
-    starts = range(passage.end, passage.end + _GAP)
-    return next(
-        (hit.passage for hit in hits if hit.passage.document == passage.document and hit.passage.start in starts), None
-    )
-
-
-def _while_room(pieces: Sequence[Piece], numbers: Sequence[int], room: int = MOST) -> list[int]:
+def _while_room(pieces: Sequence[Piece], numbers: Sequence[int], room: int) -> list[int]:
     taken: list[int] = []
     for at in numbers:
         room -= len(pieces[at].text)
@@ -120,14 +170,14 @@ def wants_whole(kinds: Sequence[Kind]) -> bool:
     return bool(_WHOLE.intersection(kinds)) and not _FACTS.intersection(kinds)
 
 
-def _around(pieces: Sequence[Piece], number: int, whole: bool) -> list[int]:
+def _around(pieces: Sequence[Piece], number: int, whole: bool, most: int) -> list[int]:
     piece = pieces[number]
     if piece.run < 0:
-        return [*_referred_to(pieces, number), *_onward(pieces, number, whole)]
+        return [*_referred_to(pieces, number), *_onward(pieces, number, whole, most)]
     lead = [piece.lead] if piece.lead >= 0 and pieces[piece.lead].quotable else []
     run = [at for at, other in enumerate(pieces) if other.run == piece.run and other.quotable]
     if whole or piece.kind is UnitKind.CODE:
-        return _bounded(pieces, lead, run, number)
+        return _bounded(pieces, lead, run, number, most)
     if announces(piece):
         return [number, *_until_next_item(pieces, number)]
     return [number]
@@ -145,14 +195,14 @@ def _referred_to(pieces: Sequence[Piece], number: int) -> list[int]:
     return found if same and length <= BACKGROUND else []
 
 
-def _onward(pieces: Sequence[Piece], number: int, whole: bool) -> list[int]:
+def _onward(pieces: Sequence[Piece], number: int, whole: bool, most: int) -> list[int]:
     """A sentence, and what it announces: a list, a table or code right below; for steps also what follows them."""
     taken, length = [number], len(pieces[number].text)
     for at in range(number + 1, len(pieces)):
         piece = pieces[at]
         announced = announces(pieces[at - 1]) or (piece.run >= 0 and piece.run == pieces[at - 1].run)
         wanted = announced or (whole and (piece.run >= 0 or _announces(pieces, at)))
-        if not piece.quotable or not wanted or length + len(piece.text) > MOST:
+        if not piece.quotable or not wanted or length + len(piece.text) > most:
             break
         taken.append(at)
         length += len(piece.text)
@@ -175,9 +225,9 @@ def _until_next_item(pieces: Sequence[Piece], number: int) -> Iterator[int]:
         yield at
 
 
-def _bounded(pieces: Sequence[Piece], lead: Sequence[int], run: Sequence[int], number: int) -> list[int]:
+def _bounded(pieces: Sequence[Piece], lead: Sequence[int], run: Sequence[int], number: int, most: int) -> list[int]:
     """The run, from its start if that leaves room for the chosen unit, else from that unit on."""
-    room = MOST - sum(len(pieces[at].text) for at in lead)
+    room = most - sum(len(pieces[at].text) for at in lead)
     upto = sum(len(pieces[at].text) for at in run if at <= number)
     taken: list[int] = []
     for at in run if upto <= room else [at for at in run if at >= number]:
@@ -188,39 +238,41 @@ def _bounded(pieces: Sequence[Piece], lead: Sequence[int], run: Sequence[int], n
     return [*lead, *taken]
 
 
-def _continuations(block: Block, hits: Sequence[Hit], section: bool) -> Iterator[Block]:
-    """What goes on in the next passage of the same document, if it was found: the open list or code, or, of a whole
-    section, everything under the same heading; as far as there is room."""
-    last, room = block, MOST - block.length
+def _continuations(block: Block, room: _Room, section: bool) -> Iterator[Block]:
+    """What goes on in the next passages of the same document: the open list or code, or, of a whole section, everything
+    under the same heading; as far as there is room."""
+    last, left = block, room.most - block.length
     while last.numbers[-1] == len(read(last.passage).pieces) - 1:
-        passage = _following(last.passage, hits)
+        passage = room.following(last.passage)
         if passage is None:
             return
-        pieces = read(passage).pieces
-        same = section and passage.heading == last.passage.heading
-        numbers = _same_section(pieces) if same else _first_run(pieces, last.pieces[-1])
-        taken = _while_room(pieces, numbers, room)
+        taken = _while_room(read(passage).pieces, _going_on(passage, last, section), left)
         if not taken:
             return
         last = Block(passage, tuple(taken))
-        room -= last.length
+        left -= last.length
         yield last
 
 
-def _begun_before(block: Block, hits: Sequence[Hit]) -> list[Block]:
-    """The steps before step 2 or later at the top of a passage: the last run of the passage before, if it was found."""
+def _going_on(passage: Passage, after: Block, section: bool) -> list[int]:
+    """The pieces at the top of the next passage that belong to what was begun."""
+    pieces = read(passage).pieces
+    same = section and passage.heading == after.passage.heading
+    return _same_section(pieces) if same else _first_run(pieces, after.pieces[-1])
+
+
+def _begun_before(block: Block, room: _Room) -> list[Block]:
+    """The steps before step 2 or later at the top of a passage: the last run of the passage before."""
     first = block.pieces[0]
     if block.numbers[0] != 0 or step_number(block.passage.text[first.start : first.end]) < 2:
         return []
-    ends = range(block.passage.start - _GAP, block.passage.start + 1)
-    before = (hit.passage for hit in hits if hit.passage.document == block.passage.document)
-    passage = next((passage for passage in before if passage.end in ends), None)
+    passage = room.before(block.passage)
     pieces = read(passage).pieces if passage else ()
     if passage is None or not pieces or pieces[-1].run < 0:
         return []
     lead = [pieces[-1].lead] if pieces[-1].lead >= 0 and pieces[pieces[-1].lead].quotable else []
     run = [at for at, piece in enumerate(pieces) if piece.run == pieces[-1].run and piece.quotable]
-    fits = sum(len(pieces[at].text) for at in (*lead, *run)) + block.length <= MOST
+    fits = sum(len(pieces[at].text) for at in (*lead, *run)) + block.length <= room.most
     return [Block(passage, (*lead, *run))] if run and fits else []
 
 

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from router.types import Passage, UnitKind
-from services.generation.blocks import BACKGROUND, REFERS_BACK, Block, announces, stretches
+from services.generation.blocks import BACKGROUND, REFERS_BACK, Beside, Block, announces, stretches
 from services.generation.reading import Piece, read
 
 THOUGHT = 600  # characters of the paragraphs or lists that are cited with a unit
 SECTION = 1000  # of those cited with the unit that answers; with more of either, no further question was answered
-
-Beside = Callable[[Passage], tuple[Passage | None, Passage | None]]
-"""The passages right before and right after one in its document."""
-
-
-def nothing_beside(_passage: Passage) -> tuple[None, None]:
-    return None, None
 
 
 def in_context(block: Block) -> Block:

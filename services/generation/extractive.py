@@ -7,13 +7,24 @@ from dataclasses import dataclass
 from itertools import compress
 
 from indexer.analysis import analyse, analyse_question
-from router import support
+from router import support, wording
 from router.kinds import Kind, demand_met, kinds_of
 from router.types import Citation, Draft, Hit, Question, SearchResult, UnitKind
-from services.generation.blocks import MOST, Block, Facts, announces, cite, grow, render
+from services.generation.blocks import (
+    MOST,
+    Beside,
+    Block,
+    Facts,
+    Grown,
+    announces,
+    cite,
+    grow,
+    nothing_beside,
+    render,
+)
 from services.generation.choosing import Choice, probabilities, rank, wants_code
 from services.generation.conflict import find
-from services.generation.context import Beside, antecedent, in_context, in_section, nothing_beside
+from services.generation.context import antecedent, in_context, in_section
 from services.generation.reading import read
 from services.generation.short import Short, short
 
@@ -58,7 +69,8 @@ def quote(question: str, found: SearchResult, facts: FactsOf, beside: Beside = n
     conflict = find(ranked, hits, weights, known)
     likely = [conflict.first] if conflict else ranked[:_TRIED]
     few = short(question, likely, hits, weights, kinds, found.language)
-    best, answer = _whole_answer([few.choice] if few.choice else likely, found, kinds, weights)
+    best, grown = _whole_answer([few.choice] if few.choice else likely, found, kinds, weights, beside)
+    answer = list(grown.blocks)
     spans = {"short_sure": few.sure, "short_here": few.here}
     undisputed = {"undisputed": float(conflict is None or conflict.settled)}
     features = _support(hits, weights, ranked, best, answer) | spans | undisputed
@@ -69,9 +81,10 @@ def quote(question: str, found: SearchResult, facts: FactsOf, beside: Beside = n
     stale = conflict.other if conflict else None
     others = [choice for choice in ranked if choice is not stale]
     referred = antecedent(answer[0], beside)
-    answer += _second(best, answer, others, found, kinds, weights)
-    said = answer + _context([*referred, *answer], others, hits, wants_code(kinds))
-    text = _with(few, "\n".join(map(render, [*referred, *said])))
+    answer += _second(best, answer, others, found, kinds, weights, beside)
+    more = [*answer[len(grown.blocks) :], *_context([*referred, *answer], others, hits, wants_code(kinds))]
+    lines = [*map(render, [*referred, *grown.blocks]), *_goes_on(grown, found.language), *map(render, more)]
+    text, said = _with(few, "\n".join(lines)), [*grown.blocks, *more]
     return _draft(asked, text, [*said, *referred], features)
 
 
@@ -80,15 +93,21 @@ def _with(few: Short, text: str) -> str:
     return f"{few.text}\n\n{text}" if few.text else text
 
 
+def _goes_on(grown: Grown, language: str) -> list[str]:
+    """Half of the steps that look like all of them would be worse than none."""
+    where = grown.blocks[-1].passage
+    return [wording.in_language(wording.GOES_ON, language).format(document=where.document)] if grown.cut else []
+
+
 def _whole_answer(
-    likely: Sequence[Choice], found: SearchResult, kinds: Sequence[Kind], weights: Mapping[str, float]
-) -> tuple[Choice, list[Block]]:
+    likely: Sequence[Choice], found: SearchResult, kinds: Sequence[Kind], weights: Mapping[str, float], beside: Beside
+) -> tuple[Choice, Grown]:
     """The first that does not break off where it announces something; if all do, the best."""
     for choice in likely:
-        answer = grow(choice, found.hits, kinds, weights)
-        if not announces(answer[-1].pieces[-1]):
-            return choice, answer
-    return likely[0], grow(likely[0], found.hits, kinds, weights)
+        grown = grow(choice, found.hits, kinds, weights, beside)
+        if not announces(grown.blocks[-1].pieces[-1]):
+            return choice, grown
+    return likely[0], grow(likely[0], found.hits, kinds, weights, beside)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +159,7 @@ def _second(
     found: SearchResult,
     kinds: Sequence[Kind],
     weights: Mapping[str, float],
+    beside: Beside,
 ) -> list[Block]:
     """What the first passage says, where the answer is from another one: the search and the reading differ, and either
     may be right."""
@@ -147,7 +167,7 @@ def _second(
     first = found.hits[0].passage.id
     if top is None or any(block.passage.id == first for block in answer) or _repeats(top.piece.terms, best.piece.terms):
         return []
-    blocks = grow(top, found.hits, kinds, weights)
+    blocks = grow(top, found.hits, kinds, weights, beside).blocks
     said = {block.passage.id for block in answer}
     whole = not announces(blocks[-1].pieces[-1]) and said.isdisjoint(block.passage.id for block in blocks)
     return blocks if whole else []

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from router.types import Citation, Draft, Hit, Passage, SearchResult
-from services.generation.blocks import Block
-from services.generation.context import SECTION, Beside, antecedent, in_context, in_section, nothing_beside
+from services.generation.blocks import Beside, Block, nothing_beside
+from services.generation.context import SECTION, antecedent, in_context, in_section
 from services.generation.extractive import quote
 from services.generation.reading import read
 from tests.generation.test_extractive import passage

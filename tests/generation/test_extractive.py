@@ -16,6 +16,7 @@ from router import support, units
 from router.kinds import Kind, fit
 from router.types import Draft, Hit, Passage, Question, SearchResult, UnitKind
 from services.generation.blocks import MOST
+from services.generation.blocks import STEPS as MOST_STEPS
 from services.generation.extractive import ExtractiveGenerator, quote
 from services.generation.reading import read
 
@@ -158,6 +159,26 @@ def test_the_steps_of_a_section_that_goes_on_in_the_next_passage() -> None:
     assert quoted(draft).startswith(f"{text.rstrip()}\nRun this on each of them:\n```\nselect grow();\n```")
 
 
+def test_steps_go_on_in_a_passage_that_was_not_found() -> None:
+    text = "Restore a backup:\n\n1. Stop the server.\n2. Copy the backup.\n\n"
+    first, rest = passage(text.rstrip()), passage("3. Start the server.\n\nElsewhere.", start=len(text))
+    found = SearchResult((Hit(first, {"bm25": 1.0}, 1.0),), {}, "en", "v1")
+    draft = quote(
+        "How do I restore a backup?", found, no_facts, lambda one: (None, rest) if one is first else (first, None)
+    )
+    assert quoted(draft).endswith("2. Copy the backup.\n3. Start the server.")
+
+
+def test_steps_that_are_too_many_say_so() -> None:
+    steps = [f"{number}. Copy the files of the volume with number {number} to the server." for number in range(1, 70)]
+    draft = ask("How do I restore a backup?", passage("To restore a backup, do this:\n\n" + "\n".join(steps)))
+    assert MOST < len(quoted(draft)) < MOST_STEPS * 1.1
+    lines = quoted(draft).split("\n")
+    assert lines[1:-1] == steps[: len(lines) - 2] and lines[-1] == "(It goes on: see docs/a.md.)"
+    few = ask("How do I restore a backup?", passage("To restore a backup, do this:\n\n" + "\n".join(steps[:9])))
+    assert quoted(few).split("\n")[1:] == steps[:9]
+
+
 def test_what_cannot_be_done_is_no_way_to_do_it() -> None:
     text = "For the following, a fast index is not supported: unique ones. A fast index is built with build()."
     assert quoted(ask("How is a fast index built?", passage(text))).startswith("A fast index is built with build().")
@@ -223,7 +244,8 @@ def test_long_lists_are_bounded_by_whole_items() -> None:
     items = [f"- Backup target number {number} holds the copies of one region of the world." for number in range(60)]
     draft = ask("What are the backup targets?", passage("The backup targets are:\n\n" + "\n".join(items)))
     assert len(quoted(draft)) < MOST * 1.2
-    assert all(line in items for line in quoted(draft).split("\n")[1:])
+    assert all(line in items for line in quoted(draft).split("\n")[1:-1])
+    assert quoted(draft).split("\n")[-1] == "(It goes on: see docs/a.md.)"
     assert len(quoted(draft).split("\n")) > 5
 
 
