@@ -60,6 +60,11 @@ def checkout(location: str, branch: str | None, cache: Path) -> Path:
     return folder
 
 
+def is_inside(root: Path) -> bool:
+    """Whether a folder is a repository, or a folder of one."""
+    return any((folder / ".git").exists() for folder in (root, *root.parents))
+
+
 def head(root: Path) -> str | None:
     """The commit checked out; None, with a warning in the log, where git cannot tell (no commit yet, no git)."""
     try:
@@ -70,13 +75,13 @@ def head(root: Path) -> str | None:
 
 
 def held_files(root: Path, commit: str) -> dict[str, str]:
-    """Path → blob id of every file that the commit holds; {}, with a warning in the log, where git cannot tell.
+    """Path below `root` → blob id of every file there that the commit holds; {}, with a warning in the log, where git cannot tell.
 
     `git status` is not asked what was changed: it runs the filters that the repository names, and says nothing of what
     is ignored, nor of a repository inside.
     """
     try:
-        output = _git(root, "ls-tree", "-r", "-z", "--full-tree", commit)
+        output = _git(root, "ls-tree", "-r", "-z", commit)
     except InvalidInput as error:
         _log.warning("no file of %s is cited with its commit: %s", root, error)
         return {}
@@ -93,14 +98,15 @@ def is_blob(data: bytes, blob_id: str) -> bool:
 
 
 def commit_dates(root: Path) -> dict[str, str]:
-    """Path → date (ISO 8601, UTC offset kept) of the newest commit that touched it; one pass over the log.
+    """Path below `root` → date (ISO 8601, UTC offset kept) of the newest commit that touched it; one pass over the log.
 
     Empty for a shallow clone, whose only commit would date every file alike, and where parts of the log are elsewhere.
     """
     try:
         if _git(root, "rev-parse", "--is-shallow-repository").strip() != "false":
             return {}
-        output = _git(root, "log", f"-n{_MOST_COMMITS}", "--name-only", "--no-renames", "-z", "--format=%x01%cI")
+        names = ("--name-only", "--no-renames", "--relative", "-z")
+        output = _git(root, "log", f"-n{_MOST_COMMITS}", *names, "--format=%x01%cI", "--", ".")
     except InvalidInput as error:
         _log.warning("the pages of %s have no dates: %s", root, error)
         return {}

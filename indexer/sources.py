@@ -72,7 +72,7 @@ class Source:
 @dataclass(frozen=True, slots=True)
 class OpenSource:
     """A source whose files are on disk. commit: the git commit checked out, or None for a plain folder.
-    held: path → blob id of what that commit holds; None for a clone of our own, where all there is comes from it."""
+    held: path below root → blob id of what that commit holds; None for a clone of our own, where all there is comes from it."""
 
     source: Source
     root: Path
@@ -213,7 +213,7 @@ def open_source(source: Source, cache: Path) -> OpenSource:
     root = Path(source.location).expanduser().resolve()
     if not root.is_dir():
         raise InvalidInput(f"source {source.name!r}: there is no folder {root}")
-    if not (root / ".git").exists():
+    if not git.is_inside(root):
         return OpenSource(source, root)
     commit = git.head(root)
     return OpenSource(source, root, commit, git.held_files(root, commit) if commit else None)

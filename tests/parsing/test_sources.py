@@ -218,6 +218,22 @@ def test_a_repository_names_its_commit_except_for_changed_files(repository: Path
     assert documents["docs/new.md"].modified is None
 
 
+def test_a_folder_of_a_repository_names_its_commit_and_dates_its_pages(repository: Path) -> None:
+    write(repository, pages__a_dot_md="# Same name as above", pages__deep__d_dot_md="# D")
+    git(repository, "add", ".")
+    git(repository, "commit", "-q", "-m", "y")
+    write(repository, pages__deep__d_dot_md="# Edited", pages__new_dot_md="# New")
+    head = git(repository, "rev-parse", "HEAD")
+    documents = {document.path: document for document in map(load, scanned(repository / "pages").entries)}
+    assert set(documents) == {"docs/a.md", "docs/deep/d.md", "docs/new.md"}
+    assert (documents["docs/a.md"].revision, documents["docs/a.md"].modified) == (
+        head,
+        git(repository, "log", "-1", "--format=%cI"),
+    )
+    assert documents["docs/deep/d.md"].revision.startswith("sha256:")
+    assert documents["docs/new.md"].revision.startswith("sha256:")
+
+
 def test_a_commit_is_not_named_for_what_it_does_not_hold(repository: Path) -> None:
     """What git ignores, and what belongs to a repository inside; a link says what the page says that it leads to."""
     write(repository, _dot_gitignore="made/\nown.md\n", made__c_dot_md="# C", own_dot_md="# Own", inner__d_dot_md="# D")
