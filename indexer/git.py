@@ -98,7 +98,7 @@ def is_blob(data: bytes, blob_id: str) -> bool:
 
 
 def commit_dates(root: Path) -> dict[str, str]:
-    """Path below `root` → date (ISO 8601, UTC offset kept) of the newest commit that touched it; one pass over the log.
+    """Path below `root` → date (ISO 8601, UTC offset kept) of the newest commit that touched it; in one pass.
 
     Empty for a shallow clone, whose only commit would date every file alike, and where parts of the log are elsewhere.
     """

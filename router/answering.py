@@ -107,9 +107,9 @@ async def _understood(question: Question, parts: Parts) -> tuple[Understood, Cur
     """Where the message stands for itself and its very words are approved, nothing else is to be understood."""
     if question.history:
         understood = await advice.whole(understand(question), question, parts.adviser)
-        match = await parts.curated.match(understood.standalone)
+        match = deciding.within(await parts.curated.match(understood.standalone), question.filters)
     else:
-        match = await parts.curated.match(question.text)
+        match = deciding.within(await parts.curated.match(question.text), question.filters)
         if match.how is How.EXACT:
             return Understood(MessageKind.QUESTION, question.text, wording.language_of(question.text)), match
         understood = understand(question)

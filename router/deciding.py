@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from router import wording
@@ -116,6 +116,26 @@ def _why_not(on: Grounds) -> str:
     places = next((places for places in (2, 3, 4) if round(on.probability, places) < round(on.line, places)), 5)
     confidence, line = f"{on.probability:.{places}f}", f"{on.line:.{places}f}"
     return wording.reason("unsure", on.language, confidence=confidence, line=line)
+
+
+def within(match: CuratedMatch, filters: Mapping[str, str]) -> CuratedMatch:
+    """Without the approved answers that an asker who searches a part of the documents does not want: those in another
+    language, and those that cite documents, but none of that part."""
+    if not filters:
+        return match
+    pool = tuple(entry for entry in match.pool if _inside(entry, filters))
+    stale = match.stale if match.stale and _inside(match.stale, filters) else None
+    if match.entry is None or _inside(match.entry, filters):
+        return replace(match, pool=pool, stale=stale)
+    return CuratedMatch(How.NONE, candidates=match.candidates, pool=pool, revision=match.revision, stale=stale)
+
+
+def _inside(entry: CuratedEntry, filters: Mapping[str, str]) -> bool:
+    if filters.get("language", language := wording.language_of(entry.question)) != language:
+        return False
+    cited = [one.source for one in entry.citations if one.source]
+    source, document = filters.get("source"), filters.get("document")
+    return not cited or any(source in (None, path.partition("/")[0]) and document in (None, path) for path in cited)
 
 
 def pooled(found: SearchResult, match: CuratedMatch) -> SearchResult:

@@ -268,6 +268,42 @@ def test_a_reason_says_that_only_a_part_was_searched(parts: Parts) -> None:
 
 
 @dataclass
+class Citing(Approved):
+    sources: tuple[str, ...] = ()
+
+    async def match(self, question: str) -> CuratedMatch:
+        match = await Approved.match(self, question)
+        citing = replace(ENTRY, citations=tuple(replace(CITED, source=source) for source in self.sources))
+        return replace(match, entry=match.entry and citing, pool=match.pool and (citing,))
+
+
+@pytest.mark.parametrize(
+    ("sources", "filters", "sent"),
+    [
+        (("docs/a.md",), {}, True),
+        (("docs/a.md",), {"source": "docs"}, True),
+        (("docs/a.md",), {"source": "faq"}, False),
+        (("docs/a.md", "faq/b.md"), {"source": "faq"}, True),
+        (("docs/a.md",), {"document": "docs/b.md"}, False),
+        (("docs/a.md", "faq/b.md"), {"source": "faq", "document": "docs/a.md"}, False),
+        ((), {"source": "faq"}, True),
+        (("docs/a.md",), {"language": "zh"}, False),
+        (("docs/a.md",), {"language": "en"}, True),
+    ],
+)
+def test_an_approved_answer_keeps_to_the_part_that_is_searched(
+    parts: Parts, sources: tuple[str, ...], filters: dict[str, str], sent: bool
+) -> None:
+    question = Question("How do I restart a node?", filters=filters)
+    trace, _ = asyncio.run(answer(question, replace(parts, curated=Citing(How.EXACT, 1.0, sources=sources))))
+    assert (trace.answer.route is Route.CURATED) == sent
+    quotes = Quotes()
+    unsure = replace(parts, curated=Citing(How.UNSURE, 0.4, sources=sources), generator=quotes)
+    asyncio.run(answer(question, unsure))
+    assert (len(quotes.seen[0]) == 2) == sent, "nor does it join what was found"
+
+
+@dataclass
 class AskedOtherwise(Approved):
     async def match(self, question: str) -> CuratedMatch:
         match = await Approved.match(self, question)
