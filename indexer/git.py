@@ -75,7 +75,8 @@ def head(root: Path) -> str | None:
 
 
 def held_files(root: Path, commit: str) -> dict[str, str]:
-    """Path below `root` → blob id of every file there that the commit holds; {}, with a warning in the log, where git cannot tell.
+    """Path below `root` → blob id of every file there that the commit holds; {}, with a warning in the log, where git
+    cannot tell.
 
     `git status` is not asked what was changed: it runs the filters that the repository names, and says nothing of what
     is ignored, nor of a repository inside.
