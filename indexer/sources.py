@@ -72,7 +72,7 @@ class Source:
 @dataclass(frozen=True, slots=True)
 class OpenSource:
     """A source whose files are on disk. commit: the git commit checked out, or None for a plain folder.
-    held: path below root → blob id of what that commit holds; None for a clone of our own: all there is comes from it."""
+    held: path below root → blob id of what that commit holds; None for a clone of our own: it holds all."""
 
     source: Source
     root: Path

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 
 from router import wording
 from router.errors import GeneratorUnavailable
-from router.types import Question
+from router.types import CuratedEntry, Question
 from services import calibration, evaluation
 from services.calibration import WRITTEN, run_calibrate
 from services.compose import open_system, packaged_calibration
@@ -22,6 +23,7 @@ from services.evaluation import run_evaluate
 from services.generation import service
 from services.indexing import run_index
 from services.settings import Settings
+from services.store.sql import SqlStore
 from tests.serving.speaker import Speaker, speaking
 
 NAMES = """alder birch cedar dogwood elm fir ginkgo hazel ironwood juniper katsura larch maple nutmeg oak pine quince
@@ -131,6 +133,19 @@ def test_evaluate_asks_the_model_and_says_so(home: Path, speaker: Speaker) -> No
     assert (found["answered_by"], found["quoted"]) == (["tiny"], 0.0) and found["answered"] > 0
     quoted = run_evaluate(Settings(home=home / "home"), [home / "questions.jsonl"], lambda *_: None)["questions.jsonl"]
     assert (quoted["answered_by"], quoted["quoted"]) == (["extractive"], 1.0)
+
+
+def test_approved_answers_are_asked_along_and_the_served_store_stays_as_it_is(home: Path, tmp_path: Path) -> None:
+    shutil.copytree(home / "home", tmp_path / "home")
+    settings = Settings(home=tmp_path / "home")
+    wrong = CuratedEntry("e1", "What is the most pressure of the cedar pump?", "Nobody knows.")
+    with SqlStore.open(settings.store_url) as store:
+        asyncio.run(store.curated.create(wrong, "test"))
+        before = asyncio.run(store.curated.head()), asyncio.run(store.list_audit())
+        found = run_evaluate(settings, [home / "questions.jsonl"], lambda *_: None)["questions.jsonl"]
+        assert (asyncio.run(store.curated.head()), asyncio.run(store.list_audit())) == before
+    assert found["answered_by"] == ["curated", "extractive"]
+    assert [one["answer"] for one in found["confidently_wrong"] if one["confidence"] == 1.0] == ["Nobody knows."]
 
 
 def test_files_with_paragraphs_are_asked_through_the_model_too(home: Path, speaker: Speaker) -> None:
