@@ -22,6 +22,7 @@ MEANING = {
     "corpus": "cosine of the question and the best passage, where the corpus embedder was asked",
     "evidence": "how many of the question's words the best passage has, and how rare they are: logarithm of BM25, 0..1",
     "chinese": "1 when the question is Chinese",
+    "named": "0 when the message points at something (this cluster) that neither it nor the conversation names",
     "approved": "how probably an approved answer, which was not certain enough to be sent, answers it, 0..1",
     "unguarded": "1 when no guard (another number, action, negation, …) keeps back an approved answer that is asked in "
     "like words; else how unlike the words of the likest one kept back are, 0..1",
@@ -37,8 +38,8 @@ _BESIDE = 8  # passages that the best one is compared with, itself included
 _BM25_CEILING = 1.9  # k1 + 1: the most that a term's idf is multiplied with
 
 
-def features(found: SearchResult, draft: Draft | None, match: CuratedMatch) -> dict[str, float]:
-    """All features of one answer, by name. Empty when nothing was found."""
+def features(found: SearchResult, draft: Draft | None, match: CuratedMatch, pointed: str = "") -> dict[str, float]:
+    """All features of one answer, by name. Empty when nothing was found. pointed: see `router.references`."""
     if not found.hits or draft is None:
         return {}
     top = found.hits[0]
@@ -51,6 +52,7 @@ def features(found: SearchResult, draft: Draft | None, match: CuratedMatch) -> d
         **{name: top.scores[score] for name, score in _COSINES.items() if score in top.scores},
         **_meaning_lead(found.hits),
         "chinese": float(found.language == "zh"),
+        "named": float(not pointed),
         "approved": match.probability if match.pool else 0.0,
         "unguarded": 1.0 - max((one.score for one in match.candidates if one.guards), default=0.0),
         **draft.support,

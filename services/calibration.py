@@ -123,7 +123,7 @@ def fit(asked: Mapping[str, Sequence[Asked]], start: Calibration, penalty: float
     space = _Space.of(usable, start)
     held_out = _held_out(space, labels, weights, penalty)
     coefficients, intercept = _logistic(space, np.ones(len(labels), bool), labels, weights, penalty)
-    return _identified(
+    return identified(
         Calibration(
             id="",
             created=datetime.now(UTC).date().isoformat(),
@@ -139,7 +139,8 @@ def fit(asked: Mapping[str, Sequence[Asked]], start: Calibration, penalty: float
     )
 
 
-def _identified(fitted: Calibration) -> Calibration:
+def identified(fitted: Calibration) -> Calibration:
+    """With the hash of its content as its id."""
     content = json.dumps({**fitted.to_json(), "created": ""}, sort_keys=True)
     return replace(fitted, id=hashlib.sha256(content.encode()).hexdigest()[:16])
 
@@ -312,7 +313,7 @@ def _joined(
         quality=found,
         origin="fitted",
     )
-    return _identified(joined)
+    return identified(joined)
 
 
 def find_line(

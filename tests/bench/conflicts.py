@@ -1,9 +1,9 @@
 """Questions whose answer two pages give differently, made from question files with paragraphs.
 
 From every row whose answer holds a number a second page is made: the sentence of the answer with another number,
-between sentences of another paragraph. Which of the two is true is drawn by hash, as nobody could know it: so an answer
-that shows both is right where the true one comes first, which is about every other time. `tests.bench.confidence` fits
-on the answers that show both.
+between sentences of another paragraph. Which of the two is true is drawn by hash, as nobody could know it. The answers
+that show both count twice: as a reader takes them who believes what comes first, which is true about every other time,
+and as one takes them who reads both and asks which holds.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ def _another(number: str) -> str:
 
 
 def disputed(asked: Sequence[Asked]) -> list[Asked]:
-    """Of each pair that was asked, the answer to the one that was drawn as true, if it shows both values."""
+    """Of each pair that was asked, the answer to the one that was drawn as true, if it shows both values, as either
+    reader takes it."""
     pairs: dict[str, list[Asked]] = {}
     for one in asked:
         pairs.setdefault(one.row.question.text, []).append(one)
@@ -54,7 +55,7 @@ def disputed(asked: Sequence[Asked]) -> list[Asked]:
     for text, pair in pairs.items():
         if len(pair) == 2 and pair[0].trace.features.get("undisputed") == 0.0:
             true, false = pair if _drawn(text) % 2 else pair[::-1]
-            out.append(replace(true, right=_first(true, false)))
+            out += [replace(true, right=_first(true, false)), true]
     return out
 
 
