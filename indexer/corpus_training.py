@@ -30,6 +30,15 @@ class Section:
     sentences: tuple[Features, ...]
 
 
+def bits_of(sections: Sequence[Section]) -> int:
+    """Of the table that `train` makes for them: 2 to the power of it are its rows."""
+    return _bits_for(_bags(sections))
+
+
+def _bags(sections: Sequence[Section]) -> list[Features]:
+    return [np.concatenate((section.heading, *section.sentences)) for section in sections]
+
+
 def _bits_for(bags: Sequence[Features]) -> int:
     """Buckets for at least twice the distinct n-grams, so that few share one."""
     distinct = len(np.unique(np.concatenate(bags))) if bags else 1
@@ -67,7 +76,7 @@ def train(
 
     warm: an earlier embedder to go on from (used when it has the same number of buckets).
     """
-    bags = [np.concatenate((section.heading, *section.sentences)) for section in sections]
+    bags = _bags(sections)
     bits = _bits_for(bags)
     weights = _idf(bags, 1 << bits)
     if warm is not None and warm.bits == bits:
