@@ -107,7 +107,8 @@ def opened(argument: str) -> tuple[str, Path, list[Row]]:
 
 def ask(name: str, home: Path, rows: Sequence[Row]) -> list[Asked]:
     print(f"{name}: {len(rows)} questions", file=sys.stderr, flush=True)
-    return ask_rows(Settings(home=home), rows, replace(packaged_calibration(), line=0.0), lambda *_: None)
+    everything = replace(packaged_calibration(), line=0.0, origin="fitted")  # an index replaces a packaged one
+    return ask_rows(Settings(home=home), rows, everything, lambda *_: None)
 
 
 if __name__ == "__main__":

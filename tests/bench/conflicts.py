@@ -2,8 +2,8 @@
 
 From every row whose answer holds a number a second page is made: the sentence of the answer with another number,
 between sentences of another paragraph. Which of the two is true is drawn by hash, as nobody could know it. The answers
-that show both count twice: as a reader takes them who believes what comes first, which is true about every other time,
-and as one takes them who reads both and asks which holds.
+that show both count four times: once as a reader takes them who believes what comes first, which is true about every
+other time, and three times as those do who read both and ask which holds.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ def _another(number: str) -> str:
 
 
 def disputed(asked: Sequence[Asked]) -> list[Asked]:
-    """Of each pair that was asked, the answer to the one that was drawn as true, if it shows both values, as either
-    reader takes it."""
+    """Of each pair that was asked, the answer to the one that was drawn as true, if it shows both values, as each of
+    four readers takes it."""
     pairs: dict[str, list[Asked]] = {}
     for one in asked:
         pairs.setdefault(one.row.question.text, []).append(one)
@@ -55,7 +55,7 @@ def disputed(asked: Sequence[Asked]) -> list[Asked]:
     for text, pair in pairs.items():
         if len(pair) == 2 and pair[0].trace.features.get("undisputed") == 0.0:
             true, false = pair if _drawn(text) % 2 else pair[::-1]
-            out += [replace(true, right=_first(true, false)), true]
+            out += [replace(true, right=_first(true, false)), true, true, true]
     return out
 
 
