@@ -15,8 +15,8 @@ from router.errors import AnswerloopError
 from router.types import CuratedMatch
 from services.curated.explain import Explanation
 from services.curated.matcher import Embed, Matcher
-from services.curated.self_test import SelfTest
-from services.curated.trying import explained, tried, tried_of
+from services.curated.self_test import Finding, SelfTest
+from services.curated.trying import explained, tried, tried_by_words, tried_of
 from services.curated.vocabulary import packaged_guards
 from services.store.curated_store import CuratedStore
 
@@ -86,6 +86,11 @@ class LiveCurated:
     async def self_test_of(self, ids: Collection[str]) -> list[SelfTest]:
         """Each of these entries, a known one or not, and its nearest neighbours."""
         return await tried_of(self.matcher, self._entries, ids)
+
+    async def collisions_of(self, entry_id: str) -> tuple[Finding, ...]:
+        """What the self-test finds of an entry by words alone; () for one that is not there."""
+        known = entry_id in self._entries.entries
+        return (await tried_by_words(self._entries, entry_id)).findings if known else ()
 
     async def _follow(self) -> None:
         delta, base = await self._store.since(self._revision), self._entries

@@ -38,3 +38,8 @@ async def tried_of(matcher: Matcher, entries: Entries, ids: Collection[str]) -> 
     most = RETESTED // max(len(ids), 1)
     found = [await asyncio.to_thread(self_test_of, entries, entry_id, table, most) for entry_id in ids]
     return [replace(report, words_alone=why) for report in found]
+
+
+async def tried_by_words(entries: Entries, entry_id: str) -> SelfTest:
+    """One entry without the embedder, which may have to be loaded first: for who has decided something and waits."""
+    return await asyncio.to_thread(self_test_of, entries, entry_id)

@@ -96,9 +96,8 @@ class Desk:
         return verdict
 
     async def collisions(self, entry_id: str) -> tuple[Finding, ...]:
-        """What the self-test finds of an approved answer that a verdict wrote; () for one that is not there."""
-        known = entry_id in self._live.entries.entries
-        return (await self._live.self_test_of([entry_id]))[0].findings if known else ()
+        """What the self-test finds, by words alone, of an approved answer that a verdict wrote."""
+        return await self._live.collisions_of(entry_id)
 
     async def split(self, item_id: str, wordings: Sequence[str], who: str) -> str:
         """wordings: ids of `ItemView.wordings`. The id of the item that they make now."""
