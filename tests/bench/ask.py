@@ -3,8 +3,9 @@
     python -m tests.bench.ask [--language en|zh] [--home FOLDER] [--seconds 8]
 
 Prints one JSON object. The index (20,000 passages and more) is built first, in FOLDER if one is given, and found there
-by the next run. Every question is asked once: headings of the corpus, and stretches of its sentences. The server, the
-load and the bare loop are processes of their own and share the machine; the bare loop runs before and after the load,
+by the next run. Every question is asked once: headings of the corpus, and stretches of its sentences. The servers, the
+load and the bare loop are processes of their own and share the machine. The bare loop is measured behind HTTP as our
+server is (`tests.bare_loop`: the same client, the same questions) and alone in a process, before and after the load,
 so compare `ratio` rather than the figures of two days. `cpu_ms` is processor time of the server (of the bare loop) for
 each question, all threads: it moves less when others use the machine too.
 """
@@ -28,17 +29,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import orjson
 import uvloop
 
-from indexer.analysis import analyse_question, question_language, term_id
-from indexer.backends import sentence_transformer
-from indexer.backends.qdrant_edge import EdgeIndex
 from indexer.build import version_folder, versions
 from indexer.content import Content
-from indexer.corpus_embedder import CorpusEmbedder
-from router.ports import EngineQuery
+from tests.bare_loop import Bare
 from tests.processes import cpu_ms, report, serving
 
 CORPORA = Path(__file__).resolve().parents[3] / "shared" / "data" / "corpora"
@@ -50,7 +46,6 @@ TEMPLATES = {
     "zh": ("如何理解{}？", "{}怎么配置？", "{}有什么限制？", "{}是什么意思？"),
     "en": ("How do I use {}?", "What does the manual say about {}?", "How does {} work?", "What is {} for?"),
 }
-PER_CHANNEL = 60  # as `indexer.search` asks the engine
 ASKERS = 32
 _HEAD = "POST /ask HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n"
 
@@ -73,25 +68,37 @@ def measure(home: Path, language: str, seconds: float) -> dict[str, Any]:
     passages = indexed(home, language)
     load = [os.getloadavg()[0]]
     loops = [_bare_process(home, language, seconds / 2)]
+    served_bare = [_served_bare(home, language, seconds / 2)]
     with serving(home, log_level="warning") as served:
         pid = served.process.pid
         asked = [asked_of(served.url, pid, bodies(home, language, seed), seconds, n) for seed, n in rounds()][1:]
         memory = _memory(pid)
+    served_bare.append(_served_bare(home, language, seconds / 2))
     loops.append(_bare_process(home, language, seconds / 2))
     load.append(os.getloadavg()[0])
-    loop = {name: round(statistics.mean(one[name] for one in loops), 3) for name in loops[0]}
+    loop = _means(loops)
+    behind = _means(served_bare)
     return {
         "language": language,
         "passages": passages,
         "load_average": load,
         "ask": asked,
         "bare": loop,
+        "bare_http": behind,
         "ratio": {
+            "one": round(asked[0]["p50_ms"] / behind["p50_ms"], 3),
+            "many": round(behind["per_second"] / asked[1]["per_second"], 3),
+        },
+        "ratio_without_http": {
             "one": round(asked[0]["p50_ms"] / loop["p50_ms"], 3),
             "many": round(loop["per_second_in_batches"] / asked[1]["per_second"], 3),
         },
         "server_mib": memory,
     }
+
+
+def _means(found: Sequence[dict[str, float]]) -> dict[str, float]:
+    return {name: round(statistics.mean(one[name] for one in found), 3) for name in found[0]}
 
 
 def rounds() -> list[tuple[int, int]]:
@@ -158,17 +165,24 @@ async def ask(url: str, requests: Iterator[bytes], seconds: float, askers: int) 
     await asyncio.gather(*(_asker(host, int(port), requests, began + seconds, replies) for _ in range(askers)))
     took = time.perf_counter() - began
     times = sorted(milliseconds for milliseconds, _ in replies)
+    found = {
+        "askers": askers,
+        "asked": len(replies),
+        "per_second": round(len(replies) / took, 1),
+        "p50_ms": round(statistics.median(times), 3),
+        "p95_ms": round(times[int(len(times) * 0.95)], 3),
+    }
+    return found | _told(replies) if "route" in replies[0][1] else found
+
+
+def _told(replies: Sequence[tuple[float, dict[str, Any]]]) -> dict[str, Any]:
+    """What only our own replies say."""
     stages: dict[str, list[float]] = defaultdict(list)
     for _, reply in replies:
         for name, value in reply["timings_ms"].items():
             stages[name].append(value)
     grounded = [milliseconds for milliseconds, reply in replies if reply["route"] == "grounded"]
     return {
-        "askers": askers,
-        "asked": len(replies),
-        "per_second": round(len(replies) / took, 1),
-        "p50_ms": round(statistics.median(times), 3),
-        "p95_ms": round(times[int(len(times) * 0.95)], 3),
         "p50_grounded_ms": round(statistics.median(grounded), 3) if grounded else None,
         "grounded": round(len(grounded) / len(replies), 3),
         "stages_p50_ms": {name: round(statistics.median(values), 3) for name, values in stages.items()},
@@ -197,7 +211,27 @@ def _memory(pid: int) -> dict[str, int]:
     return {name: int(lines[field].split()[0]) // 1024 for name, field in (("now", "VmRSS"), ("most", "VmHWM"))}
 
 
-# --- the bare loop: tokens and vectors of a question, one call of the engine, nothing ranked, nothing kept ------------
+# --- the bare loop: behind HTTP, and alone ----------------------------------------------------------------------------
+
+
+def _served_bare(home: Path, language: str, seconds: float) -> dict[str, float]:
+    """p50_ms of one asker and per_second of many, with the processor time of each question."""
+    command = [sys.executable, "-m", "tests.bare_loop", "--home", str(home)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        try:
+            url = process.stdout.readline().strip()
+            _, one, many = [
+                asked_of(url, process.pid, bodies(home, language, seed), seconds, askers) for seed, askers in rounds()
+            ]
+        finally:
+            process.terminate()
+    return {
+        "p50_ms": one["p50_ms"],
+        "per_second": many["per_second"],
+        "cpu_ms": one["cpu_ms"],
+        "cpu_ms_many": many["cpu_ms"],
+    }
 
 
 def _bare_process(home: Path, language: str, seconds: float) -> dict[str, float]:
@@ -205,28 +239,6 @@ def _bare_process(home: Path, language: str, seconds: float) -> dict[str, float]
     done = subprocess.run([*command, "--seconds", str(seconds)], stdout=subprocess.PIPE, check=True)
     found: dict[str, float] = json.loads(done.stdout)
     return found
-
-
-class Bare:
-    def __init__(self, home: Path) -> None:
-        self.manifest = versions(home / "index")[-1]
-        folder = version_folder(home / "index", self.manifest.id)
-        self.embedder = sentence_transformer.load("all-MiniLM-L6-v2", home / "models")
-        self.engine = EdgeIndex.open(folder / "engine", self.manifest.dimensions)
-        self.corpus = CorpusEmbedder.load(folder / "corpus")
-
-    def search(self, texts: Sequence[str]) -> None:
-        weights = self.manifest.weights_for(question_language(texts[0]))
-        tokens = [analyse_question(text) for text in texts]
-        dense = self.embedder.embed_questions(texts) if weights.get("dense") else None
-        corpus = self.corpus.embed_questions(tokens) if weights.get("corpus") else None
-        queries = []
-        for row, own in enumerate(tokens):
-            ids = np.unique(np.fromiter(map(term_id, own), np.uint32)).tolist()
-            named = (("dense", dense), ("corpus", corpus))
-            vectors = {name: vectors[row] for name, vectors in named if vectors is not None}
-            queries.append(EngineQuery((ids, [1.0] * len(ids)), vectors, {}))
-        self.engine.candidates(queries, PER_CHANNEL)
 
 
 def bare(home: Path, language: str, seconds: float) -> dict[str, float]:

@@ -1,6 +1,6 @@
 """Retrieval quality on question files whose paragraphs are the documents, and on the handmade page questions.
 
-    python -m tests.bench.retrieval [NAME …] [--seconds 180]
+    python -m tests.bench.retrieval [NAME …] [--seconds 180] [--model NAME]
 
 Prints one JSON object a line: R@1, R@5 and MRR@10 of the fused search, of BM25 alone, and of BM25 with the corpus
 embedder, in the same run. faq: paraphrases of PolarDB's frequent questions, the page of the answer being right.
@@ -62,8 +62,10 @@ def page_task(name: str) -> tuple[list[Source], list[tuple[str, set[str]]]]:
     return [Source(corpus, str(DATA / "corpora" / corpus)) for corpus in corpora], wanted
 
 
-def index(home: Path, sources: Sequence[Source], seconds: float) -> tuple[BuildReport, Searcher]:
-    embedder = sentence_transformer.load(MODEL, home / "models")
+def index(
+    home: Path, sources: Sequence[Source], seconds: float, model: str = MODEL
+) -> tuple[BuildReport, Searcher]:
+    embedder = sentence_transformer.load(model, home / "models")
     report = build(
         home, sources, lambda: embedder, EdgeIndex, None, BuildOptions(corpus_seconds=seconds), lambda *_: None
     )
@@ -126,12 +128,12 @@ def _only(weights: Mapping[str, float], channels: Sequence[str]) -> dict[str, fl
     return {"bm25": 1.0 - sum(kept.values()), **kept}
 
 
-def run(name: str, seconds: float) -> dict[str, Any]:
+def run(name: str, seconds: float, model: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         texts = Path(folder) / "texts"
         texts.mkdir()
         sources, wanted = paragraph_task(name, texts) if name in PARAGRAPHS else page_task(name)
-        report, searcher = index(Path(folder) / "home", sources, seconds)
+        report, searcher = index(Path(folder) / "home", sources, seconds, model)
         return {
             "task": name,
             "passages": report.passages,
@@ -149,9 +151,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("names", nargs="*", default=[*PARAGRAPHS, *PAGES, "faq"])
     parser.add_argument("--seconds", type=float, default=180.0, help="most time for the corpus embedder")
+    parser.add_argument("--model", default=MODEL, help="the text embedder")
     arguments = parser.parse_args()
     for name in arguments.names:
-        print(json.dumps(run(name, arguments.seconds), ensure_ascii=False), flush=True)
+        print(json.dumps(run(name, arguments.seconds, arguments.model), ensure_ascii=False), flush=True)
 
 
 if __name__ == "__main__":
