@@ -29,7 +29,7 @@ from services.curated.embedding import TogetherEmbedder
 from services.curated.live import LiveCurated
 from services.curated.vocabulary import packaged_guards
 from services.explaining import explanation
-from services.generation import reading
+from services.generation import ordering, reading
 from services.generation.extractive import ExtractiveGenerator
 from services.generation.readings import Readings
 from services.pinned import pinned_versions
@@ -210,7 +210,7 @@ class System:
         return explanation(trace, calibration)
 
     async def search(self, question: str, limit: int, filters: Mapping[str, str]) -> SearchResult:
-        return await self._current().retriever.search(question, limit, filters)
+        return await ordering.search(self._current().retriever, question, limit, filters)
 
     def cite(self, hits: Sequence[Hit]) -> tuple[Citation, ...]:
         """Passages found as citations, whole, with the revision of their document."""

@@ -2,8 +2,9 @@
 
     python -m tests.bench.retrieval [NAME …] [--seconds 180] [--model NAME]
 
-Prints one JSON object a line: R@1, R@5 and MRR@10 of the fused search, of BM25 alone, and of BM25 with the corpus
-embedder, in the same run. faq: paraphrases of PolarDB's frequent questions, the page of the answer being right.
+Prints one JSON object a line: R@1, R@5 and MRR@10 of what `/search` replies ("served"), of the search before its
+passages are read ("fused"), of BM25 alone, and of BM25 with the corpus embedder, in the same run. faq: paraphrases of
+PolarDB's frequent questions, the page of the answer being right.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from indexer.build import BuildOptions, BuildReport, build, version_folder
 from indexer.search import Request, Searcher
 from indexer.sources import Source
 from router.types import SearchResult
+from services.generation.ordering import by_reading
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 PARAGRAPHS = {"squad": "squad_v2_dev_half", "cmrc": "cmrc2018_dev", "drcd": "drcd_dev"}
@@ -62,9 +64,7 @@ def page_task(name: str) -> tuple[list[Source], list[tuple[str, set[str]]]]:
     return [Source(corpus, str(DATA / "corpora" / corpus)) for corpus in corpora], wanted
 
 
-def index(
-    home: Path, sources: Sequence[Source], seconds: float, model: str = MODEL
-) -> tuple[BuildReport, Searcher]:
+def index(home: Path, sources: Sequence[Source], seconds: float, model: str = MODEL) -> tuple[BuildReport, Searcher]:
     embedder = sentence_transformer.load(model, home / "models")
     report = build(
         home, sources, lambda: embedder, EdgeIndex, None, BuildOptions(corpus_seconds=seconds), lambda *_: None
@@ -74,13 +74,15 @@ def index(
     return report, Searcher(folder, EdgeIndex.open(folder / "engine", manifest["dimensions"]), lambda: embedder)
 
 
-def ranks(searcher: Searcher, wanted: Sequence[tuple[str, set[str]]]) -> list[int]:
-    """The rank of the first right document of each question, 0 when it is not among the first ten documents."""
+def ranks(searcher: Searcher, wanted: Sequence[tuple[str, set[str]]], read: bool = False) -> list[int]:
+    """The rank of the first right document of each question, 0 when it is not among the first ten documents. read:
+    with the passages in the order in which they are served, after reading them."""
     out = []
     for at in range(0, len(wanted), 32):
         batch = wanted[at : at + 32]
         found = searcher.search([Request(question, 40, {}) for question, _ in batch])
-        out += [_rank(result, gold) for result, (_, gold) in zip(found, batch, strict=True)]
+        for result, (question, gold) in zip(found, batch, strict=True):
+            out.append(_rank(by_reading(question, result) if read else result, gold))
     return out
 
 
@@ -137,6 +139,7 @@ def run(name: str, seconds: float, model: str) -> dict[str, Any]:
         return {
             "task": name,
             "passages": report.passages,
+            "served": summary(ranks(searcher, wanted, read=True)),
             "fused": summary(ranks(searcher, wanted)),
             "bm25_alone": summary(ranks_by(searcher, wanted, ())),
             "bm25_and_corpus": summary(ranks_by(searcher, wanted, ("corpus",))),
