@@ -51,11 +51,16 @@ FEATURES = (
     *("fused", "bm25", "unit"),
     *(f"{level}_{group}" for level in ("passage", "unit") for group in GROUPS),
     *(f"{span}_{group}" for span in ("two", "under") for group in ("all", "words")),
-    "page",
+    *("page", "dense"),
 )
 """fused, bm25, unit: the scores, scaled. passage: in the passage or its headings. unit: in its best unit alone. two:
 in two neighbouring units. under: in one unit or the headings. The words of a document's path count as headings.
-page: natural logarithm of how many of the candidates stand in the passage's document; all others are 0..1."""
+page: natural logarithm of how many of the candidates stand in the passage's document; all others are 0..1. dense: the
+text embedder's score, scaled; 0 where it was not asked."""
+
+WITH_DENSE = "{} with dense"
+"""Name of a language's model for questions that the text embedder was asked, where there is one: what words say counts
+differently beside a channel that knows what they mean."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +103,8 @@ def between(scores: Floats, fused: Floats) -> Floats:
 
 
 class Reranker:
-    """For one index version. models: by language; a question in another language keeps the fused order."""
+    """For one index version. models: by language, and see `WITH_DENSE`; a question in another language keeps the fused
+    order."""
 
     def __init__(self, arrays: Arrays, above: Above, models: Mapping[str, Model]) -> None:
         self._unit_offsets = np.asarray(arrays.unit_offsets)
@@ -116,7 +122,7 @@ class Reranker:
 
     def rank(self, asked: Asked, rows: Rows, scaled: Mapping[str, Floats], fused: Floats) -> Floats:
         """Fused scores in the new order. rows, scaled (channel → scores, 0..1), fused: one per candidate, any order."""
-        model = self.models.get(asked.language)
+        model = self._model(asked.language, "dense" in scaled)
         if model is None or len(rows) < 2 or not len(asked.ids):
             return fused
         first = np.argsort(-fused, kind="stable")[:MOST]
@@ -124,6 +130,10 @@ class Reranker:
         out = fused.copy()
         out[first] = between(model.score(self.features(asked, rows[first], own, fused[first])), fused[first])
         return out
+
+    def _model(self, language: str, dense: bool) -> Model | None:
+        own = self.models.get(WITH_DENSE.format(language)) if dense else None
+        return own or self.models.get(language)
 
     def features(self, asked: Asked, rows: Rows, scaled: Mapping[str, Floats], fused: Floats) -> Floats:
         """[rows, FEATURES]."""
@@ -143,7 +153,8 @@ class Reranker:
         scores = [fused, scaled["bm25"], scaled["unit"]]
         pages = self._above.pages[rows]
         page = np.log((pages[:, None] == pages).sum(axis=1))
-        return np.asarray(np.column_stack([*scores, passage @ weights.T, unit, spans, page]), np.float32)
+        dense = scaled.get("dense", np.zeros(len(rows), np.float32))
+        return np.asarray(np.column_stack([*scores, passage @ weights.T, unit, spans, page, dense]), np.float32)
 
     def _presence(self, ids: Ids, units: Rows) -> Floats:
         """[units, ids]: 1 where the unit has the term."""

@@ -21,7 +21,9 @@ from router.types import Hit, SearchResult
 from services.generation.choosing import Choice, rank
 
 READ = 8  # passages that are read, the best of the search
-WEIGHT = 0.25  # of the share that reading gives a page, beside its best fused score; 0.15 to 0.4 are as good
+WEIGHT = 0.25
+"""Of the share that reading gives a page, beside its best fused score; 0.15 to 0.4 are as good. Nothing is read for the
+order where a text embedder knows Chinese (multilingual-e5-small: 87 of the 96 Chinese questions without, 83 with)."""
 SOFTNESS = 2.0  # of the softmax over units: their log-odds, fitted within one paragraph, are too sure across pages
 _ABOVE = 1e-3  # log-odds by which the best page's units are lifted over all others
 
@@ -36,10 +38,16 @@ def shares(hits: Sequence[Hit], ranked: Sequence[Choice]) -> dict[str, float]:
     return {document: one / total for document, one in odds.items()}
 
 
-def best_page_first(hits: Sequence[Hit], ranked: Sequence[Choice]) -> list[Choice]:
+def weight_of(found: SearchResult) -> float:
+    """`WEIGHT`, or 0 where the search knows better, see there."""
+    knows = found.language == "zh" and any("dense" in hit.scores for hit in found.hits[:1])
+    return 0.0 if knows else WEIGHT
+
+
+def best_page_first(hits: Sequence[Hit], ranked: Sequence[Choice], weight: float) -> list[Choice]:
     """The units with those of the best page lifted above all others, if any of it can be quoted; best first."""
     told = shares(hits, ranked)
-    best = max(hits, key=lambda hit: _together(hit, told)).passage.document if hits else ""
+    best = max(hits, key=lambda hit: _together(hit, told, weight)).passage.document if hits else ""
     own = max((choice.score for choice in ranked if hits[choice.hit].passage.document == best), default=None)
     if own is None or own == ranked[0].score:
         return list(ranked)
@@ -60,17 +68,20 @@ async def search(retriever: Retriever, question: str, limit: int, filters: Mappi
 def by_reading(question: str, found: SearchResult) -> SearchResult:
     """The passages in the order of both. `scores` then tell what reading gave each one's page ("reading", 0..1), and
     `fused` is the sum that they are ordered by, 0..1 as before."""
+    weight = weight_of(found)
+    if not weight:
+        return found
     hits = found.hits[:READ]
     weights = found.terms or dict.fromkeys(analyse_question(question), 1.0)
     told = shares(hits, rank(hits, weights, kinds_of(question)))
-    ordered = sorted((_told(hit, told) for hit in found.hits), key=lambda hit: -hit.fused)
+    ordered = sorted((_told(hit, told, weight) for hit in found.hits), key=lambda hit: -hit.fused)
     return replace(found, hits=tuple(ordered))
 
 
-def _told(hit: Hit, told: Mapping[str, float]) -> Hit:
-    share = told.get(hit.passage.document, 0.0)
-    return replace(hit, fused=_together(hit, told) / (1 + WEIGHT), scores={**hit.scores, "reading": round(share, 5)})
+def _told(hit: Hit, told: Mapping[str, float], weight: float) -> Hit:
+    scores = {**hit.scores, "reading": round(told.get(hit.passage.document, 0.0), 5)}
+    return replace(hit, fused=_together(hit, told, weight) / (1 + weight), scores=scores)
 
 
-def _together(hit: Hit, told: Mapping[str, float]) -> float:
-    return hit.fused + WEIGHT * told.get(hit.passage.document, 0.0)
+def _together(hit: Hit, told: Mapping[str, float], weight: float) -> float:
+    return hit.fused + weight * told.get(hit.passage.document, 0.0)

@@ -166,11 +166,25 @@ def test_scores_stay_in_the_range_of_the_fused_ones(scores: list[float], one: fl
     assert (np.diff(new[order]) >= -1e-5).all()
 
 
+def test_beside_the_text_embedder_a_model_of_its_own_has_the_say() -> None:
+    own = reranker([["server"], ["server"]], [(), ()])
+    own.models = {"zh": Model({"dense": -1.0}, {}), "zh with dense": Model({"dense": 1.0}, {})}
+    even, fused = np.ones(2, np.float32), np.array([0.9, 0.8], np.float32)
+    question, scaled = asked("server", "zh"), {"bm25": even, "unit": even}
+    nearer = own.rank(question, np.arange(2), {**scaled, "dense": np.array([0.1, 0.9], np.float32)}, fused)
+    assert nearer[1] > nearer[0]
+    assert own.rank(question, np.arange(2), scaled, fused).tolist() == pytest.approx(
+        [0.8, 0.8]
+    )  # nothing tells them apart
+    own.models.pop("zh with dense")
+    assert own.rank(question, np.arange(2), {**scaled, "dense": np.array([0.1, 0.9], np.float32)}, fused).argmax() == 0
+
+
 def test_the_packaged_models_name_only_features_there_are() -> None:
     raw = json.loads((Path(rerank.__file__).parent / "rerank.json").read_text("utf-8"))
-    assert set(raw) == {"zh", "en"}
+    assert set(raw) == {"zh", "zh with dense", "en"}
     for model in raw.values():
         assert set(model["coefficients"]) <= set(FEATURES)
         assert model["coefficients"]["fused"] > 0
         assert sum(model["data"].values()) > 2000
-    assert len(set(FEATURES)) == 3 + 2 * len(GROUPS) + 5
+    assert len(set(FEATURES)) == 3 + 2 * len(GROUPS) + 6
