@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from itertools import compress
 from typing import Any
 
 from router.types import CuratedMatch, Draft, Hit, SearchResult
@@ -31,6 +32,10 @@ MEANING = {
 
 EITHER_WAY = frozenset({"chinese"})
 """The feature that says what kind of question it is. Every other one is support: more of it never means less sure."""
+
+OF_THE_EMBEDDER = ("meaning", "meaning_lead")
+"""Cosines of the text embedder, each of which has a scale of its own: what MiniLM gives only to the same thing said in
+other words, multilingual-e5-small gives to any two sentences."""
 
 _COSINES = {"meaning": "dense_unit", "corpus": "corpus"}
 _MOST_BM25 = 150.0  # the best passages of 99 in 100 questions have less
@@ -87,7 +92,8 @@ class Calibration:
     names, centres, scales, coefficients: one per feature; a feature that is missing counts as its centre, so it
     pulls nowhere. line: answers below it are not sent, 0..1. quality: the figures of the fit. origin: "packaged", or
     "fitted" by a team on its own questions. lines: by "language/route", "language/" or "/" (every one), where the error
-    budget has set them; they go before `line`.
+    budget has set them; they go before `line`. embedder: fingerprint of the text embedder whose cosines it was fitted
+    on, "" where that is not known.
     """
 
     id: str
@@ -102,6 +108,21 @@ class Calibration:
     quality: Mapping[str, Any] = field(default_factory=dict)
     origin: str = "fitted"
     lines: Mapping[str, float] = field(default_factory=dict)
+    embedder: str = ""
+
+    def for_embedder(self, embedder: str) -> Calibration:
+        """The same without the cosines of another embedder than this one, which mean something else."""
+        if "" in (self.embedder, embedder) or self.embedder == embedder:
+            return self
+        kept = [name not in OF_THE_EMBEDDER for name in self.names]
+        return replace(
+            self,
+            embedder=embedder,
+            names=tuple(compress(self.names, kept)),
+            centres=tuple(compress(self.centres, kept)),
+            scales=tuple(compress(self.scales, kept)),
+            coefficients=tuple(compress(self.coefficients, kept)),
+        )
 
     def probability(self, values: Mapping[str, float]) -> float:
         """0..1; 0 when there are no features, because there is no answer."""

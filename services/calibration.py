@@ -25,12 +25,13 @@ import numpy as np
 import numpy.typing as npt
 
 from router import checking, likelihood
-from router.confidence import EITHER_WAY, Calibration
+from router.confidence import EITHER_WAY, OF_THE_EMBEDDER, Calibration
 from router.errors import InvalidInput
 from router.ports import Progress
 from router.types import Route
 from services.activation import serve
-from services.compose import packaged_calibration
+from services.calibrations import for_index, packaged_calibration
+from services.compose import index_home
 from services.evaluation import Asked, ask_rows, foreign, read_rows, served_calibration, writing
 from services.indexing import release_with
 from services.review.bounds import upper
@@ -100,7 +101,15 @@ def fit_files(settings: Settings, files: Sequence[Path], progress: Progress) -> 
         rows["questions about other texts"] = outside
     with writing(settings, progress) as writer:
         asked = {name: ask_rows(settings, each, everything, progress, writer) for name, each in rows.items()}
-    return fit(asked, packaged_calibration())
+    return fit(asked, _start(settings))
+
+
+def _start(settings: Settings) -> Calibration:
+    """The packaged one, as it holds for the documents that are served."""
+    with SqlStore.open(settings.store_url) as store:
+        active = asyncio.run(store.active_release())
+    packaged = packaged_calibration()
+    return for_index(packaged, index_home(settings), active.index_version) if active else packaged
 
 
 def fit(asked: Mapping[str, Sequence[Asked]], start: Calibration, penalty: float = _PENALTY) -> Calibration:
@@ -135,6 +144,7 @@ def fit(asked: Mapping[str, Sequence[Asked]], start: Calibration, penalty: float
             intercept=round(intercept, 5),
             line=find_line(held_out, labels, weights, outside, start.line, refused),
             quality={**quality(held_out, labels), "by_a_model": sum(map(_written, usable)), "refused": refused},
+            embedder=start.embedder,
         )
     )
 
@@ -187,12 +197,13 @@ class _Space:
 
 
 def _new_names(rows: Sequence[Mapping[str, float]], start: Calibration) -> tuple[str, ...]:
-    """Features to fit that the model to begin with does not know: those of written answers, where enough have them;
-    all of them, where it knows none."""
+    """Features to fit that the model to begin with does not know: those of written answers and of another embedder,
+    where enough have them; all of them, where it knows none."""
     if not start.names:
         return tuple(sorted({name for row in rows for name in row}))
     had = Counter(name for row in rows for name in row)
-    return tuple(name for name in WRITTEN if name not in start.names and had[name] >= _FEWEST)
+    more = (*WRITTEN, *OF_THE_EMBEDDER)
+    return tuple(name for name in more if name not in start.names and had[name] >= _FEWEST)
 
 
 def _logistic(

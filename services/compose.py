@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,6 +23,7 @@ from router.confidence import Calibration
 from router.errors import IndexUnavailable, Mismatch, NotFound
 from router.prompt import prompt_hash
 from router.types import Citation, Hit, Question, Release, ReviewItem, SearchResult, Trace
+from services.calibrations import calibration_of, for_index, packaged_calibration
 from services.citing import citations, neighbours, passage_deed
 from services.curated.embedding import TogetherEmbedder
 from services.curated.live import LiveCurated
@@ -50,7 +50,6 @@ if TYPE_CHECKING:
     from services.generation.service import ModelService
 
 _NO_RELEASE = Release("none", "", "none", "none", "none", "none", "none")
-_DEFAULT_CALIBRATION = Path(__file__).parent / "calibration_default.json"
 log = logging.getLogger("answerloop.serving")
 
 
@@ -119,16 +118,6 @@ def engines_of(settings: Settings) -> Engines:
 
 def index_home(settings: Settings) -> Path:
     return settings.home / "index"
-
-
-def packaged_calibration() -> Calibration:
-    """The one to begin with, fitted on the question files that its `data` names."""
-    return replace(Calibration.from_json(json.loads(_DEFAULT_CALIBRATION.read_text("utf-8"))), origin="packaged")
-
-
-async def calibration_of(store: SqlStore, identity: str) -> Calibration:
-    """Raises NotFound."""
-    return replace(Calibration.from_json((await store.get_calibration(identity)).payload), id=identity)
 
 
 def open_retriever(settings: Settings, version: str) -> BatchingRetriever:
@@ -207,7 +196,7 @@ class System:
             calibration = await calibration_of(self.store, release.calibration)
         except NotFound:
             return explanation(trace, None)
-        return explanation(trace, calibration)
+        return explanation(trace, for_index(calibration, index_home(self.settings), release.index_version))
 
     async def search(self, question: str, limit: int, filters: Mapping[str, str]) -> SearchResult:
         return await ordering.search(self._current().retriever, question, limit, filters)
@@ -285,8 +274,11 @@ class System:
     async def _keep_budget(self) -> None:
         """The lines of the newest certificate, whoever made it, if it is one of the model that writes now."""
         if self._serving is not None and await self.budget.moved(self._serving.release):
-            calibration = await self.budget.calibration(self._serving.release)
+            calibration = await self._calibration(self._serving.release)
             self._serving = replace(self._serving, parts=replace(self._serving.parts, calibration=calibration))
+
+    async def _calibration(self, release: Release) -> Calibration:
+        return for_index(await self.budget.calibration(release), index_home(self.settings), release.index_version)
 
     async def _follow_sources(self, release: Release) -> None:
         """Before the documents of this release answer, what was approved by others is looked at."""
@@ -324,7 +316,7 @@ class System:
         held, pages = Readings.open(folder), Content(folder / "content.db")  # not the searching thread's
         reading.keep(held.get if held else None)
         quoting = ExtractiveGenerator(lambda _paths: facts, neighbours(pages))
-        calibration = await self.budget.calibration(release)
+        calibration = await self._calibration(release)
         parts = self._made(retriever, quoting, calibration, release, facts)
         return _Serving(release, retriever, parts, held, pages)
 

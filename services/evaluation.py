@@ -23,7 +23,8 @@ from router.confidence import Calibration
 from router.errors import InvalidInput
 from router.ports import Progress
 from router.types import Question, Route, SearchResult, Trace, Turn
-from services.compose import System, calibration_of, model_of, packaged_calibration
+from services.calibrations import calibration_of, packaged_calibration
+from services.compose import System, model_of
 from services.generation.extractive import ExtractiveGenerator
 from services.indexing import release_with, run_index
 from services.settings import Settings

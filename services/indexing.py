@@ -20,7 +20,8 @@ from router.errors import IndexUnavailable, InvalidInput, Mismatch
 from router.ports import Progress
 from router.types import Release
 from services.activation import Activated, serve
-from services.compose import embedder_of, engines_of, index_home, packaged_calibration
+from services.calibrations import packaged_calibration
+from services.compose import embedder_of, engines_of, index_home
 from services.generation import readings
 from services.pinned import pinned_versions, waiting_releases
 from services.review.rehearsal import Tell, untold

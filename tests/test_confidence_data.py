@@ -9,7 +9,7 @@ import pytest
 
 from router.confidence import Calibration
 from router.types import Answer, Question, Route, Trace
-from services.compose import packaged_calibration
+from services.calibrations import packaged_calibration
 from services.evaluation import Asked, Row
 from tests.bench.confidence import weighed
 from tests.bench.conflicts import disputed, with_twins

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from router.confidence import Calibration
 from router.types import Answer, Question, Route, Trace
-from services.compose import packaged_calibration
+from services.calibrations import packaged_calibration
 from services.explaining import MEANING, explanation
 
 CALIBRATION = Calibration("c", "2026-11-01", {}, ("coverage", "terms"), (0.5, 0.5), (0.5, 0.25), (1.0, 2.0), 0.3, 0.5)

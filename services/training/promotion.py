@@ -23,7 +23,8 @@ from router.packing import Window
 from router.ports import Progress
 from router.types import Release
 from services.calibration import Adapted
-from services.compose import System, calibration_of, entailment_of
+from services.calibrations import calibration_of
+from services.compose import System, entailment_of
 from services.indexing import release_with
 from services.review import rehearsal
 from services.review.decisions import regressions

@@ -30,7 +30,7 @@ from scipy.optimize import minimize_scalar
 
 from router.confidence import Calibration
 from services.calibration import fit, identified
-from services.compose import packaged_calibration
+from services.calibrations import packaged_calibration
 from services.evaluation import Asked, Row, ask_rows, foreign, read_rows
 from services.settings import Settings
 from tests.bench.conflicts import disputed, with_twins

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from router.types import Release
+from services.calibrations import packaged_calibration
 from services.cli_answers import _marked
-from services.compose import packaged_calibration
 from services.settings import Settings
 from services.store.sql import SqlStore
 from tests.cli.test_review import answerloop, on_store

@@ -17,8 +17,8 @@ from typer.testing import CliRunner
 from router.errors import Conflict, InvalidInput, NotFound
 from router.types import Trace
 from services import cli_manage
+from services.calibrations import packaged_calibration
 from services.cli import app
-from services.compose import packaged_calibration
 from services.indexing import release_with, run_index
 from services.review import rehearsal
 from services.settings import Settings

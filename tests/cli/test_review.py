@@ -13,8 +13,9 @@ from typer.testing import CliRunner
 
 from router.errors import Conflict
 from router.types import Release
+from services.calibrations import packaged_calibration
 from services.cli import app
-from services.compose import index_home, packaged_calibration
+from services.compose import index_home
 from services.jobs import BUDGET
 from services.settings import Settings
 from services.store.records import now

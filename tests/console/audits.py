@@ -6,7 +6,8 @@ from dataclasses import replace
 from uuid import uuid4
 
 from router.types import Release, ReviewItem, Route, Trace
-from services.compose import index_home, packaged_calibration
+from services.calibrations import packaged_calibration
+from services.compose import index_home
 from services.review.writing import entry_of
 from services.settings import Settings
 from services.store.records import now

@@ -24,7 +24,8 @@ import httpx
 import pytest
 
 from services.api.app import create_app
-from services.compose import open_system, packaged_calibration
+from services.calibrations import packaged_calibration
+from services.compose import open_system
 from services.indexing import release_with, run_index
 from services.server import make_server
 from services.settings import Settings

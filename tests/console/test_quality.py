@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from router.types import Route
-from services.compose import packaged_calibration
+from services.calibrations import packaged_calibration
 from services.doctor import check_budget
 from services.jobs import BUDGET
 from services.review import budget as budgets

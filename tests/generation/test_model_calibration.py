@@ -18,7 +18,8 @@ from router.errors import GeneratorUnavailable
 from router.types import CuratedEntry, Question
 from services import calibration, evaluation
 from services.calibration import WRITTEN, run_calibrate
-from services.compose import open_system, packaged_calibration
+from services.calibrations import packaged_calibration
+from services.compose import open_system
 from services.evaluation import run_evaluate
 from services.generation import service
 from services.indexing import run_index

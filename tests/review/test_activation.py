@@ -17,7 +17,8 @@ from router.errors import InvalidInput
 from router.types import CuratedEntry, Question, Route
 from services import indexing
 from services.activation import serve
-from services.compose import System, open_system, packaged_calibration
+from services.calibrations import packaged_calibration
+from services.compose import System, open_system
 from services.indexing import IndexReport, release_with, run_index
 from services.review import rehearsal
 from services.review.rehearsal import written

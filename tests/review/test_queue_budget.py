@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from router.types import Release, ReviewItem, Route
-from services.compose import packaged_calibration
+from services.calibrations import packaged_calibration
 from services.review.budget import State, Writer
 from services.review.budgeting import Budgeting
 from services.review.writing import entry_of

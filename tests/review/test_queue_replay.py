@@ -11,7 +11,7 @@ import pytest
 
 from router.answering import Parts
 from router.types import Answer, Citation, CuratedMatch, Draft, Hit, How, Passage, Question, Route, SearchResult
-from services.compose import packaged_calibration
+from services.calibrations import packaged_calibration
 from services.review.decisions import decisions, regressions
 from services.review.replay import Change, compare, replay
 from services.review.writing import entry_of

@@ -16,15 +16,8 @@ from indexer.version import read_manifest
 from router.policy import SENT
 from router.prompt import prompt_hash
 from router.types import Answer, Citation, EntryStatus, Question, Route, Turn
-from services.compose import (
-    Outcome,
-    System,
-    calibration_of,
-    index_home,
-    model_of,
-    open_system,
-    packaged_calibration,
-)
+from services.calibrations import calibration_of, packaged_calibration
+from services.compose import Outcome, System, index_home, model_of, open_system
 from services.generation.endpoints import Canary
 from services.indexing import run_index
 from services.review.audit import Audited, Budget, drawn

@@ -14,7 +14,8 @@ import pytest
 from router.errors import Conflict, InvalidInput
 from router.prompt import prompt_hash
 from router.types import Question, Route
-from services.compose import System, open_system, packaged_calibration
+from services.calibrations import packaged_calibration
+from services.compose import System, open_system
 from services.indexing import release_with, run_index
 from services.review import rehearsal
 from services.review.replay import Change

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from router.confidence import MEANING, features
+from router.confidence import MEANING, Calibration, features
 from router.types import CuratedCandidate, CuratedMatch, Draft, Hit, How, Passage, SearchResult
 
 NOTHING = CuratedMatch(How.NONE)
@@ -46,6 +46,24 @@ def test_what_was_not_measured_pulls_nowhere(hits: tuple[Hit, ...]) -> None:
 
 def test_every_feature_is_explained() -> None:
     assert of(hit("a", 0.9, 0.6), hit("b", 0.5, 0.4)).keys() <= MEANING.keys()
+
+
+def test_cosines_of_another_embedder_pull_nowhere() -> None:
+    names = ("evidence", "meaning", "meaning_lead")
+    fitted = Calibration(
+        "c", "2026-11-29", {}, names, (0.5,) * 3, (0.1,) * 3, (1.0, 2.0, 3.0), 0.0, 0.6, embedder="one"
+    )
+    other = fitted.for_embedder("another")
+    assert (other.names, other.coefficients, other.embedder, other.line) == (("evidence",), (1.0,), "another", 0.6)
+    sure = {"evidence": 0.5, "meaning": 0.9, "meaning_lead": 0.9}
+    assert other.probability(sure) == pytest.approx(0.5) and fitted.probability(sure) > 0.9
+    assert other.for_embedder("another") == other
+
+
+@pytest.mark.parametrize(("fitted", "asked"), [("", "one"), ("one", "one"), ("one", "")])
+def test_the_same_embedder_or_an_unknown_one_keeps_them(fitted: str, asked: str) -> None:
+    calibration = Calibration("c", "d", {}, ("meaning",), (0.5,), (0.1,), (1.0,), 0.0, 0.6, embedder=fitted)
+    assert calibration.for_embedder(asked) is calibration
 
 
 def test_nothing_found_has_no_features() -> None:

@@ -12,7 +12,8 @@ import pytest
 
 from router.packing import Window
 from router.types import Draft, Question, SearchResult
-from services.compose import entailment_of, open_system, packaged_calibration
+from services.calibrations import packaged_calibration
+from services.compose import entailment_of, open_system
 from services.indexing import run_index
 from services.review.decisions import Regression
 from services.settings import Settings

@@ -17,7 +17,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from router import wording
 from router.errors import InvalidInput, Misconfigured, Mismatch
 from router.packing import Window
-from services.compose import packaged_calibration
+from services.calibrations import packaged_calibration
 from services.generation.vllm import Written
 from services.training import evaluation, judging
 from services.training.answering_models import Asked, batches

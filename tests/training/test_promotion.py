@@ -20,7 +20,8 @@ from router.errors import Conflict, InvalidInput, Mismatch
 from router.packing import Window
 from router.types import Question, Release
 from services.calibration import Said, adapt
-from services.compose import calibration_of, open_system, packaged_calibration
+from services.calibrations import calibration_of, packaged_calibration
+from services.compose import open_system
 from services.indexing import run_index
 from services.settings import Settings
 from services.store import shadows
