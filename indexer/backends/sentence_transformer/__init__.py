@@ -2,6 +2,8 @@
 
     load            model name or folder -> the right embedder; the only public function
     checkpoint.py   find the model, check its hash, read what it says about itself
+    packed.py       multilingual-e5-small, made into a folder from a package's one file (e5_file.py)
+    blocks.py       weights in 4 bits, as that file holds them
     bert.py         BertEmbedder: tokens, batches, pooling; for BERT-like models
     onnx_encoder.py     its forward pass for questions and small updates, without torch
     openvino_encoder.py its forward pass for questions where that package and bfloat16 units are there
@@ -15,7 +17,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from indexer.backends.sentence_transformer import checkpoint
+from indexer.backends.sentence_transformer import checkpoint, packed
 from indexer.backends.sentence_transformer.bert import BertEmbedder
 from indexer.backends.sentence_transformer.library import LibraryEmbedder
 from indexer.backends.sentence_transformer.vectors import Units
@@ -27,14 +29,15 @@ __all__ = ["load"]
 def load(model: str, cache_dir: Path, device: str = "auto", units: Units = "late") -> Embedder:
     """The embedder for a model.
 
-    model: "all-MiniLM-L6-v2" (packaged, no network), the path of a sentence-transformers folder, or a hub name.
-    cache_dir: where `<fingerprint>/encoder.onnx` is kept; made on first need, used again afterwards.
+    model: "all-MiniLM-L6-v2" or "multilingual-e5-small" (packaged, no network), the path of a sentence-transformers
+        folder, or a hub name.
+    cache_dir: where `<fingerprint>/encoder.onnx` and unpacked models are kept; made on first need, then used again.
     device: "auto" (a GPU for whole corpora where torch sees one), "cpu" or "cuda".
     units: where unit vectors come from: "late" = pooled from the passage's own token states, free;
         "separate" = each unit embedded on its own; "both" = the normalised sum; these two double the work.
     Raises `Misconfigured` when the model cannot be had, or is damaged.
     """
-    name, folder = checkpoint.locate(model)
+    name, folder = (model, packed.folder(cache_dir)) if model == packed.NAME else checkpoint.locate(model)
     found = checkpoint.read(name, folder)
     if found is None:
         return LibraryEmbedder(name, folder, device)

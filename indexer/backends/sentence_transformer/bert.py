@@ -20,6 +20,7 @@ from indexer.backends.sentence_transformer.vectors import (
     by_tokens,
     membership,
     normalise,
+    past_space,
     span_texts,
 )
 from router.errors import InvalidInput
@@ -106,18 +107,20 @@ class BertEmbedder:
         whole = np.empty((len(texts), self.dimension), dtype=np.float32)
         units = [np.empty((0, self.dimension), dtype=np.float32)] * len(texts)
         for start in range(0, len(texts), _CHUNK):
-            encodings = self._tokenizer.encode_batch([prompt + text for text in texts[start : start + _CHUNK]])
-            for index, rows in self._pooled(encoder, encodings, len(prompt), spans[start : start + _CHUNK]):
+            prompted = [prompt + text for text in texts[start : start + _CHUNK]]
+            shifted = [[(a + len(prompt), z + len(prompt)) for a, z in row] for row in spans[start : start + _CHUNK]]
+            for index, rows in self._pooled(encoder, prompted, shifted):
                 whole[start + index], units[start + index] = rows[0], rows[1:]
         return whole, units
 
     def _pooled(
-        self, encoder: _Encoder, encodings: Sequence[Encoding], prompt: int, spans: Sequence[Sequence[Span]]
+        self, encoder: _Encoder, texts: Sequence[str], spans: Sequence[Sequence[Span]]
     ) -> Iterator[tuple[int, Vectors]]:
-        """(number of the text, [1 + spans, dimension]) in the order of the batches; prompt: its length."""
+        """(number of the text, [1 + spans, dimension]) in the order of the batches."""
+        encodings = self._tokenizer.encode_batch(list(texts))
 
         def job(batch: list[int]) -> list[tuple[int, Vectors]]:
-            weights = [self._weights(encodings[i], [(a + prompt, z + prompt) for a, z in spans[i]]) for i in batch]
+            weights = [self._weights(encodings[i], texts[i], spans[i]) for i in batch]
             rows = encoder.pooled([encodings[i].ids for i in batch], weights)
             return [(i, normalise(sums)) for i, sums in zip(batch, rows, strict=True)]
 
@@ -125,12 +128,14 @@ class BertEmbedder:
         for finished in encoder.map(job, batches):
             yield from finished
 
-    def _weights(self, encoding: Encoding, spans: Sequence[Span]) -> Vectors:
+    def _weights(self, encoding: Encoding, text: str, spans: Sequence[Span]) -> Vectors:
         """[1 + spans, tokens]: what to sum for the whole text, then for each span."""
         first = np.ones((1, len(encoding.ids)), dtype=np.float32)
         if self._checkpoint.pooling == "cls":
             first[0, 1:] = 0
-        inside = membership(encoding.offsets, spans)
+        if not spans:
+            return first
+        inside = membership(past_space(encoding.offsets, text), spans)
         # a span without tokens of its own gets the text's vector
         return np.concatenate([first, np.where(inside.all(axis=1, keepdims=True), first, inside)])
 
@@ -166,19 +171,21 @@ class BertEmbedder:
 
     @cached_property
     def _tokenizer(self) -> Tokenizer:
-        tokenizer = self._read_tokenizer()
+        from tokenizers import Tokenizer
+
+        tokenizer = Tokenizer.from_file(str(self._checkpoint.folder / "tokenizer.json"))
+        tokenizer.no_padding()
         tokenizer.enable_truncation(self.max_tokens)
         return tokenizer
 
     @cached_property
     def _whole_tokenizer(self) -> Tokenizer:
-        tokenizer = self._read_tokenizer()
-        tokenizer.no_truncation()
-        return tokenizer
-
-    def _read_tokenizer(self) -> Tokenizer:
+        """The same without truncation. They share the vocabulary, whose trie is 280 MB in a multilingual model."""
         from tokenizers import Tokenizer
 
-        tokenizer = Tokenizer.from_file(str(self._checkpoint.folder / "tokenizer.json"))
-        tokenizer.no_padding()
-        return tokenizer
+        cut = self._tokenizer
+        whole = Tokenizer(cut.model)
+        whole.normalizer, whole.pre_tokenizer = cut.normalizer, cut.pre_tokenizer
+        whole.post_processor = cut.post_processor
+        whole.add_tokens(list(cut.get_added_tokens_decoder().values()))
+        return whole

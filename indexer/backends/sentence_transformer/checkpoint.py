@@ -22,6 +22,7 @@ _PIPELINE = {"Transformer", "Pooling", "Normalize"}
 _HUB_FILES = ("*.json", "*.safetensors", "*.txt", "*.model")
 
 Weights = dict[str, npt.NDArray[np.float32]]
+WORDS = "embeddings.word_embeddings.weight"
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +186,8 @@ def _json(path: Path, missing: Any = None) -> Any:
 
 
 def weights(checkpoint: Checkpoint) -> Weights:
-    """The tensors as float32, by their name inside the encoder ("embeddings.…", "encoder.layer.0.…")."""
+    """The tensors as float32, by their name inside the encoder ("embeddings.…", "encoder.layer.0.…"). The word table is
+    as it lies in the file, float16 perhaps: it is most of a multilingual model, and both encoders cast it anyway."""
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
@@ -194,8 +196,9 @@ def weights(checkpoint: Checkpoint) -> Weights:
         tensors = load_file(path)
     except (SafetensorError, OSError) as exc:
         raise Misconfigured(f"{path} cannot be read: {exc}") from exc
+    names = {key: key.removeprefix("bert.").removeprefix("roberta.") for key in tensors}
     return {
-        key.removeprefix("bert.").removeprefix("roberta."): value.astype(np.float32, copy=False)
+        names[key]: value if names[key] == WORDS else value.astype(np.float32, copy=False)
         for key, value in tensors.items()
         if value.dtype.kind == "f"
     }

@@ -51,7 +51,7 @@ class TorchEncoder:
         self._epsilon = checkpoint.epsilon
         weights = checkpoints.weights(checkpoint)
         table = weights["embeddings.position_embeddings.weight"][checkpoint.first_position :]
-        self._words = self._tensor(weights["embeddings.word_embeddings.weight"])
+        self._words = self._tensor(weights[checkpoints.WORDS])
         self._positions = self._tensor(table + weights["embeddings.token_type_embeddings.weight"][0])
         self._embedding_norm = self._linear(weights, "embeddings.LayerNorm")
         self._layers = [self._layer(weights, f"encoder.layer.{number}") for number in range(checkpoint.layers)]

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 Vectors = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int32]
+Places = npt.NDArray[np.int64]
 Span = tuple[int, int]
 Units = Literal["late", "separate", "both"]
 
@@ -23,7 +24,20 @@ def normalise(vectors: Vectors) -> Vectors:
     return scaled
 
 
-def membership(offsets: Sequence[Span], spans: Sequence[Span]) -> Vectors:
+def past_space(offsets: Sequence[Span], text: str) -> Places:
+    """Where tokens begin and end, without white space in front: SentencePiece counts the space before a word to the
+    word, and it may be the end of the unit before."""
+    edges = np.asarray(offsets, dtype=np.int64).reshape(-1, 2)
+    blank = np.isin(np.frombuffer(f"{text}.".encode("utf-32-le", "surrogatepass"), "<u4"), _SPACES)
+    places = np.where(blank, len(blank), np.arange(len(blank)))
+    following = np.minimum.accumulate(places[::-1])[::-1]  # the first place at or after this one that is not blank
+    return np.stack([np.minimum(following[edges[:, 0]], edges[:, 1]), edges[:, 1]], axis=1)
+
+
+_SPACES = [number for number in range(0x3001) if chr(number).isspace()]
+
+
+def membership(offsets: Sequence[Span] | Places, spans: Sequence[Span]) -> Vectors:
     """[spans, tokens] of 0 and 1: which tokens touch which span. Special tokens have an empty offset and touch none;
     a span that no token touches (white space, or beyond the model's last token) gets every token of the text."""
     edges = np.asarray(offsets, dtype=np.int64).reshape(-1, 2)
