@@ -31,7 +31,7 @@ from indexer import rerank
 from indexer.backends import sentence_transformer
 from indexer.backends.qdrant_edge import EdgeIndex
 from indexer.build import version_folder
-from indexer.rerank import FEATURES, MOST, Asked, Model
+from indexer.rerank import FEATURES, MOST, Asked, Model, packaged
 from indexer.search import Request, Searcher
 from indexer.sources import Source
 from tests.bench.retrieval import DATA, MODEL, PARAGRAPHS, index, page_task, paragraph_task, ranks, summary
@@ -45,8 +45,11 @@ CROSSED = {
 EMBEDDERS = {ZH_DENSE: "multilingual-e5-small"}
 """The text embedder of the indexes that a model is fitted on, where it is not the packaged one."""
 LAST = "page"
-LINKS = {"zh": "tidb_docs_cn", ZH_DENSE: "tidb_docs_cn"}
+LINKS = {"zh": "tidb_docs_cn"}
 """The manual whose links tell what "page" is worth; a model without one leaves it out."""
+TAKEN_OVER = {ZH_DENSE: "zh"}
+"""The model that tells it instead, in proportion to what "fused" is worth in both: a whole manual would have to be
+embedded only for this."""
 LEFT_OUT = {"zh": ("bm25", "unit", LAST, "dense"), ZH_DENSE: ("bm25", "unit", LAST), "en": (LAST, "dense")}
 """Features without a say. With them, DRCD by CMRC has R@1 0.9640 and not 0.9642. Without them, SQuAD by its other parts
 has 0.882 and not 0.889: there fused is half dense, and a page with all the words needs less of its BM25. With "dense"
@@ -92,7 +95,7 @@ class _Recorder:
 
 def opened(name: str, homes: Path, seconds: float, model: str = MODEL) -> tuple[Searcher, Wanted]:
     """The index of a task, built if it is not there yet. model: the text embedder."""
-    home = _home(name, homes, model)
+    home = homes / (name if model == MODEL else f"{name}-{model}")
     texts = home / "texts"
     texts.mkdir(parents=True, exist_ok=True)
     sources, wanted = _task(name, texts)
@@ -105,10 +108,6 @@ def opened(name: str, homes: Path, seconds: float, model: str = MODEL) -> tuple[
     dimensions = json.loads((folder / "manifest.json").read_text("utf-8"))["dimensions"]
     embedder = cache(partial(sentence_transformer.load, model, home / "home" / "models"))
     return Searcher(folder, EdgeIndex.open(folder / "engine", dimensions), embedder), wanted
-
-
-def _home(name: str, homes: Path, model: str) -> Path:
-    return homes / (name if model == MODEL else f"{name}-{model}")
 
 
 def _task(name: str, texts: Path) -> tuple[list[Source], Wanted]:
@@ -144,10 +143,10 @@ def links(corpus: str, folder: Path) -> list[tuple[str, str, str]]:
     return found[:_MOST_LINKS]
 
 
-def judged_links(corpus: str, homes: Path, seconds: float, model: str = MODEL) -> list[Judged]:
+def judged_links(corpus: str, homes: Path, seconds: float) -> list[Judged]:
     """The candidates of each link, without those of the page that it stands on."""
-    searcher, _ = opened(corpus, homes, seconds, model)
-    told = links(corpus, _home(corpus, homes, model) / "texts")
+    searcher, _ = opened(corpus, homes, seconds)
+    told = links(corpus, homes / corpus / "texts")
     every = judged(searcher, [(question, {target}) for question, target, _ in told])
     searcher.close()
     return [_without(one, own) for one, (_, _, own) in zip(every, told, strict=True)]
@@ -190,6 +189,11 @@ def with_last(sets: Sequence[Sequence[Judged]], coefficients: Mapping[str, float
     ]
     others, own = _best(two)
     return {**coefficients, LAST: round(float(own / others), 4)}
+
+
+def taken_over(coefficients: Mapping[str, float], other: Mapping[str, float]) -> dict[str, float]:
+    """The coefficients, and `LAST` as the other model has it; see `TAKEN_OVER`."""
+    return {**coefficients, LAST: round(other[LAST] * coefficients["fused"] / other["fused"], 4)}
 
 
 def _best(sets: Sequence[Sequence[tuple[Matrix, npt.NDArray[np.bool_]]]]) -> Matrix:
@@ -252,7 +256,7 @@ def cross(homes: Path, seconds: float) -> None:
         embedder = EMBEDDERS.get(own, MODEL)
         searchers = {name: opened(name, homes, seconds, embedder) for name in dict.fromkeys((*names, *others))}
         data = {name: judged(*searchers[name]) for name in names}
-        pointing = [judged_links(LINKS[own], homes, seconds, embedder)] if own in LINKS else []
+        pointing = [judged_links(LINKS[own], homes, seconds)] if own in LINKS else []
         for name, (searcher, wanted) in searchers.items():
             line: dict[str, Any] = {"model": own, "task": name}
             searcher.reranker.models = {}
@@ -261,6 +265,7 @@ def cross(homes: Path, seconds: float) -> None:
                 sets = [data[other] for other in CROSSED[name]]
                 fitted = fit(sets, LEFT_OUT[own])
                 fitted = with_last([*pointing, *sets], fitted) if pointing else fitted
+                fitted = taken_over(fitted, packaged()[TAKEN_OVER[own]].coefficients) if own in TAKEN_OVER else fitted
                 searcher.reranker.models = {own: Model(fitted, {})}
                 line |= {"reranked": summary(ranks(searcher, wanted)), "fitted_on": CROSSED[name]}
             if name in data:
@@ -276,8 +281,10 @@ def write(homes: Path, seconds: float, wanted: Sequence[str]) -> None:
         data = {PARAGRAPHS[name]: judged(*opening(name)) for name in FITTED_ON[own]}
         coefficients = fit(list(data.values()), LEFT_OUT[own])
         if corpus := LINKS.get(own):
-            data[f"links of {corpus}"] = judged_links(corpus, homes, seconds, EMBEDDERS.get(own, MODEL))
+            data[f"links of {corpus}"] = judged_links(corpus, homes, seconds)
             coefficients = with_last(list(data.values()), coefficients)
+        if other := TAKEN_OVER.get(own):
+            coefficients = taken_over(coefficients, models[other]["coefficients"])
         models[own] = {"coefficients": coefficients, "data": {name: len(each) for name, each in data.items()}}
     OUT.write_text(json.dumps(models, indent=1) + "\n", "utf-8")
 

@@ -15,7 +15,7 @@ from indexer.above import Above
 from indexer.analysis import analyse, analyse_question, term_id
 from indexer.rerank import FEATURES, GROUPS, Asked, Model, Reranker, between
 from indexer.version import Arrays
-from tests.bench.rerank import Judged, links, with_last
+from tests.bench.rerank import Judged, links, taken_over, with_last
 
 
 def reranker(
@@ -164,6 +164,14 @@ def test_scores_stay_in_the_range_of_the_fused_ones(scores: list[float], one: fl
     assert fused.min() - 1e-5 <= new.min() <= new.max() <= fused.max() + 1e-5
     order = np.argsort(own, kind="stable")
     assert (np.diff(new[order]) >= -1e-5).all()
+
+
+def test_what_a_page_is_worth_is_taken_over_in_proportion() -> None:
+    assert taken_over({"fused": 4.0, "dense": 9.0}, {"fused": 8.0, "page": 1.5}) == {
+        "fused": 4.0,
+        "dense": 9.0,
+        "page": 0.75,
+    }
 
 
 def test_beside_the_text_embedder_a_model_of_its_own_has_the_say() -> None:
