@@ -24,6 +24,8 @@ def in_section(block: Block, beside: Beside) -> list[Block]:
     if any(piece.kind is UnitKind.ROW for piece in block.pieces):
         return found
     own, last = found[0].numbers, len(read(block.passage).pieces) - 1
+    if own[0] > 0 and own[-1] < last:
+        return found
     before, after = beside(block.passage)
     if before and own[0] == 0:
         found += _at_edge(before, -1, block.passage, SECTION - _extent(found))
@@ -35,10 +37,10 @@ def in_section(block: Block, beside: Beside) -> list[Block]:
 def antecedent(block: Block, beside: Beside) -> list[Block]:
     """What a block at the top of its passage refers back to with "because of this" or "因此": the paragraph or list
     that ends the passage before."""
-    before, _ = beside(block.passage)
-    if before is None or block.numbers[0] != 0 or not REFERS_BACK.match(block.pieces[0].text):
+    if block.numbers[0] != 0 or not REFERS_BACK.match(block.pieces[0].text):
         return []
-    return _at_edge(before, -1, block.passage, BACKGROUND, widen=False)
+    before, _ = beside(block.passage)
+    return [] if before is None else _at_edge(before, -1, block.passage, BACKGROUND, widen=False)
 
 
 def _at_edge(passage: Passage, at: int, own: Passage, room: int, widen: bool = True) -> list[Block]:

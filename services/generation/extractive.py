@@ -9,7 +9,7 @@ from itertools import compress
 from indexer.analysis import analyse, analyse_question
 from router import support, wording
 from router.kinds import Kind, demand_met, kinds_of
-from router.types import Citation, Draft, Hit, Question, SearchResult, UnitKind
+from router.types import Citation, Draft, Hit, Passage, Question, SearchResult, UnitKind
 from services.generation.blocks import (
     MOST,
     Beside,
@@ -25,6 +25,7 @@ from services.generation.blocks import (
 from services.generation.choosing import Choice, probabilities, rank, wants_code
 from services.generation.conflict import find
 from services.generation.context import antecedent, in_context, in_section
+from services.generation.ordering import best_page_first, shares, weight_of
 from services.generation.reading import read
 from services.generation.short import Short, short
 
@@ -58,12 +59,13 @@ def quote(question: str, found: SearchResult, facts: FactsOf, beside: Beside = n
 
     The text is empty, with no citations, when the hits hold nothing that can be quoted.
     """
-    hits = found.hits[:_HITS]
+    hits, beside = found.hits[:_HITS], _once_each(beside)
     weights = found.terms or dict.fromkeys(analyse_question(question), 1.0)
     kinds = kinds_of(question)
-    ranked = rank(hits, weights, kinds)
-    if not ranked:
+    read_alone = rank(hits, weights, kinds)
+    if not read_alone:
         return Draft("", (), ExtractiveGenerator.name)
+    ranked = best_page_first(hits, read_alone, weight_of(found))
     known = facts(list(dict.fromkeys(hit.passage.document for hit in found.hits)))
     asked = _Asked(question, weights, known, beside)
     conflict = find(ranked, hits, weights, known)
@@ -73,7 +75,8 @@ def quote(question: str, found: SearchResult, facts: FactsOf, beside: Beside = n
     answer = list(grown.blocks)
     spans = {"short_sure": few.sure, "short_here": few.here}
     undisputed = {"undisputed": float(conflict is None or conflict.settled)}
-    features = _support(hits, weights, ranked, best, answer) | spans | undisputed
+    read_there = {"read_there": shares(hits, read_alone).get(hits[best.hit].passage.document, 0.0)}
+    features = _support(hits, weights, ranked, best, answer) | spans | undisputed | read_there
     if conflict and not conflict.settled:
         both = (answer[0], Block(hits[conflict.other.hit].passage, (conflict.other.number,)))
         text = "\n".join(f"{render(block)} ({block.passage.document})" for block in both)
@@ -86,6 +89,18 @@ def quote(question: str, found: SearchResult, facts: FactsOf, beside: Beside = n
     lines = [*map(render, [*referred, *grown.blocks]), *_goes_on(grown, found.language), *map(render, more)]
     text, said = _with(few, "\n".join(lines)), [*grown.blocks, *more]
     return _draft(asked, text, [*said, *referred], features)
+
+
+def _once_each(beside: Beside) -> Beside:
+    """Looked up once for each passage, however many steps of one answer ask."""
+    known: dict[str, tuple[Passage | None, Passage | None]] = {}
+
+    def kept(passage: Passage) -> tuple[Passage | None, Passage | None]:
+        if passage.id not in known:
+            known[passage.id] = beside(passage)
+        return known[passage.id]
+
+    return kept
 
 
 def _with(few: Short, text: str) -> str:

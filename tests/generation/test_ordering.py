@@ -15,6 +15,7 @@ from indexer.analysis import analyse, analyse_question
 from router.kinds import kinds_of
 from router.types import Hit, SearchResult
 from services.generation.choosing import Choice, rank
+from services.generation.extractive import quote
 from services.generation.ordering import READ, WEIGHT, best_page_first, by_reading, search, shares
 from tests.generation.test_extractive import passage
 
@@ -108,6 +109,16 @@ def test_shares_add_up_and_lifting_loses_nothing(rows: list[tuple[str, float, fl
     lifted = best_page_first(hits, units, WEIGHT)
     assert sorted(choice.hit for choice in lifted) == sorted(choice.hit for choice in units)
     assert all(first.score >= second.score for first, second in itertools.pairwise(lifted))
+
+
+@pytest.mark.parametrize(("fused", "page"), [(0.94, "answers.md"), (0.2, "about.md")])
+def test_a_quoted_answer_begins_on_the_best_page(fused: float, page: str) -> None:
+    searched = found(QUESTION, ("about.md", ABOUT, 0.95), ("answers.md", ANSWERS, fused))
+    draft = quote(QUESTION, searched, lambda _paths: {})
+    assert draft.citations[0].source == page
+    told = shares(searched.hits, ranked(searched, QUESTION))
+    assert draft.support["read_there"] == pytest.approx(told[page])
+    assert told["answers.md"] > told["about.md"]
 
 
 def test_a_small_limit_is_cut_after_reading() -> None:
