@@ -24,8 +24,7 @@ MEANING = {
     "unit_probability": "how sure the choice among the sentences is, if one of those found answers; those that say the "
     "same count together",
     "unit_margin": "how far the best sentence is ahead of the next one that says something else",
-    "read_there": "how probable reading alone, without the order of the search, finds it that the answer stands on the "
-    "page that is quoted",
+    "read_there": "how probable reading the passages makes it that the answer stands on the page that is quoted",
     "kind_fit": "how well the best sentence fits the kind of question (a number for how many, …); 0.5 for no kind",
     "top_gap": "how far the first passage is ahead of the second one",
     "agreement": "share of the search channels whose own best passage is the first one",

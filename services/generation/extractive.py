@@ -62,10 +62,10 @@ def quote(question: str, found: SearchResult, facts: FactsOf, beside: Beside = n
     hits, beside = found.hits[:_HITS], _once_each(beside)
     weights = found.terms or dict.fromkeys(analyse_question(question), 1.0)
     kinds = kinds_of(question)
-    read_alone = rank(hits, weights, kinds)
-    if not read_alone:
+    as_read = rank(hits, weights, kinds)
+    if not as_read:
         return Draft("", (), ExtractiveGenerator.name)
-    ranked = best_page_first(hits, read_alone, weight_of(found))
+    ranked = best_page_first(hits, as_read, weight_of(found))
     known = facts(list(dict.fromkeys(hit.passage.document for hit in found.hits)))
     asked = _Asked(question, weights, known, beside)
     conflict = find(ranked, hits, weights, known)
@@ -75,7 +75,7 @@ def quote(question: str, found: SearchResult, facts: FactsOf, beside: Beside = n
     answer = list(grown.blocks)
     spans = {"short_sure": few.sure, "short_here": few.here}
     undisputed = {"undisputed": float(conflict is None or conflict.settled)}
-    read_there = {"read_there": shares(hits, read_alone).get(hits[best.hit].passage.document, 0.0)}
+    read_there = {"read_there": shares(hits, as_read).get(hits[best.hit].passage.document, 0.0)}
     features = _support(hits, weights, ranked, best, answer) | spans | undisputed | read_there
     if conflict and not conflict.settled:
         both = (answer[0], Block(hits[conflict.other.hit].passage, (conflict.other.number,)))
