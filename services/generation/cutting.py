@@ -10,8 +10,9 @@ from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import accumulate, islice
+from itertools import accumulate
 from operator import add
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -55,12 +56,13 @@ _HOT = 20_000  # tokens that are kept: about 500 bytes each
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """spans: (start, end) character offsets of each token. words: folded. stems: the search tokens of each; a Chinese
+    """raw: each token as it stands in `text`. words: folded. stems: the search tokens of each; a Chinese
     character's are the pairs it stands in. looks: [tokens, len(LOOKS)]. opens, closes: whether a span may begin or end
     here. before, after: rows of the vocabulary for beginning and for ending here, [tokens, 4], 0 for unknown ones.
     pairs: the number of the bracket that opens (positive) or closes (negative) here, else 0."""
 
-    spans: tuple[tuple[int, int], ...]
+    text: str
+    raw: tuple[str, ...]
     words: tuple[str, ...]
     stems: tuple[tuple[str, ...], ...]
     looks: Floats
@@ -69,6 +71,22 @@ class Cut:
     before: Ints
     after: Ints
     pairs: Ints
+
+    @property
+    def spans(self) -> list[tuple[int, int]]:
+        """(start, end) character offsets of each token. Found again when they are wanted: of most texts they are not,
+        and to keep them costs more than to find them, because Python's collector visits what is kept."""
+        return _spans(self.text, self.raw)
+
+
+def _spans(text: str, raw: Sequence[str]) -> list[tuple[int, int]]:
+    """Between two tokens there is nothing but white space."""
+    out, end = [], 0
+    for token in raw:
+        start = text.index(token, end)
+        end = start + len(token)
+        out.append((start, end))
+    return out
 
 
 def tokens(text: str) -> list[tuple[str, int, int]]:
@@ -88,19 +106,18 @@ class Cutter:
         self._edge = np.array([vocabulary.get(name, 0) for name in names("^", "^")], int)
 
     def __call__(self, text: str) -> Cut:
-        found = list(islice(_TOKEN.finditer(text), MOST))
-        known = [self._token(one[0]) for one in found]
-        places = tuple(one.span() for one in found)
+        raw = tuple(_TOKEN.findall(text)[:MOST])
+        known = list(map(self._token, raw))
         table = np.frombuffer(b"".join([one.row for one in known]), np.int64).reshape(-1, _COLUMNS)
         before, after = _placed(table[:, :_ROWS], self._edge)
         looks = table[:, _ROWS:-3].astype(np.float32)
         looks[:1, _CAPITAL] = 0  # every sentence begins with one
         opens, closes = table[:, -3].astype(bool), table[:, -2].astype(bool)
         if any(one.wide for one in known):
-            at_start, at_end = _word_edges(text, places, np.array([one.wide for one in known], bool))
+            at_start, at_end = _word_edges(text, _spans(text, raw), np.array([one.wide for one in known], bool))
             opens, closes = opens & at_start, closes & at_end
         words = tuple([one.word for one in known])
-        return Cut(places, words, _stems(known), looks, opens, closes, before, after, table[:, -1].copy())
+        return Cut(text, raw, words, _stems(known), looks, opens, closes, before, after, table[:, -1].copy())
 
 
 def cut(text: str, vocabulary: Mapping[str, int]) -> Cut:
@@ -108,8 +125,7 @@ def cut(text: str, vocabulary: Mapping[str, int]) -> Cut:
     return Cutter(vocabulary)(text)
 
 
-@dataclass(frozen=True, slots=True)
-class _Token:
+class _Token(NamedTuple):
     """What a token is wherever it stands. stems: none for a wide one. row: its rows of the vocabulary in each role, its
     looks, whether a span may open and close with it, and its bracket, as int64."""
 
@@ -120,7 +136,7 @@ class _Token:
 
 
 def _token(raw: str, vocabulary: Mapping[str, int]) -> _Token:
-    word = fold(raw)
+    word = raw.lower() if raw.isascii() else fold(raw)
     wide, is_word = is_wide(word), bool(_WORD.match(raw))
     opens = _may_be(is_word, raw, word, _OPENS, _NEVER_FIRST)
     closes = _may_be(is_word, raw, word, _CLOSES, FUNCTION_WORDS)
