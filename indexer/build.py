@@ -22,6 +22,7 @@ import numpy.typing as npt
 from indexer import analysis, chunking, content, corpus_embedder, engine
 from indexer.above import Above, Ids, Place
 from indexer.content import Content
+from indexer.durable import flush, flush_tree
 from indexer.learning import learn
 from indexer.material import Material
 from indexer.plan import Plan, Scanned, plan, scan, unchanged
@@ -198,9 +199,9 @@ def _make(
         trained=learned.trained,
     )
     write_manifest(working, manifest)
-    _flush(working)
+    flush_tree(working)
     working.rename(version_folder(home, manifest.id))
-    _flush_folder(home / "versions")
+    flush(home / "versions")
     cache.unlink(missing_ok=True)
     watch.lap("index")
     return _report(manifest, True, planned.parsed, embedded, [item for item, _ in planned.skipped], watch)
@@ -245,24 +246,6 @@ def _sweep(home: Path, engines: Engines) -> None:
     for pattern in (".building-*", ".gone-*"):
         for left in (home / "versions").glob(pattern):
             _remove(left, engines)
-
-
-def _flush(folder: Path) -> None:
-    """Everything in the folder on the disk before anybody is told of it."""
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-    for path in [folder, *(path for path in folder.rglob("*") if path.is_dir())]:
-        _flush_folder(path)
-
-
-def _flush_folder(folder: Path) -> None:
-    file = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
 
 
 class _Watch:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
+from indexer.durable import flush
 from indexer.parsing import format_of
 from indexer.sources import is_left_out
 from router.errors import InvalidInput, NotFound, Unavailable
@@ -72,7 +73,7 @@ class Uploads:
             target.unlink()
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError) as exc:
             raise NotFound(f"There is no uploaded document {name!r}.") from exc
-        _sync_folder(target.parent)
+        flush(target.parent)
 
     def _all(self) -> Iterator[Upload]:
         for path in self.folder.rglob("*"):
@@ -131,12 +132,4 @@ def _write_durably(target: Path, content: bytes) -> None:
         with contextlib.suppress(FileNotFoundError):
             Path(temporary).unlink()
         raise
-    _sync_folder(target.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    flush(target.parent)

@@ -184,7 +184,7 @@ def test_a_full_disk_is_said_so_and_leaves_nothing(tmp_path: Path, monkeypatch: 
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr(packed, "_flush_file", full)  # after everything was written
+        patch.setattr(packed, "flush_tree", full)  # after everything was written
         with pytest.raises(Misconfigured, match="No space left"):
             load(packed.NAME, tmp_path / "models")
     assert not list((tmp_path / "models").iterdir())

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import shutil
 import tempfile
 import time
@@ -19,6 +18,7 @@ import numpy.typing as npt
 
 from indexer.backends.sentence_transformer import e5_file
 from indexer.backends.sentence_transformer.checkpoint import file_hash
+from indexer.durable import flush, flush_tree
 from router.errors import Misconfigured
 
 NAME = "multilingual-e5-small"
@@ -79,7 +79,7 @@ def _make(file: Path, target: Path) -> None:
         raise Misconfigured(f"the model {NAME} cannot be unpacked into {target.parent}: {exc.strerror}") from exc
     try:
         _write(e5_file.read(file.read_bytes()), beside)
-        _flush(beside)
+        flush_tree(beside)
         _rename(beside, target)
     except e5_file.DamagedError as exc:
         raise Misconfigured(f"{file} cannot be read as {NAME}: {exc}") from exc
@@ -102,20 +102,7 @@ def _rename(beside: Path, target: Path) -> None:
     except OSError:
         if not target.is_dir():  # else another process was first, with the same content
             raise
-    _flush_file(target.parent)
-
-
-def _flush(folder: Path) -> None:
-    for path in (*folder.rglob("*"), folder):
-        _flush_file(path)
-
-
-def _flush_file(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    flush(target.parent)
 
 
 def _write(model: e5_file.Model, folder: Path) -> None:
