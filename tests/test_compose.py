@@ -1,18 +1,20 @@
-"""A system without an index: it says so, and still gives approved answers, which a model may confirm."""
+"""A system as it is wired: without an index, with approved answers that a model may confirm, with a calibration."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from router.errors import IndexUnavailable
 from router.types import CuratedEntry, Question, Route
+from services.calibrations import packaged_calibration
 from services.compose import open_system
-from services.indexing import run_index
+from services.indexing import release_with, run_index
 from services.settings import Settings
 from tests.serving.speaker import Speaker, speaking
 
@@ -53,6 +55,32 @@ def test_an_index_that_cannot_be_served_is_told_at_the_start(tmp_path: Path, cap
         asyncio.run(system.close())
     (told,) = [one.getMessage() for one in caplog.records if one.levelno == logging.ERROR]
     assert "corpus embedder 'of before'" in told and "run `answerloop index --full`" in told
+
+
+@pytest.mark.parametrize(("fitted_on", "believed"), [("another-model-late", False), ("", True), (None, True)])
+def test_cosines_are_believed_of_the_embedder_that_was_fitted_on_only(
+    tmp_path: Path, fitted_on: str | None, believed: bool
+) -> None:
+    """None: the packaged calibration, and the packaged embedder, as they are."""
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "a.md").write_text("# The backup\n\nA backup is kept for seven days.\n")
+    settings = Settings(home=tmp_path / "home", corpus_seconds=1.0)
+    run_index(settings, [f"m={tmp_path / 'docs'}"], "test", lambda *_: None)
+    system = open_system(settings)
+
+    async def names() -> tuple[str, ...]:
+        packaged = packaged_calibration()
+        fitted = packaged if fitted_on is None else replace(packaged, embedder=fitted_on)
+        kept = await system.store.put_calibration(fitted.to_json())
+        active = await system.store.active_release()
+        assert active
+        made = await release_with(system.store, active, "test", calibration=kept)
+        async with system.trying(made.id) as parts:
+            found = parts.calibration.names
+        await system.close()
+        return found
+
+    assert ("meaning" in asyncio.run(names())) is believed
 
 
 @pytest.mark.parametrize(("no", "route"), [(-0.01, Route.ABSTAINED), (-9.0, Route.CURATED)])
