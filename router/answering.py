@@ -14,6 +14,7 @@ from typing import Any
 
 from router import advice, confidence, deciding, policy, wording
 from router.confidence import Calibration
+from router.continuity import on_topic
 from router.conversation import understand
 from router.deciding import Grounds
 from router.errors import GeneratorUnavailable, IndexUnavailable
@@ -146,10 +147,12 @@ async def _grounded(
     draft, degraded = await _draft(whole, found, parts, understood.language)
     watch.lap("generate")
     pointed = "" if understood.carried else pointed_at(question.text, question.history)
-    features = confidence.features(found, draft, match, pointed)
+    quoted = _quoted(draft, found)
+    topical = on_topic(understood, quoted) if quoted else 1.0
+    features = confidence.features(found, draft, match, pointed, topical)
     probability = parts.calibration.probability(features)
     line = parts.calibration.line_for(found.language, Route.GROUNDED.value)
-    refused = _refused(draft, match, parts, understood.language) or _misses(understood, draft, found, match, parts)
+    refused = _refused(draft, match, parts, understood.language) or _misses(understood, quoted, match, parts)
     grounds = Grounds(draft, probability, line, found, understood.language, degraded, refused, bool(question.filters))
     decided = deciding.grounded(grounds) or deciding.asked_back(grounds, pointed)
     return _Outcome(decided or deciding.abstained(grounds, parts.cite), found, features)
@@ -164,11 +167,15 @@ def _refused(draft: Draft | None, match: CuratedMatch, parts: Parts, language: s
     return ""
 
 
-def _misses(asked: Understood, draft: Draft | None, found: SearchResult, match: CuratedMatch, parts: Parts) -> str:
-    """Why what the draft rests on most answers another question, however sure the rest looks; "" where it does not. A
-    near miss is no better quoted from a page than sent from the curated store."""
+def _quoted(draft: Draft | None, found: SearchResult) -> Passage | None:
+    """What the draft rests on most; None where that was not found."""
     best = draft.citations[0].passage_id if draft and draft.citations else ""
-    passage = next((hit.passage for hit in found.hits if hit.passage.id == best), None)
+    return next((hit.passage for hit in found.hits if hit.passage.id == best), None)
+
+
+def _misses(asked: Understood, passage: Passage | None, match: CuratedMatch, parts: Parts) -> str:
+    """Why the passage that a draft rests on most answers another question, however sure the rest looks; "" where it
+    does not. A near miss is no better quoted from a page than sent from the curated store."""
     if passage is None:
         return ""
     if kind := deciding.kind_differs(passage, match):

@@ -24,6 +24,8 @@ MEANING = {
     "evidence": "how many of the question's words the best passage has, and how rare they are: logarithm of BM25, 0..1",
     "chinese": "1 when the question is Chinese",
     "named": "0 when the message points at something (this cluster) that neither it nor the conversation names",
+    "on_topic": "0 when a message of few words is answered from a passage that has no word of what was spoken of "
+    "before; 1 when it has some, or when nothing was",
     "approved": "how probably an approved answer, which was not certain enough to be sent, answers it, 0..1",
     "unguarded": "1 when no guard (another number, action, negation, …) keeps back an approved answer that is asked in "
     "like words; else how unlike the words of the likest one kept back are, 0..1",
@@ -43,8 +45,11 @@ _BESIDE = 8  # passages that the best one is compared with, itself included
 _BM25_CEILING = 1.9  # k1 + 1: the most that a term's idf is multiplied with
 
 
-def features(found: SearchResult, draft: Draft | None, match: CuratedMatch, pointed: str = "") -> dict[str, float]:
-    """All features of one answer, by name. Empty when nothing was found. pointed: see `router.references`."""
+def features(
+    found: SearchResult, draft: Draft | None, match: CuratedMatch, pointed: str = "", topical: float = 1.0
+) -> dict[str, float]:
+    """All features of one answer, by name. Empty when nothing was found. pointed: see `router.references`. topical: see
+    `router.continuity`."""
     if not found.hits or draft is None:
         return {}
     top = found.hits[0]
@@ -58,6 +63,7 @@ def features(found: SearchResult, draft: Draft | None, match: CuratedMatch, poin
         **_meaning_lead(found.hits),
         "chinese": float(found.language == "zh"),
         "named": float(not pointed),
+        "on_topic": topical,
         "approved": match.probability if match.pool else 0.0,
         "unguarded": 1.0 - max((one.score for one in match.candidates if one.guards), default=0.0),
         **draft.support,

@@ -25,7 +25,7 @@ def understand(question: Question) -> Understood:
         return Understood(kind, text, language)
     whole, carried = make_whole(text, context)
     kind = MessageKind.QUESTION if has_content(whole) else MessageKind.UNCLEAR
-    return Understood(kind, whole, language, carried)
+    return Understood(kind, whole, language, carried, context.asked | context.told)
 
 
 def last_question(history: tuple[Turn, ...]) -> str:

@@ -117,7 +117,7 @@ def _deed(what: str, context: Context) -> Made | None:
     return f"How do I {match['verb'].lower()} {deed[1]}?", deed[1]
 
 
-_IF = re.compile(r"^(?:(?:and|but|so|or|then)[, ]+)?(?:what )?if (?P<what>.+?)[\s?!.]*$", _I)
+_IF = re.compile(r"^(?:(?:and|but|so|or|then)[, ]+)?(?:(?:what|how)(?: about)? )?if (?P<what>.+?)[\s?!.]*$", _I)
 
 
 _MAIN_CLAUSE = re.compile(
@@ -135,10 +135,13 @@ def _condition(core: str, context: Context) -> Made | None:
     return f"If {match['what']}, {_lower_first(context.question)}", context.question
 
 
+_WHY = re.compile(rf"^why (?:the )?(?!{AUX}\b|not\b)[\w.+-]+(?: (?!{AUX}\b)[\w.+-]+)?[\s?!.]*$", _I)
+
+
 def _bare(core: str, context: Context) -> Made | None:
-    """ "Why?", "How so?", "tell me more": nothing but asking words; the last question says about what."""
+    """ "Why?", "How so?", "tell me more", "Why Mars?": no verb of its own; the last question says about what."""
     words = _WORDS.findall(core)
-    if not words or len(words) > 10 or any(_own(word) for word in words):
+    if not words or len(words) > 10 or (any(_own(word) for word in words) and not _WHY.match(core)):
         return None
     if re.search(r"\b(?:it|its|they|them|their|he|him|his|she|her|these|those)\b", core, _I):
         return None
@@ -204,12 +207,18 @@ def _ordinal(core: str, context: Context) -> Made | None:
 
 _DEFINITE = re.compile(r"\bthe ((?:[a-z][\w-]*\s?){1,3})", re.ASCII)
 _MORE = re.compile(r"\b(?:also|too|as well|instead|other|another|else|then|still|same|any more)\b", _I)
+_COMPARED = re.compile(
+    r"^(?:is|are|was|were|do|does|will|would)\b(?!.*\bthan\b).*\b(?:(?:more|less) [a-z]+|better|worse|faster|slower|"
+    r"cheaper|higher|lower|bigger|larger|smaller|longer|shorter|easier|harder|simpler|safer|older|newer)[\s?!.]*$",
+    _I,
+)
 _DEFINING = re.compile(r"^\W*(?:what(?:'s| is| are| does)|who(?:'s| is| was| are)|define|what do you mean by)\b", _I)
 
 
 def _loose(core: str, context: Context) -> Made | None:
-    """Messages with words of their own that still lean on the topic: "the song", "any other clinics", a name that only
-    the last answer knows. A message that names the topic, or a name nobody spoke of, stands alone."""
+    """Messages with words of their own that still lean on the topic: "the song", "any other clinics", "is that one
+    cheaper", a name that only the last answer knows. A message that names the topic, or a name nobody spoke of, stands
+    alone."""
     own = stems(core)
     if any(stems(topic) & own for topic in (*context.past, context.topic)):
         return None
@@ -218,7 +227,7 @@ def _loose(core: str, context: Context) -> Made | None:
         told = len(own) <= 4 and all(is_code(name) and stems(name) <= context.told - context.asked for name in names)
         return appended(core, context) if told else None
     led = bool(_CONNECT.match(core))
-    if led and len(own) <= 2:
+    if (led and len(own) <= 2) or (len(own) <= 3 and _COMPARED.match(core)):
         return appended(core, context)
     definite = _definite(core)
     leaning = definite | (own if len(own) <= 4 and (led or _MORE.search(core)) else frozenset())

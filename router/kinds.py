@@ -192,9 +192,20 @@ _SAYS_TIME = (
     r"\b(?:characters?|chars|letters?|bytes?|digits?)\b",  # how long a name may be
     r"字符|字节|立[即刻]|马上|永[久不]|实时|一直|无限|\d\s?μs",
 )
+_ASKS_PRICE = (
+    r"\bhow much (?:money\b|.{0,40}\b(?:costs?|charged?|pay|paid|earn|owe|(?:people|they|we|you|i) make)\b)",
+    r"\bwhat(?:'s| is| are| does| do)\b.{0,30}\b(?:prices?|pricing|fees?|salary|salaries|rent)\b",
+    r"(?:价格|价钱|售价|单价|费用|资费|工资|薪水)(?:是|要|为|大概|一般)?多少|多少(?:钱|元|费用)|[怎如]\w?[么何]?(?:收费|计费|定价)",
+)
+_SAYS_PRICE = (
+    r"[$]|\d\s?(?:%|usd\b|eur\b|gbp\b|cny\b|rmb\b)|\b(?:dollars?|euros?|pounds|cents?|yuan|percent)\b",
+    r"\b(?:free|no (?:extra |additional )?(?:cost|charge|fee)s?)\b",
+    r"[€£¥￥]|[0-9一二三四五六七八九十百千万]\s?(?:元|块|美元|人民币)|免费|不(?:另)?收费|按[^，。]{1,10}(?:收费|计费|付费)",
+)
 _DEMANDS = (
     (_ASKS_LIMIT, _SAYS_LIMIT),
     (_ASKS_TIME, _SAYS_TIME),
+    (_ASKS_PRICE, _SAYS_PRICE),
     (_ASKED_BY[Kind.DEFAULT], (r"\bdefault", "默认|缺省|预设|預設")),
 )
 """What a question may ask for by name, and what an answer to it speaks of."""
@@ -254,8 +265,8 @@ def asks(question: str) -> bool:
 
 
 def demand_met(question: str, text: str) -> bool:
-    """Whether a question for a limit or the most of something, for a time or for a default finds a text that speaks of
-    one; True for any other."""
+    """Whether a question for a limit or the most of something, for a time, a price or a default finds a text that
+    speaks of one; True for any other."""
     signs, asking = _signs_in(question)
     wanted = [number for number, (asks, _) in enumerate(signs.demands) if asks.search(asking)]
     if not wanted:

@@ -50,7 +50,8 @@ GENERIC = frozenset(
     "information info detail details example examples question questions idea reason reasons point money cost costs "
     "price prices expensive cheap cheaper sense easy easier hard harder problem problems issue issues broken error "
     "fail fails failed failing part person people name names number amount meaning difference differences similar "
-    "used difficult helpful correct exactly case tips today".split()
+    "used difficult helpful correct exactly case tips today responsible convenient necessary suitable allowed related "
+    "aware familiar".split()
 )
 RELATIONAL = frozenset(
     "limitation limitations restriction restrictions prerequisite prerequisites drawback drawbacks pros cons syntax "

@@ -35,8 +35,8 @@ MEANING = {
     "identifiers_covered": "share of the question's names, flags, versions and quantities in the quotes and the "
     "headings over them",
     "identifiers_all": "1 when none of these is missing there",
-    "demand_met": "0 when the question asks for a limit, a superlative, a time or a default and the quotes speak of "
-    "none",
+    "demand_met": "0 when the question asks for a limit, a superlative, a time, a price or a default and the quotes "
+    "speak of none",
     "undisputed": "0 when another page found says the same with another value, and nothing tells which one is newer",
 }
 """What each feature of a quoted answer says; all are in 0..1."""

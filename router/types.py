@@ -269,12 +269,13 @@ class MessageKind(StrEnum):
 class Understood:
     """A message beside its history. standalone: the question made whole, which is what is matched and searched; equal
     to the message's text where nothing was missing. carried: what was taken from history, for the trace. language: of
-    the asker, for our own sentences."""
+    the asker, for our own sentences. spoken: stems of what was asked and answered before it."""
 
     kind: MessageKind
     standalone: str
     language: str
     carried: str = ""
+    spoken: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

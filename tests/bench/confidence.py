@@ -9,11 +9,12 @@ the calibration that `services.calibration.fit` finds, with the figures of the a
 with --out it is written there. It begins with a model that knows nothing, so what was fitted before does not show. The
 files in `tests/bench/questions` were written for this and for nothing that is reported.
 
-Two features hardly ever speak: that another page contradicts the quoted one (`undisputed`), and that a message points
-at what nothing names (`named`). Each is fitted after the others, with these held, on questions where it does: those of
-`tests.bench.conflicts` over the files of --conflicts, and those of the files of --pointing, where an answer counts as
-right if the file says that there is one. Such files say nothing about how often that happens, so the line is found
-without them.
+Three features hardly ever speak: that another page contradicts the quoted one (`undisputed`), that a message points
+at what nothing names (`named`), and that a message of a conversation is answered from what is about something else
+(`on_topic`). Each is fitted after the others, with these held: the first on the questions of `tests.bench.conflicts`
+over the files of --conflicts, the other two on the files of --pointing, which hold conversations, and where an answer
+counts as right if the file says that there is one. Such files say nothing about how often that happens, so the line is
+found without them.
 """
 
 from __future__ import annotations
@@ -26,17 +27,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize
 
 from router.confidence import Calibration
-from services.calibration import fit, identified
+from services.calibration import Matrix, fit, identified
 from services.calibrations import packaged_calibration
 from services.evaluation import Asked, Row, ask_rows, foreign, read_rows
 from services.settings import Settings
 from tests.bench.conflicts import disputed, with_twins
 
 _MOST = 500  # questions of one file that are asked
-_ASIDES = frozenset({"undisputed", "named"})
+_ASIDES = frozenset({"undisputed", "named", "on_topic"})
 _PAIRS = 200  # questions of one file that two pages answer differently
 _PENALTY = 40.0  # the strongest of 5, 10, 20 and 40 whose expected calibration error, out of fold, is below 0.05
 
@@ -67,13 +68,23 @@ def fitted(
     nothing = replace(packaged_calibration(), names=(), centres=(), scales=(), coefficients=(), intercept=0.0, line=0.0)
     found = fit({name: list(map(_without_asides, each)) for name, each in asked.items()}, nothing, _PENALTY)
     both = {f"{name}, with another answer elsewhere": disputed(each) for name, each in pairs.items()}
-    pointing = {
-        f"{name}, pointing at what nothing names": [
-            replace(one, right=one.row.answerable) for one in each if one.trace.features.get("named") == 0.0
-        ]
+    spoken = {
+        name: [replace(one, right=one.row.answerable) for one in each if one.trace.features]
         for name, each in asides.items()
     }
-    return identified(weighed(weighed(found, "undisputed", both), "named", pointing))
+    pointing = {
+        f"{name}, pointing at what nothing names": [one for one in each if one.trace.features["named"] == 0.0]
+        for name, each in spoken.items()
+    }
+    talks = {
+        f"{name}, after other turns": [
+            one for one in each if one.row.question.history and one.trace.features["named"] == 1.0
+        ]
+        for name, each in spoken.items()
+    }
+    for name, files in (("undisputed", both), ("named", pointing), ("on_topic", talks)):
+        found = weighed(found, name, files)
+    return identified(found)
 
 
 def _without_asides(one: Asked) -> Asked:
@@ -82,12 +93,19 @@ def _without_asides(one: Asked) -> Asked:
 
 
 def weighed(start: Calibration, name: str, files: Mapping[str, Sequence[Asked]]) -> Calibration:
-    """With the coefficient of one feature that fits these answers best. The feature is 0 in all of them, and centred on
-    1, what it is everywhere else, so that nothing else moves."""
+    """With the coefficient of one feature that fits these answers best. It is centred on 1, what it is everywhere else,
+    so that nothing else moves. Where some of these answers have a 1, too, they may be right more or less often than
+    answers elsewhere (a file has its own idea of what is right): that difference is fitted along, and not kept."""
     rows = [one for each in files.values() for one in each]
     odds = np.array([start.intercept + sum(start.pulls(one.trace.features).values()) for one in rows])
+    lacks = np.array([1.0 - one.trace.features[name] for one in rows])
     signs = np.array([1.0 if one.right else -1.0 for one in rows])
-    worth = minimize_scalar(lambda worth: np.logaddexp(0, -signs * (odds - worth)).mean(), bounds=(0.0, 10.0)).x
+    free = None if (lacks == 0.0).any() else 0.0
+
+    def loss(at: Matrix) -> float:
+        return float(np.logaddexp(0, -signs * (odds - at[0] * lacks + at[1])).mean())
+
+    worth = minimize(loss, (1.0, 0.0), bounds=((0.0, 10.0), (free, free))).x[0]
     return replace(
         start,
         id="",

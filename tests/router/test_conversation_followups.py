@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from router.conversation import understand
@@ -128,6 +130,9 @@ ENGLISH = [
     (("How do I take a backup?", "…"), "what if the disk is full?", "If the disk is full, how do I take a backup?"),
     (("Can I run FLUSHALL in production?", "No"), "Why not?", "Why not: run FLUSHALL in production?"),
     (("What is HTAP?", "…"), "tell me more", "tell me more: HTAP?"),
+    (("Which port do clients use?", "6379"), "Why 6379?", "Why 6379: port do clients use?"),
+    (("How do I take a backup?", "…"), "what about if I'm offline?", "If I'm offline, how do I take a backup?"),
+    (("What is lazy freeing?", "…"), "Is unlinking any faster?", "Is unlinking any faster (lazy freeing)?"),
     (("How do I export slow logs?", "…"), "Any other way?", "Any other way: export slow logs?"),
     (
         ("What's the difference between RDB and AOF?", "…"),
@@ -177,6 +182,9 @@ WHOLE = [
     (("How do I install the server?", "apt"), "I have an old cluster; how do I upgrade it?"),
     (("How do I install the server?", "apt"), "By the way, how do I get an invoice?"),
     (("How do I install the server?", "apt"), "Does SET overwrite the TTL?"),
+    (("How do I install the server?", "apt"), "Are pipelines faster than scripts?"),
+    (("How do I install the server?", "apt"), "Why does SAVE block?"),
+    (("How do I install the server?", "apt"), "Why is SAVE slow?"),
     (("How do I install the server?", "apt"), "What is the size of the cache that gives it a speed-up?"),
     (("How do I install the server?", "apt"), "What author is best known for his book on sorting?"),
     (("How do I install the server?", "apt"), "What is the command to list clients?"),
@@ -188,7 +196,7 @@ WHOLE = [
 
 @pytest.mark.parametrize(("before", "message"), WHOLE, ids=lambda value: str(value)[:40])
 def test_whole_messages_are_left_alone(before: tuple[str, ...], message: str) -> None:
-    assert told(message, *before) == told(message)
+    assert replace(told(message, *before), spoken=frozenset()) == told(message)
 
 
 def test_the_topic_holds_over_several_turns() -> None:

@@ -110,6 +110,15 @@ def test_long_texts_take_no_time(part: str) -> None:
         ("What is the default port?", "The port is set by RI_PORT.", False),
         ("What is the default port?", "| RI_PORT | default: 5540 |", True),
         ("默认端口是多少？", "端口由 RI_PORT 决定。", False),
+        ("How much does the managed service cost?", "The managed service runs in 12 regions.", False),
+        ("How much does the managed service cost?", "The managed service is $20 a month.", True),
+        ("How much do they charge?", "Advisers ask for 1% of what they manage.", True),
+        ("What is the price of a licence?", "A licence is free of charge.", True),
+        ("How much memory does it use?", "It takes 3 MB.", True),
+        ("How much does a pipeline improve throughput?", "Five times.", True),
+        ("企业版多少钱一年？", "企业版支持 24 小时服务。", False),
+        ("企业版多少钱一年？", "企业版每年 9800 元。", True),
+        ("备份怎么收费？", "备份按存储量计费。", True),
     ],
 )
 def test_what_a_question_asks_for_by_name_is_spoken_of(question: str, text: str, said: bool) -> None:
