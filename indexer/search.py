@@ -1,15 +1,12 @@
-"""A question in, ranked passages out. `Searcher` answers micro-batches on one thread; `BatchingRetriever` makes them.
+"""A question in, ranked passages out. `Searcher` answers micro-batches on one thread; `indexer.batching` makes them.
 
 One search: tokens and vectors of the question; the engine's nearest per channel; every channel's score for every
-candidate, the best unit of the best ones; fused by the weights that were measured for the question's language.
+candidate, the best unit of the best ones; fused by the weights that were measured for the question's language. A frugal
+one looks first whether words alone are sure (`SURE`): embedding a question is half of what its search costs.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import queue
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,15 +24,17 @@ from indexer.halves import widened
 from indexer.rerank import Asked, Reranker, packaged
 from indexer.runs import best_of_runs, ranges
 from indexer.version import Arrays, Manifest, read_manifest
-from router.errors import IndexUnavailable, Overloaded
+from router.errors import IndexUnavailable
 from router.ports import Embedder, EngineQuery, Found, PassageIndex
 from router.types import Hit, Location, Passage, SearchResult
 
 _PER_CHANNEL = 60  # candidates asked of the engine, per channel
 _RESCORED = 40  # of the candidates, by whole-passage scores, whose units are looked at
-_BATCH = 32  # most questions in one micro-batch
-_WAITING = 2_000  # most questions in the queue
 _PLACE = frozenset({"source", "document"})  # filters that speak of a passage's place
+SURE = 0.08
+"""Words alone are sure of the right page from here on: how far the best passage is ahead of the best one of another
+page (fused, 0..1), times its share of what BM25 could give. See docs/decisions/2026-11-29-sure-by-words.md."""
+_BM25_CEILING = 1.9  # k1 + 1: the most that a term's idf is multiplied with
 
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
@@ -43,9 +42,12 @@ Rows = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Request:
+    """frugal: whether the text embedder is left out where words alone are sure."""
+
     question: str
     limit: int
     filters: Mapping[str, str]
+    frugal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,19 @@ class _Prepared:
     idf: Floats
     dense: Floats | None
     corpus: Floats | None
+
+
+Ranking = list[tuple[int, dict[str, float], float, int | None]]
+"""(row, scores, fused score, best unit), best first."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ranked:
+    """timings: milliseconds by stage, of the whole batch."""
+
+    one: _Prepared
+    hits: Ranking
+    timings: Mapping[str, float]
 
 
 class Searcher:
@@ -86,7 +101,9 @@ class Searcher:
         self._has_dense = np.asarray(arrays.has_dense)
         uses_corpus = "corpus" in self.manifest.dimensions
         self._corpus = CorpusEmbedder.load(folder / "corpus") if uses_corpus else None
-        self.reranker = Reranker(arrays, Above.load(folder, self._content), packaged())
+        above = Above.load(folder, self._content)
+        self._pages = np.asarray(above.pages)
+        self.reranker = Reranker(arrays, above, packaged())
         self.reranker.warm(self.manifest.weights)
 
     @property
@@ -108,24 +125,53 @@ class Searcher:
 
     def search(self, requests: Sequence[Request]) -> list[SearchResult]:
         """Results in the order of the requests; `limit` hits at most, best first."""
+        return self._results(self._ranked(requests, [self._weights(request) for request in requests]))
+
+    def by_words(self, requests: Sequence[Request]) -> list[SearchResult | None]:
+        """What is found without the text embedder, for the frugal requests where that is sure. None for all others:
+        they are still to be searched."""
+        out: list[SearchResult | None] = [None] * len(requests)
+        places = [at for at, one in enumerate(requests) if one.frugal and self._weights(one).get("dense")]
+        some = [requests[at] for at in places]
+        ranked = self._ranked(some, [_without_dense(self._weights(one)) for one in some]) if some else []
+        sure = [(at, each) for at, each in zip(places, ranked, strict=True) if self._is_sure(each)]
+        for (at, _), result in zip(sure, self._results([each for _, each in sure]), strict=True):
+            out[at] = result
+        return out
+
+    def _weights(self, request: Request) -> Mapping[str, float]:
+        return self.manifest.weights_for(question_language(request.question))
+
+    def _is_sure(self, ranked: _Ranked) -> bool:
+        if not ranked.hits:
+            return False
+        first, scores, best, _ = ranked.hits[0]
+        page = self._pages[first]
+        other = next((fused for row, _, fused, _ in ranked.hits if self._pages[row] != page), 0.0)
+        most = float(ranked.one.idf.sum()) * _BM25_CEILING
+        return (best - other) * scores["bm25"] / max(most, 1e-6) >= SURE
+
+    def _ranked(self, requests: Sequence[Request], weights: Sequence[Mapping[str, float]]) -> list[_Ranked]:
         begun = time.perf_counter()
-        prepared = self._prepare(requests)
+        prepared = self._prepare(requests, weights)
         embedded = time.perf_counter()
         found = self._engine.candidates([_engine_query(one) for one in prepared], _PER_CHANNEL)
         asked = time.perf_counter()
         ranked = [self._rank(one, candidates) for one, candidates in zip(prepared, found, strict=True)]
-        passages = self._passages(ranked)
         done = time.perf_counter()
         timings = {
             "embed": (embedded - begun) * 1e3,
             "engine": (asked - embedded) * 1e3,
             "rank": (done - asked) * 1e3,
         }
-        return [self._result(one, hits, passages, timings) for one, hits in zip(prepared, ranked, strict=True)]
+        return [_Ranked(one, hits, timings) for one, hits in zip(prepared, ranked, strict=True)]
 
-    def _prepare(self, requests: Sequence[Request]) -> list[_Prepared]:
+    def _results(self, ranked: Sequence[_Ranked]) -> list[SearchResult]:
+        passages = self._passages([each.hits for each in ranked])
+        return [self._result(each, passages) for each in ranked]
+
+    def _prepare(self, requests: Sequence[Request], weights: Sequence[Mapping[str, float]]) -> list[_Prepared]:
         languages = [question_language(request.question) for request in requests]
-        weights = [self.manifest.weights_for(language) for language in languages]
         tokens = [analyse_question(request.question) for request in requests]
         dense = self._vectors("dense", weights, lambda rows: self._embed([requests[row].question for row in rows]))
         corpus = self._vectors("corpus", weights, lambda rows: self._embed_corpus([tokens[row] for row in rows]))
@@ -157,8 +203,7 @@ class Searcher:
             raise IndexUnavailable(f"index version {self.version}: its corpus embedder is missing")
         return self._corpus.embed_questions(tokens)
 
-    def _rank(self, one: _Prepared, found: Found) -> list[tuple[int, dict[str, float], float, int | None]]:
-        """(row, scores, fused score, best unit), best first."""
+    def _rank(self, one: _Prepared, found: Found) -> Ranking:
         rows = self._rows(found)
         if not len(rows):
             return []
@@ -240,28 +285,23 @@ class Searcher:
         offsets = np.concatenate(([0], np.cumsum(end - begin)))
         return lexical.unit_scores(terms, offsets, self.manifest.unit_terms, one.ids, one.idf)
 
-    def _passages(self, ranked: Sequence[Sequence[tuple[int, object, object, object]]]) -> dict[int, Passage]:
+    def _passages(self, ranked: Sequence[Ranking]) -> dict[int, Passage]:
         rows = list({hit[0] for hits in ranked for hit in hits})
         return dict(zip(rows, self._content.passages(rows), strict=True))
 
-    def _result(
-        self,
-        one: _Prepared,
-        hits: Sequence[tuple[int, dict[str, float], float, int | None]],
-        passages: Mapping[int, Passage],
-        timings: Mapping[str, float],
-    ) -> SearchResult:
+    def _result(self, ranked: _Ranked, passages: Mapping[int, Passage]) -> SearchResult:
+        one = ranked.one
         idf = dict(zip(one.ids.tolist(), one.idf.tolist(), strict=True))
         return SearchResult(
             hits=tuple(
                 Hit(there, scores, fused, best)
-                for row, scores, fused, best in hits
+                for row, scores, fused, best in ranked.hits
                 if (there := _where_asked(passages[row], one.request.filters))
             ),
             terms={token: idf[term_id(token)] for token in one.tokens},
             language=one.language,
             index_version=self.version,
-            timings_ms=timings,
+            timings_ms=ranked.timings,
         )
 
 
@@ -285,76 +325,14 @@ def _engine_query(one: _Prepared) -> EngineQuery:
     return EngineQuery((ids, [1.0] * len(ids)), vectors, one.request.filters)
 
 
+def _without_dense(weights: Mapping[str, float]) -> dict[str, float]:
+    rest = {name: weight for name, weight in weights.items() if name != "dense"}
+    total = sum(rest.values()) or 1.0
+    return {name: weight / total for name, weight in rest.items()}
+
+
 def _passage_weights(one: _Prepared) -> dict[str, float]:
     """The weights while no unit has been looked at: its BM25 stands in for the unit's."""
     weights = dict(one.weights)
     weights["bm25"] = weights.get("bm25", 0.0) + weights.pop("unit", 0.0)
     return weights
-
-
-class BatchingRetriever:
-    """`router.ports.Retriever`: one thread searches, and takes all questions that wait in one batch.
-
-    Many askers then share one pass of the embedder and one call of the engine, and a lone asker waits for nobody.
-    """
-
-    def __init__(self, searcher: Searcher) -> None:
-        self.searcher = searcher
-        self._waiting: queue.SimpleQueue[tuple[Request, asyncio.AbstractEventLoop, asyncio.Future[SearchResult]] | None]
-        self._waiting = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="search", daemon=True)
-        self._thread.start()
-
-    async def search(self, question: str, limit: int, filters: Mapping[str, str]) -> SearchResult:
-        if self._waiting.qsize() >= _WAITING:
-            raise Overloaded("too many questions are waiting to be searched; try again in a second")
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[SearchResult] = loop.create_future()
-        self._waiting.put((Request(question, limit, filters), loop, future))
-        return await future
-
-    def close(self) -> None:
-        """Finishes what waits, then closes the searcher."""
-        self._waiting.put(None)
-        self._thread.join()
-        self.searcher.close()
-
-    def _run(self) -> None:
-        with contextlib.suppress(Exception):  # the question that needs it will say what is wrong; the thread must live
-            self.searcher.warm()
-        while (first := self._waiting.get()) is not None:
-            batch = [first]
-            stop = False
-            while len(batch) < _BATCH and not self._waiting.empty():
-                following = self._waiting.get()
-                if following is None:
-                    stop = True
-                    break
-                batch.append(following)
-            self._serve(batch)
-            if stop:
-                return
-
-    def _serve(self, batch: Sequence[tuple[Request, asyncio.AbstractEventLoop, asyncio.Future[SearchResult]]]) -> None:
-        try:
-            results = self.searcher.search([request for request, _, _ in batch])
-        except Exception as error:  # noqa: BLE001 -- the asker gets it, the thread must live on
-            if len(batch) > 1:  # one question must not fail the others of its batch
-                for alone in batch:
-                    self._serve([alone])
-                return
-            _, loop, future = batch[0]
-            loop.call_soon_threadsafe(_fail, future, error)
-            return
-        for (_, loop, future), result in zip(batch, results, strict=True):
-            loop.call_soon_threadsafe(_resolve, future, result)
-
-
-def _resolve(future: asyncio.Future[SearchResult], result: SearchResult) -> None:
-    if not future.done():  # the asker may have gone
-        future.set_result(result)
-
-
-def _fail(future: asyncio.Future[SearchResult], error: BaseException) -> None:
-    if not future.done():
-        future.set_exception(error)

@@ -187,7 +187,7 @@ def _misses(asked: Understood, passage: Passage | None, match: CuratedMatch, par
 async def _search(question: Question, understood: Understood, parts: Parts) -> SearchResult:
     """An index that is down finds nothing, and says so in the reason; the process goes on."""
     try:
-        return await parts.retriever.search(question.text, HITS, question.filters)
+        return await parts.retriever.search(question.text, HITS, question.filters, frugal=True)
     except IndexUnavailable as error:
         return replace(_nothing(understood), problem=str(error))
 

@@ -113,9 +113,12 @@ class Engines(Protocol):
 
 
 class Retriever(Protocol):
-    """Called once a question. Raises `IndexUnavailable` when nothing can be searched."""
+    """Called once a question. Raises `IndexUnavailable` when nothing can be searched. frugal: whether a channel that
+    costs much may be left out where the others are sure."""
 
-    async def search(self, question: str, limit: int, filters: Mapping[str, str]) -> SearchResult: ...
+    async def search(
+        self, question: str, limit: int, filters: Mapping[str, str], frugal: bool = False
+    ) -> SearchResult: ...
 
 
 class Curated(Protocol):

@@ -43,8 +43,8 @@ from services.store.sql import SqlStore
 from services.trace_ids import TraceIds
 
 if TYPE_CHECKING:
+    from indexer.batching import BatchingRetriever
     from indexer.content import Facts
-    from indexer.search import BatchingRetriever
     from router.checking import Entailment
     from router.ports import Embedder, Engines, Generator, Retriever
     from services.generation.service import ModelService
@@ -122,8 +122,9 @@ def index_home(settings: Settings) -> Path:
 
 def open_retriever(settings: Settings, version: str) -> BatchingRetriever:
     """Raises IndexUnavailable when the version is not there, Mismatch when it was made by other rules."""
+    from indexer.batching import BatchingRetriever
     from indexer.replica import copy_version
-    from indexer.search import BatchingRetriever, Searcher
+    from indexer.search import Searcher
     from indexer.version import check, read_manifest
 
     if settings.index_from:
@@ -142,7 +143,7 @@ class _NoIndex:
 
     problem: str
 
-    async def search(self, question: str, limit: int, filters: Mapping[str, str]) -> SearchResult:  # noqa: ARG002
+    async def search(self, *_: object, **__: object) -> SearchResult:
         raise IndexUnavailable(self.problem)
 
 

@@ -85,7 +85,7 @@ class TinySystem:
     async def why(self, trace_id: str) -> dict[str, Any]:
         return explanation(await self.store.get_trace(trace_id), None)
 
-    async def search(self, question: str, limit: int, filters: Mapping[str, str]) -> SearchResult:
+    async def search(self, question: str, limit: int, filters: Mapping[str, str], **_: object) -> SearchResult:
         if self.broken:
             raise IndexUnavailable("No index version can be opened; run: answerloop index")
         hits = [Hit(passage, {"bm25": float(_overlap(question, passage))}, 0.0) for passage in PASSAGES]

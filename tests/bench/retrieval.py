@@ -3,8 +3,9 @@
     python -m tests.bench.retrieval [NAME …] [--seconds 180] [--model NAME]
 
 Prints one JSON object a line: R@1, R@5 and MRR@10 of what `/search` replies ("served"), of the search before its
-passages are read ("fused"), of BM25 alone, and of BM25 with the corpus embedder, in the same run. faq: paraphrases of
-PolarDB's frequent questions, the page of the answer being right.
+passages are read ("fused"), of the search that `/ask` makes, which embeds no question that words are sure of ("frugal",
+with the share that is embedded), of BM25 alone, and of BM25 with the corpus embedder, in the same run. faq: paraphrases
+of PolarDB's frequent questions, the page of the answer being right.
 """
 
 from __future__ import annotations
@@ -102,6 +103,19 @@ def _documents(result: SearchResult) -> Iterator[set[str]]:
             yield {hit.passage.document, *(place.path for place in hit.passage.also_at)}
 
 
+def frugal(searcher: Searcher, wanted: Sequence[tuple[str, set[str]]]) -> dict[str, float]:
+    found: list[SearchResult] = []
+    embedded = 0
+    for at in range(0, len(wanted), 32):
+        requests = [Request(question, 40, {}, frugal=True) for question, _ in wanted[at : at + 32]]
+        sure = searcher.by_words(requests)
+        rest = iter(searcher.search([one for one, known in zip(requests, sure, strict=True) if known is None]))
+        found += [known or next(rest) for known in sure]
+        embedded += sure.count(None)
+    ranked = [_rank(result, gold) for result, (_, gold) in zip(found, wanted, strict=True)]
+    return {**summary(ranked), "embedded": round(embedded / len(wanted), 4)}
+
+
 def summary(found: Sequence[int]) -> dict[str, float]:
     count = len(found)
     return {
@@ -141,6 +155,7 @@ def run(name: str, seconds: float, model: str) -> dict[str, Any]:
             "passages": report.passages,
             "served": summary(ranks(searcher, wanted, read=True)),
             "fused": summary(ranks(searcher, wanted)),
+            "frugal": frugal(searcher, wanted),
             "bm25_alone": summary(ranks_by(searcher, wanted, ())),
             "bm25_and_corpus": summary(ranks_by(searcher, wanted, ("corpus",))),
             "weights": report.weights,

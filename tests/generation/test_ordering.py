@@ -122,7 +122,7 @@ def test_a_quoted_answer_begins_on_the_best_page(fused: float, page: str) -> Non
 
 def test_a_small_limit_is_cut_after_reading() -> None:
     class Searched:
-        async def search(self, question: str, limit: int, filters: Mapping[str, str]) -> SearchResult:
+        async def search(self, question: str, limit: int, filters: Mapping[str, str], **_: object) -> SearchResult:
             assert limit == READ and filters == {"source": "a"}
             return found(question, ("about.md", ABOUT, 0.95), ("answers.md", ANSWERS, 0.94))
 

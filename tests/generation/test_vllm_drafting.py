@@ -121,7 +121,7 @@ def test_a_question_longer_than_the_window_says_so() -> None:
 
 
 class _Found:
-    async def search(self, question: str, limit: int, filters: Any) -> SearchResult:  # noqa: ARG002
+    async def search(self, question: str, limit: int, filters: Any, **_: object) -> SearchResult:  # noqa: ARG002
         return talks.found(question)
 
 

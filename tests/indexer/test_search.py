@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer.analysis import analyse
+from indexer.batching import BatchingRetriever
 from indexer.runs import best_of_runs, ranges
-from indexer.search import BatchingRetriever, Request
+from indexer.search import Request
 from router.errors import IndexUnavailable
 from router.types import SearchResult
 from router.units import split

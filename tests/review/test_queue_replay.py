@@ -32,7 +32,7 @@ class NoEntries:
 
 
 class OneHit:
-    async def search(self, question: str, limit: int, filters: Mapping[str, str]) -> SearchResult:  # noqa: ARG002
+    async def search(self, question: str, limit: int, filters: Mapping[str, str], **_: object) -> SearchResult:  # noqa: ARG002
         return SearchResult((Hit(PASSAGE, {"bm25": 1.0}, 1.0),), {"q": 1.0}, "en", "v2")
 
 

@@ -58,7 +58,7 @@ class Shelf:
     hits: tuple[Hit, ...] = (Hit(PASSAGE, {"bm25": 3.0}, 0.9),)
     asked: list[str] = field(default_factory=list)
 
-    async def search(self, question: str, limit: int, filters: Mapping[str, str]) -> SearchResult:  # noqa: ARG002
+    async def search(self, question: str, limit: int, filters: Mapping[str, str], **_: object) -> SearchResult:  # noqa: ARG002
         self.asked.append(question)
         if self.down:
             raise IndexUnavailable("the folder is missing")
