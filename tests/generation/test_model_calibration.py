@@ -82,8 +82,11 @@ def _settings(home: Path, speaker: Speaker) -> Settings:
     return Settings(home=home / "home", generator_url=speaker.endpoint.url, model_advice=False)
 
 
-def test_what_the_model_says_of_itself_joins_the_confidence_and_is_explained(home: Path, speaker: Speaker) -> None:
-    settings = _settings(home, speaker)
+def test_what_the_model_says_of_itself_joins_the_confidence_and_is_explained(
+    home: Path, tmp_path: Path, speaker: Speaker
+) -> None:
+    shutil.copytree(home / "home", tmp_path / "home")  # the calibration that is served there is another one afterwards
+    settings = _settings(tmp_path, speaker)
     fitted = run_calibrate(settings, [home / "questions.jsonl"], lambda *_: None)
     assert {"model_sure", "model_least"} <= set(fitted["names"]) - set(packaged_calibration().names)
     weights = dict(zip(fitted["names"], fitted["coefficients"], strict=True))
