@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import replace
 
@@ -64,8 +65,26 @@ def test_a_feature_that_hardly_ever_speaks_is_worth_what_its_answers_say(share: 
     assert found.data == {"f": 100}
 
 
-def test_the_packaged_one_is_less_sure_of_what_is_disputed_or_unnamed() -> None:
+@pytest.mark.parametrize("lenient", [0.0, 0.1])
+def test_what_is_right_more_often_in_its_file_is_not_put_down_to_the_feature(lenient: float) -> None:
+    """Half of the answers of a file lack the feature. Where all of them are right more often than the model says, the
+    feature is worth as much: the difference between the two halves."""
+    rows = []
+    for value, share in ((1.0, 0.8 + lenient), (0.0, 0.5 + 1.6 * lenient)):
+        of_it = asked(ROWS[0], "x", lexical=0.58, on_topic=value)
+        rows += [replace(of_it, right=at < round(share * 100)) for at in range(100)]
+    found = weighed(START, "on_topic", {"f": rows})
+    worth = found.pulls({"on_topic": 1.0})["on_topic"] - found.pulls({"on_topic": 0.0})["on_topic"]
+    assert worth == pytest.approx(_odds(0.8 + lenient) - _odds(0.5 + 1.6 * lenient), abs=0.05)
+    assert found.probability({"lexical": 0.58, "on_topic": 1.0}) == START.probability({"lexical": 0.58})
+
+
+def _odds(share: float) -> float:
+    return math.log(share / (1 - share))
+
+
+def test_the_packaged_one_is_less_sure_of_what_is_disputed_unnamed_or_off_the_topic() -> None:
     packaged = packaged_calibration()
     usual = dict(zip(packaged.names, packaged.centres, strict=True))
-    for name in ("undisputed", "named"):
+    for name in ("undisputed", "named", "on_topic"):
         assert packaged.probability(usual | {name: 0.0}) < packaged.probability(usual) - 0.1
