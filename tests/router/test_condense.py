@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 
@@ -134,6 +136,15 @@ def test_a_heading_comes_with_what_stands_under_it() -> None:
     assert made(PAGE, 0.4, "How often does a backup run?").text.startswith("# Backups\n")
 
 
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    """Python's collector looks at all that the tests before have left, which may take a second of anybody's time."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_collector")
 @pytest.mark.parametrize("letter", ["重启主节点，然后检查。", "A sentence with 7 words in it. ", "- an item\n"])
 def test_time_grows_with_the_length_only(letter: str) -> None:
     def spent(repeats: int) -> float:
