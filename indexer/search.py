@@ -24,6 +24,7 @@ from indexer.halves import widened
 from indexer.rerank import Asked, Reranker, packaged
 from indexer.runs import best_of_runs, ranges
 from indexer.version import Arrays, Manifest, read_manifest
+from router.confidence import BM25_CEILING
 from router.errors import IndexUnavailable
 from router.ports import Embedder, EngineQuery, Found, PassageIndex
 from router.types import Hit, Location, Passage, SearchResult
@@ -34,7 +35,6 @@ _PLACE = frozenset({"source", "document"})  # filters that speak of a passage's 
 SURE = 0.08
 """Words alone are sure of the right page from here on: how far the best passage is ahead of the best one of another
 page (fused, 0..1), times its share of what BM25 could give. See docs/decisions/2026-11-29-sure-by-words.md."""
-_BM25_CEILING = 1.9  # k1 + 1: the most that a term's idf is multiplied with
 
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
@@ -148,7 +148,7 @@ class Searcher:
         first, scores, best, _ = ranked.hits[0]
         page = self._pages[first]
         other = next((fused for row, _, fused, _ in ranked.hits if self._pages[row] != page), 0.0)
-        most = float(ranked.one.idf.sum()) * _BM25_CEILING
+        most = float(ranked.one.idf.sum()) * BM25_CEILING
         return (best - other) * scores["bm25"] / max(most, 1e-6) >= SURE
 
     def _ranked(self, requests: Sequence[Request], weights: Sequence[Mapping[str, float]]) -> list[_Ranked]:

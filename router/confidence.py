@@ -42,7 +42,7 @@ other words, multilingual-e5-small gives to any two sentences."""
 _COSINES = {"meaning": "dense_unit", "corpus": "corpus"}
 _MOST_BM25 = 150.0  # the best passages of 99 in 100 questions have less
 _BESIDE = 8  # passages that the best one is compared with, itself included
-_BM25_CEILING = 1.9  # k1 + 1: the most that a term's idf is multiplied with
+BM25_CEILING = 1.9  # k1 + 1: the most that a term's idf is multiplied with
 
 
 def features(
@@ -55,7 +55,7 @@ def features(
     top = found.hits[0]
     bm25, idf = top.scores.get("bm25", 0.0), sum(found.terms.values())
     return {
-        "lexical": min(bm25 / max(idf * _BM25_CEILING, 1e-6), 1.0),
+        "lexical": min(bm25 / max(idf * BM25_CEILING, 1e-6), 1.0),
         "evidence": min(math.log1p(bm25) / math.log1p(_MOST_BM25), 1.0),
         "gap": top.fused - _runner_up(found.hits),
         "lead": top.fused - _mean(hit.fused for hit in found.hits[1:_BESIDE]),

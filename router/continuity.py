@@ -14,8 +14,8 @@ def on_topic(understood: Understood, passage: Passage) -> float:
     0.0 where a message of few words is answered from a passage that has none of them. Between them for a message that
     says more itself: a new question is welcome at any time.
 
-    Both numbers are the best of 2 to 4 on the conversations of `mtrag_un_dev_en`, which `tests.bench.confidence` fits
-    the weight on: alike within 0.01 of the area under the curve.
+    Both numbers were chosen among 2 to 5 on `mtrag_un_dev_en`, which `tests.bench.confidence` fits the weight on, and
+    differ little there: see docs/decisions/2026-11-29-keeps-to-the-topic.md.
     """
     if len(understood.spoken) < _ENOUGH:
         return 1.0
