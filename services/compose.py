@@ -15,8 +15,8 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from indexer import processors
 from indexer.build import prune, version_folder
-from indexer.content import Content
 from router import answering
 from router.answering import Parts
 from router.confidence import Calibration
@@ -24,14 +24,15 @@ from router.errors import IndexUnavailable, Mismatch, NotFound
 from router.prompt import prompt_hash
 from router.types import Citation, Hit, Question, Release, ReviewItem, SearchResult, Trace
 from services.calibrations import calibration_of, for_index, packaged_calibration
-from services.citing import citations, neighbours, passage_deed
+from services.citing import citations, passage_deed
 from services.curated.embedding import TogetherEmbedder
 from services.curated.live import LiveCurated
 from services.curated.vocabulary import packaged_guards
 from services.explaining import explanation
 from services.generation import ordering, reading
 from services.generation.extractive import ExtractiveGenerator
-from services.generation.readings import Readings
+from services.generation.quoting import Quoting
+from services.generation.quoting_process import CrowdedGenerator
 from services.pinned import pinned_versions
 from services.review.budgeting import Budgeting
 from services.review.loop import ReviewLoop
@@ -152,8 +153,7 @@ class _Serving:
     release: Release
     retriever: BatchingRetriever
     parts: Parts
-    readings: Readings | None
-    pages: Content
+    quoting: CrowdedGenerator
 
 
 class System:
@@ -172,13 +172,18 @@ class System:
         self._problem = "no index yet; make one with `answerloop index --source NAME=FOLDER_OR_GIT_URL`"
         self._refused: str | None = None
         self._switching = asyncio.Lock()
+        self._under_way = 0  # questions that are being answered
         self._ids = TraceIds()
 
     async def ask(self, question: Question) -> Outcome:
         """Returns once the trace is durable. Raises IndexUnavailable when there is neither a release nor a curated
         answer to answer with."""
         parts = self._parts()
-        outcome = Outcome(*await answering.answer(question, parts))
+        self._under_way += 1
+        try:
+            outcome = Outcome(*await answering.answer(question, parts))
+        finally:
+            self._under_way -= 1
         if self.shadow:
             self.shadow.offer(question, outcome.trace, parts)
         return outcome
@@ -240,7 +245,7 @@ class System:
             yield tried.parts
         finally:
             await asyncio.to_thread(tried.retriever.close)
-            _close_quoting(tried, self._serving)
+            await _close_quoting(tried, self._serving)
 
     async def refresh(self) -> None:
         """Serve the active release, if it is another one than now: a reindex, another process or the CLI chose it; and
@@ -312,14 +317,15 @@ class System:
 
     async def _open(self, release: Release) -> _Serving:
         retriever = await asyncio.to_thread(open_retriever, self.settings, release.index_version)
-        facts = await asyncio.to_thread(retriever.searcher.content.facts)
         folder = version_folder(index_home(self.settings), release.index_version)
-        held, pages = Readings.open(folder), Content(folder / "content.db")  # not the searching thread's
-        reading.keep(held.get if held else None)
-        quoting = ExtractiveGenerator(lambda _paths: facts, neighbours(pages))
+        here = await asyncio.to_thread(Quoting.open, folder)
+        quoting = CrowdedGenerator(here, folder, self._crowded)
         calibration = await self._calibration(release)
-        parts = self._made(retriever, quoting, calibration, release, facts)
-        return _Serving(release, retriever, parts, held, pages)
+        parts = self._made(retriever, quoting, calibration, release, here.facts)
+        return _Serving(release, retriever, parts, quoting)
+
+    def _crowded(self) -> bool:
+        return self._under_way > 1 and self.settings.quoting_process and len(processors.usable()) > 1
 
     def _made(
         self, retriever: Retriever, quoting: Generator, calibration: Calibration, release: Release, facts: Facts
@@ -348,7 +354,7 @@ class System:
             self.model.follow(serving.release.model)
         if old:
             await asyncio.to_thread(old.retriever.close)  # finishes the searches that wait
-            _close_quoting(old, self._serving)
+            await _close_quoting(old, self._serving)
 
 
 def _other_prompts(release: Release) -> str:
@@ -359,12 +365,10 @@ def _other_prompts(release: Release) -> str:
     return "; it was tuned with other prompts than this version renders: train and promote it again"
 
 
-def _close_quoting(old: _Serving, new: _Serving | None) -> None:
+async def _close_quoting(old: _Serving, new: _Serving | None) -> None:
     if new is None:
         reading.keep(None)
-    if old.readings:
-        old.readings.close()
-    old.pages.close()
+    await old.quoting.close()
 
 
 def model_of(settings: Settings, own: bool, folder: str = "generator") -> ModelService | None:

@@ -218,6 +218,9 @@ class Settings:
     max_in_flight: int = _setting(256, _whole(1, 100_000), "Questions worked on at the same time.")
     max_queued: int = _setting(256, _whole(0, 100_000), "Questions that may wait for a place; more get 429.")
     ask_timeout_s: float = _setting(30.0, _seconds(0.01, 3_600), "A question not answered by then gets 503.")
+    quoting_process: bool = _setting(
+        True, _flag, "Quote in a process of its own while several questions are asked (where there are two processors)."
+    )
     trace_flush_s: float = _setting(
         0.1,
         _seconds(0, 60),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from indexer import processors
 from router.errors import Misconfigured
 from services.training.registry import CARD
 
@@ -54,12 +54,7 @@ def machine(python: str) -> Machine:
         raise Misconfigured(f"ANSWERLOOP_VLLM_PYTHON is {python}, which cannot be run: {error}") from error
     found: dict[str, str] = json.loads(said)
     gpu = "vllm" in found and any(Path(device).exists() for device in _GPUS)
-    return Machine(python, next(iter(found.values()), ""), gpu, _cores(), _free_bytes())
-
-
-def _cores() -> tuple[int, ...]:
-    affinity = getattr(os, "sched_getaffinity", None)
-    return tuple(sorted(affinity(0))) if affinity else tuple(range(os.cpu_count() or 1))
+    return Machine(python, next(iter(found.values()), ""), gpu, processors.usable(), _free_bytes())
 
 
 def _free_bytes() -> int:

@@ -7,7 +7,7 @@ by the next run. Every question is asked once: headings of the corpus, and stret
 load and the bare loop are processes of their own and share the machine. The bare loop is measured behind HTTP as our
 server is (`tests.bare_loop`: the same client, the same questions) and alone in a process, before and after the load,
 so compare `ratio` rather than the figures of two days. `cpu_ms` is processor time of the server (of the bare loop) for
-each question, all threads: it moves less when others use the machine too.
+each question, all threads and child processes: it moves less when others use the machine too.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ import uvloop
 from indexer.build import version_folder, versions
 from indexer.content import Content
 from tests.bare_loop import Bare
-from tests.processes import cpu_ms, report, serving
+from tests.processes import cpu_ms, report, resident, serving
 
 CORPORA = Path(__file__).resolve().parents[3] / "shared" / "data" / "corpora"
 SOURCES = {
@@ -72,7 +72,7 @@ def measure(home: Path, language: str, seconds: float) -> dict[str, Any]:
     with serving(home, log_level="warning") as served:
         pid = served.process.pid
         asked = [asked_of(served.url, pid, bodies(home, language, seed), seconds, n) for seed, n in rounds()][1:]
-        memory = _memory(pid)
+        memory = resident(pid)
     served_bare.append(_served_bare(home, language, seconds / 2))
     loops.append(_bare_process(home, language, seconds / 2))
     load.append(os.getloadavg()[0])
@@ -203,12 +203,6 @@ async def _asker(
             raise RuntimeError(f"unexpected reply: {top.decode()}{reply.decode()}")
         replies.append(((time.perf_counter() - began) * 1e3, orjson.loads(reply)))
     writer.close()
-
-
-def _memory(pid: int) -> dict[str, int]:
-    """MiB resident now and at most."""
-    lines = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text("utf-8").splitlines())
-    return {name: int(lines[field].split()[0]) // 1024 for name, field in (("now", "VmRSS"), ("most", "VmHWM"))}
 
 
 # --- the bare loop: behind HTTP, and alone ----------------------------------------------------------------------------

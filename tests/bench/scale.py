@@ -37,7 +37,7 @@ from router.ports import Embedder
 from services import indexing
 from services.settings import Settings
 from tests.bench.ask import CORPORA
-from tests.processes import serve
+from tests.processes import resident, serve
 
 MODEL = "all-MiniLM-L6-v2"
 Vectors = npt.NDArray[np.float32]
@@ -160,9 +160,9 @@ def served(home: Path, asked: dict[str, list[str]]) -> dict[str, Any]:
                     raise RuntimeError(f"the server is not ready: {state.text}")
                 time.sleep(0.01)
             ready = time.perf_counter() - began
-            first = _memory(server.process.pid)
+            first = resident(server.process.pid)
             times = [_ask(client, question) for pair in zip(*asked.values(), strict=True) for question in pair]
-        memory = _memory(server.process.pid)
+        memory = resident(server.process.pid)
     finally:
         server.process.terminate()
         server.process.wait(30)
@@ -173,13 +173,6 @@ def _ask(client: httpx.Client, question: str) -> float:
     began = time.perf_counter()
     client.post("/ask", json={"question": question}).raise_for_status()
     return (time.perf_counter() - began) * 1e3
-
-
-def _memory(pid: int) -> dict[str, int]:
-    """rss counts the mapped files that are in memory too; private is what no one else could use."""
-    lines = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text("utf-8").splitlines())
-    fields = {"rss": "VmRSS", "peak": "VmHWM", "private": "RssAnon"}
-    return {name: int(lines[field].split()[0]) // 1024 for name, field in fields.items()}
 
 
 def searched(home: Path, asked: dict[str, list[str]]) -> dict[str, Any]:

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from indexer import processors
 from indexer.backends.sentence_transformer import blocks
 from indexer.backends.sentence_transformer import checkpoint as checkpoints
 from indexer.backends.sentence_transformer.blocks import Blocks
 from indexer.backends.sentence_transformer.checkpoint import Checkpoint, Weights
-from indexer.backends.sentence_transformer.vectors import Vectors, padded, processors
+from indexer.backends.sentence_transformer.vectors import Vectors, padded
 from router.errors import Misconfigured
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def _open(path: Path) -> Any:
 
 
 def _threads() -> int:
-    return min(processors(), 4)  # a question is too little work for more
+    return min(len(processors.usable()), 4)  # a question is too little work for more
 
 
 def export(checkpoint: Checkpoint, path: Path) -> None:

@@ -16,9 +16,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from indexer import processors
 from indexer.backends.sentence_transformer import checkpoint as checkpoints
 from indexer.backends.sentence_transformer.checkpoint import Checkpoint, Weights
-from indexer.backends.sentence_transformer.vectors import Vectors, native_bfloat16, processors
+from indexer.backends.sentence_transformer.vectors import Vectors, native_bfloat16
 
 T = TypeVar("T")
 
@@ -43,7 +44,7 @@ class TorchEncoder:
 
     def __init__(self, checkpoint: Checkpoint, device: str) -> None:
         self._device = torch.device(_device(device))
-        self._workers = min(processors(), 16) if self._device.type == "cpu" else 1
+        self._workers = min(len(processors.usable()), 16) if self._device.type == "cpu" else 1
         # the states of 900 tokens fit a core's cache; a GPU wants to be filled
         self.budget = 900 if self._device.type == "cpu" else 32_768
         self._precision = _precision(self._device)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
@@ -52,11 +51,6 @@ def span_texts(texts: Sequence[str], spans: Sequence[Sequence[Span]]) -> list[tu
     """(text number, span number, words) of every span that is not white space."""
     cuts = ((i, j, texts[i][start:end]) for i, row in enumerate(spans) for j, (start, end) in enumerate(row))
     return [cut for cut in cuts if cut[2].strip()]
-
-
-def processors() -> int:
-    """How many this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def native_bfloat16() -> bool:

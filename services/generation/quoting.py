@@ -1,0 +1,42 @@
+"""What quoting from one index version needs, opened and closed together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from indexer.content import Content, Facts
+from router.types import Draft, Question, SearchResult
+from services.citing import neighbours
+from services.generation import reading
+from services.generation.extractive import ExtractiveGenerator, quote
+from services.generation.readings import Readings
+
+
+class Quoting:
+    """`router.ports.Generator` over the folder of an index version, which is open until `close`. facts: see
+    `indexer.content.Content.facts`, where they are at hand already."""
+
+    name = ExtractiveGenerator.name
+
+    def __init__(self, facts: Facts, readings: Readings | None, pages: Content) -> None:
+        self.facts, self._readings, self._pages = facts, readings, pages
+        self._beside = neighbours(pages)
+
+    @classmethod
+    def open(cls, folder: Path) -> Quoting:
+        """From now on readings are looked up here. Raises IndexUnavailable."""
+        readings, pages = Readings.open(folder), Content(folder / "content.db")
+        reading.keep(readings.get if readings else None)
+        return cls(pages.facts(), readings, pages)
+
+    def quote(self, question: str, found: SearchResult) -> Draft:
+        return quote(question, found, lambda _paths: self.facts, self._beside)
+
+    async def generate(self, question: Question, found: SearchResult) -> Draft:
+        """A millisecond or two, on the event loop."""
+        return self.quote(question.text, found)
+
+    def close(self) -> None:
+        if self._readings:
+            self._readings.close()
+        self._pages.close()
