@@ -13,6 +13,9 @@ from router.errors import Overloaded
 from router.types import SearchResult
 
 _BATCH = 32  # most questions in one micro-batch
+_AT_ONCE = 8
+"""Of them looked at by words at a time: those that are sure are being quoted while the next ones are looked at. With 8,
+257 and 260 questions a second; with 4, 239 and 243; with all 32, 231 to 241 (`tests.bench.ask`, one machine)."""
 _WAITING = 2_000  # most questions in the queue
 
 _Waiting = tuple[Request, asyncio.AbstractEventLoop, asyncio.Future[SearchResult]]
@@ -63,10 +66,9 @@ class BatchingRetriever:
     def _serve(self, batch: Sequence[_Waiting]) -> None:
         """Those that words are sure of have their results while the others are still being embedded."""
         try:
-            sure = self.searcher.by_words([request for request, _, _ in batch])
-            _reply(batch, sure)
-            batch = [each for each, result in zip(batch, sure, strict=True) if result is None]
-            _reply(batch, self.searcher.search([request for request, _, _ in batch]) if batch else [])
+            parts = (batch[begin : begin + _AT_ONCE] for begin in range(0, len(batch), _AT_ONCE))
+            unsure = [each for part in parts for each in self._unsure(part)]
+            _reply(unsure, self.searcher.search([request for request, _, _ in unsure]) if unsure else [])
         except Exception as error:  # noqa: BLE001 -- the asker gets it, the thread must live on
             if len(batch) > 1:  # one question must not fail the others of its batch
                 for alone in batch:
@@ -74,6 +76,12 @@ class BatchingRetriever:
                 return
             _, loop, future = batch[0]
             loop.call_soon_threadsafe(_fail, future, error)
+
+    def _unsure(self, some: Sequence[_Waiting]) -> list[_Waiting]:
+        """Those that still are to be embedded; the others have their results."""
+        sure = self.searcher.by_words([request for request, _, _ in some])
+        _reply(some, sure)
+        return [each for each, result in zip(some, sure, strict=True) if result is None]
 
 
 def _reply(batch: Sequence[_Waiting], results: Sequence[SearchResult | None]) -> None:
