@@ -1,4 +1,5 @@
-"""What a message points at without any turn naming it: "this clinic", 该参数. Pure; only words are looked at."""
+"""What a message points at without any turn naming it: "this clinic", "the prime minister", 该参数. Pure; only words
+are looked at."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from router.phrases import STOP, VERBS, is_chinese, simplified
-from router.support import identifiers
+from router.support import identifiers, proper_names
 from router.types import Turn
 
 _EN = re.compile(
@@ -27,6 +28,24 @@ _DEICTIC = frozenset(
 )
 _DEICTIC_ZH = re.compile("产品|系统|软件|项目|平台|网站|文档|手册|页面|工具|服务|应用|问题|情况|方面|时候|时间|数据库")
 _POLITE_ZH = re.compile("请问|你好|您好|麻烦|想问|我想|问一?下|一下|请教|[\\s，,。！!]")
+_ACRONYM = re.compile(r"[A-Z]{2,}")
+_CALLED = frozenset(
+    "command function method parameter setting option statement keyword variable type clause flag field error code api "
+    "protocol format view table class module extension file package".split()
+)
+"""What an acronym before it is the name of: "this GET command", but not "that NASA mission"."""
+_ONE_OF_MANY = re.compile(
+    r"\b(?P<pointed>the (?:[\w-]+ )?(?:"
+    r"prime minister|president|senator|mayor|governor|emperor|king|queen|actor|actress|singer|athlete|player|novelist"
+    r"|poet|painter|country|city|town|village|island|river|war|battle|hurricane|earthquake|pandemic|election"
+    r"|tournament|stadium|museum|university|hospital|clinic|airline|restaurant|hotel|movie|film|song|album|novel|poem"
+    r"|[\w-]+ (?<!the )product))"
+    r"(?:['’]s\b|(?=[?.,;!]|$| (?:and|or|but|is|are|was|were|has|have|had|do|does|did|can|could|will|would|\w+ed)\b))",
+    re.IGNORECASE,
+)
+"""People, places, events and works of which the world has many, with "the" and nothing that says which."""
+_THIS = re.compile(r"(?P<pointed>this|that|these|those) (?:is|was|are|were)\b[^?]*$", re.IGNORECASE)
+"""A statement, no question, about what a finger would have to point at."""
 _ENDINGS = re.compile(r"(?:['’]s|es|s)$")
 
 
@@ -34,20 +53,40 @@ def pointed_at(text: str, history: Sequence[Turn]) -> str:
     """The first thing that a message points at and that neither it nor a turn before names, in its own words; "" where
     there is none. The product and its manual need no name, and what a message spells out (an error code, a flag, a
     quotation) is named."""
-    if identifiers(text) or re.search('["`“”「」：:]', text):
+    if re.search('["`“”「」：:]', text):
         return ""
     said = " ".join(turn.content for turn in history)
-    return _pointed_zh(simplified(text), simplified(said)) if is_chinese(text) else _pointed_en(text, said)
+    if is_chinese(text):
+        return "" if identifiers(text) else _pointed_zh(simplified(text), simplified(said))
+    return _pointed_en(text, said) or ("" if said or identifiers(text) else _unnamed_en(text))
 
 
 def _pointed_en(text: str, said: str) -> str:
     named = frozenset(map(_stem, re.findall(r"[\w'’-]+", said)))
     for found in _EN.finditer(text):
         noun = _up_to_stop(found["noun"].split())
-        if noun and not any(word.lower() in _DEICTIC or _stem(word) in named for word in noun):
-            pointer = found.group().split()[0]
-            return " ".join([pointer, *noun])
+        if not noun or any(word.lower() in _DEICTIC or _stem(word) in named for word in noun):
+            continue
+        if identifiers(text.replace(found["noun"], " ".join(_without_acronyms(noun)))):
+            return ""
+        pointer = found.group().split()[0]
+        return " ".join([pointer, *noun])
     return ""
+
+
+def _without_acronyms(noun: Sequence[str]) -> Sequence[str]:
+    """Where they say what kind of thing it is, and not which one."""
+    if len(noun) < 2 or _stem(noun[-1]) in _CALLED:
+        return noun
+    return [word for word in noun if not _ACRONYM.fullmatch(word)]
+
+
+def _unnamed_en(text: str) -> str:
+    """Of a message that is the first one."""
+    found = _THIS.match(text) or _ONE_OF_MANY.search(text)
+    if found is None or proper_names(f"{text[: found.start()]}{text[found.end() :]}"):
+        return ""
+    return found["pointed"]
 
 
 def _up_to_stop(words: Iterable[str]) -> list[str]:
