@@ -1,20 +1,19 @@
 """Fits the packaged confidence: questions with known answers, each file asked of the index that answers it.
 
-    python -m tests.bench.confidence FILE=HOME … --conflicts FILE … --pointing FILE=HOME … [--foreign FILE=HOME …]
-        [--out FILE]
+    python -m tests.bench.confidence [--homes FOLDER] [--out FILE]
 
-A HOME is a folder made by `answerloop index` (ANSWERLOOP_HOME); its approved answers are asked along. A foreign file's
-questions are about other texts than the index it is asked of; a file whose rows carry paragraphs needs none. Prints
-the calibration that `services.calibration.fit` finds, with the figures of the answers that each fold was not fitted on;
-with --out it is written there. It begins with a model that knows nothing, so what was fitted before does not show. The
-files in `tests/bench/questions` were written for this and for nothing that is reported.
+The files and what each is asked of are in `data`; FOLDER keeps the indexes for the next run (`tests.bench.homes`). A
+home's approved answers are asked along; a file whose rows carry paragraphs is asked of these, one that is foreign of an
+index about other things. Prints the calibration that `services.calibration.fit` finds, with
+the figures of the answers that each fold was not fitted on; with --out it is written there, too (the packaged one is
+services/calibration_default.json). It begins with a model that knows nothing, so what was fitted before does not show.
+The files in `tests/bench/questions` were written for this and for nothing that is reported.
 
 Three features hardly ever speak: that another page contradicts the quoted one (`undisputed`), that a message points
 at what nothing names (`named`), and that a message of a conversation is answered from what is about something else
 (`on_topic`). Each is fitted after the others, with these held: the first on the questions of `tests.bench.conflicts`
-over the files of --conflicts, the other two on the files of --pointing, which hold conversations, and where an answer
-counts as right if the file says that there is one. Such files say nothing about how often that happens, so the line is
-found without them.
+over files with paragraphs, the other two on conversations, where an answer counts as right if the file says that there
+is one. Such files say nothing about how often that happens, so the line is found without them.
 """
 
 from __future__ import annotations
@@ -22,8 +21,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +34,9 @@ from services.calibration import Matrix, fit, identified
 from services.calibrations import packaged_calibration
 from services.evaluation import Asked, Row, ask_rows, foreign, read_rows
 from services.settings import Settings
+from tests.bench import homes
 from tests.bench.conflicts import disputed, with_twins
+from tests.bench.homes import File
 
 _MOST = 500  # questions of one file that are asked
 _ASIDES = frozenset({"undisputed", "named", "on_topic"})
@@ -44,23 +46,62 @@ _PENALTY = 20.0
 with the figures of PolarDB and Redis dev in view, see docs/decisions/2026-11-29-sure-by-words.md."""
 
 
+@dataclass(frozen=True, slots=True)
+class Data:
+    """fitted: what is asked for the fit. foreign: asked of other texts. conflicts: whose rows get twins (see
+    `tests.bench.conflicts`). pointing: conversations."""
+
+    fitted: Sequence[File]
+    foreign: Sequence[File]
+    conflicts: Sequence[File]
+    pointing: Sequence[File]
+
+
+def data(folder: Path) -> Data:
+    return Data(
+        fitted=(
+            homes.own("redis", "redis", folder),
+            homes.own("redis_hard", "redis", folder),
+            homes.own("polardb", "polardb", folder),
+            homes.manual(folder),
+            homes.faq(folder),
+            homes.own("redis_more", "redis", folder),
+            homes.own("tidb", "tidb", folder),
+            homes.own("postgresql", "pg", folder),
+            homes.paragraphs("cmrc2018_dev", folder),
+        ),
+        foreign=(
+            homes.public("cmrc2018_dev", "polardb", folder),
+            homes.public("squad_v2_dev_half", "redis", folder),
+        ),
+        conflicts=(
+            homes.paragraphs("cmrc2018_dev", folder),
+            homes.paragraphs("squad_v2_dev_half", folder),
+        ),
+        pointing=(homes.public("mtrag_un_dev_en", "mtrag", folder),),
+    )  # fmt: skip
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("files", nargs="+", metavar="FILE=HOME")
-    parser.add_argument("--foreign", nargs="*", default=[], metavar="FILE=HOME")
-    parser.add_argument("--conflicts", nargs="+", required=True, metavar="FILE")
-    parser.add_argument("--pointing", nargs="+", required=True, metavar="FILE=HOME")
+    parser.add_argument("--homes", type=Path, help="keep the indexes here")
     parser.add_argument("--out", type=Path)
-    arguments = parser.parse_args()
-    asked = {name: ask(name, home, rows) for name, home, rows in map(opened, arguments.files)}
-    for name, home, rows in map(opened, arguments.foreign):
-        asked[f"{name}, asked of other texts"] = ask(name, home, [foreign(row) for row in rows[:100]])
-    pairs = {name: ask(name, home, with_twins(rows, _PAIRS)) for name, home, rows in map(opened, arguments.conflicts)}
-    asides = {name: ask(name, home, rows) for name, home, rows in map(opened, arguments.pointing)}
-    text = json.dumps(replace(fitted(asked, pairs, asides), origin="packaged").to_json(), indent=1)
-    if arguments.out:
-        arguments.out.write_text(text + "\n", "utf-8")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        found = from_data(data((options.homes or Path(scratch)).resolve()))
+    text = json.dumps(replace(found, origin="packaged").to_json(), indent=1)
+    if options.out:
+        options.out.write_text(text + "\n", "utf-8")
     print(text)
+
+
+def from_data(used: Data) -> Calibration:
+    asked = {file.name: ask(file, some(file)) for file in used.fitted}
+    for file in used.foreign:
+        asked[f"{file.name}, asked of other texts"] = ask(file, [foreign(row) for row in some(file)[:100]])
+    pairs = {file.name: ask(file, with_twins(some(file), _PAIRS)) for file in used.conflicts}
+    asides = {file.name: ask(file, some(file)) for file in used.pointing}
+    return fitted(asked, pairs, asides)
 
 
 def fitted(
@@ -119,16 +160,17 @@ def weighed(start: Calibration, name: str, files: Mapping[str, Sequence[Asked]])
     )
 
 
-def opened(argument: str) -> tuple[str, Path, list[Row]]:
-    path, _, home = argument.partition("=")
-    rows = read_rows(Path(path))
-    return Path(path).name, Path(home), rows[:: -(-len(rows) // _MOST)]
+def some(file: File) -> list[Row]:
+    """At most `_MOST`, from all over the file."""
+    rows = read_rows(file.path)
+    return rows[:: -(-len(rows) // _MOST)]
 
 
-def ask(name: str, home: Path, rows: Sequence[Row]) -> list[Asked]:
-    print(f"{name}: {len(rows)} questions", file=sys.stderr, flush=True)
+def ask(file: File, rows: Sequence[Row]) -> list[Asked]:
+    """With a line of 0, so that everything with an answer is sent."""
+    print(f"{file.name}: {len(rows)} questions", file=sys.stderr, flush=True)
     everything = replace(packaged_calibration(), line=0.0, origin="fitted")  # an index replaces a packaged one
-    return ask_rows(Settings(home=home), rows, everything, lambda *_: None)
+    return ask_rows(Settings(home=file.home), rows, everything, lambda *_: None)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ What an answer from the documents must hold was written by hand, one key for eac
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from typing import Any
 
 from tests.bench.retrieval import rows
 
@@ -30,16 +32,20 @@ UNANSWERED = (
 """Near misses that the documents do not answer either."""
 
 
-def main() -> None:
+def questions() -> Iterator[dict[str, Any]]:
     entries = {row["faq_id"]: row for row in rows("polardb_faq")}
     asked = [(row["question"], row["faq_id"]) for row in entries.values()]
     asked += [(row["query"], row["gold_faq"]) for row in rows("polardb_faq_queries_dev") if row["gold_faq"]]
     for question, entry in asked:
         key = KEYS[int(entry.rpartition("-")[2]) - 1]
-        row = {"question": question, "answer_keys": [key], "doc_id": entries[entry]["source"]}
-        print(json.dumps(row, ensure_ascii=False))
+        yield {"question": question, "answer_keys": [key], "doc_id": entries[entry]["source"]}
     for question in UNANSWERED:
-        print(json.dumps({"question": question, "answerable": False}, ensure_ascii=False))
+        yield {"question": question, "answerable": False}
+
+
+def main() -> None:
+    for row in questions():
+        print(json.dumps(row, ensure_ascii=False))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """How often words alone are sure of the right page, and what that costs: `indexer.search.SURE` is chosen by it.
 
-    python -m tests.bench.frugal FILE=HOME … [--lines 0.03 0.05 0.08 0.12]
+    python -m tests.bench.frugal [--homes FOLDER] [--lines 0.03 0.05 0.08 0.12]
 
-A HOME is a folder made by `answerloop index`, whose documents the questions of the file are about; those that have a
-history or name no page are left out. Prints one JSON object for each file and line: the share of questions that would
+FOLDER keeps the indexes for the next run (`tests.bench.homes`). Questions that have a history or name no page are left
+out. Prints one JSON object for each file and line: the share of questions that would
 not be embedded, the right page first with every question embedded and with these left out, and of these, how often the
 first page is the same.
 """
@@ -11,19 +11,22 @@ first page is the same.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import indexer.search
-from indexer.batching import BatchingRetriever
 from indexer.build import versions
 from indexer.search import Request, Searcher
 from router.types import SearchResult
 from services.compose import open_retriever
 from services.evaluation import Row, read_rows
 from services.settings import Settings
+from tests.bench import homes
+from tests.bench.homes import File
 
 _LIMIT = 12  # passages
 _BATCH = 32
@@ -31,25 +34,28 @@ _BATCH = 32
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("files", nargs="+", metavar="FILE=HOME")
+    parser.add_argument("--homes", type=Path, help="keep the indexes here")
     parser.add_argument("--lines", nargs="+", type=float, default=[0.03, 0.05, 0.08, 0.12])
-    parser.add_argument("--model", default=Settings().embedder, help="the text embedder of the homes")
-    arguments = parser.parse_args()
-    for argument in arguments.files:
-        path, _, home = argument.partition("=")
-        rows = [row for row in read_rows(Path(path)) if row.answerable and row.pages and not row.question.history]
-        retriever = opened(Path(home), arguments.model)
-        searcher = retriever.searcher
-        full = searched(searcher, rows)
-        for line in arguments.lines:
-            print(
-                json.dumps({"file": Path(path).name, "line": line, **figures(searcher, rows, full, line)}), flush=True
-            )
-        retriever.close()
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        for file in files((options.homes or Path(scratch)).resolve()):
+            for found in compared(file, options.lines):
+                print(json.dumps({"file": file.name, **found}), flush=True)
 
 
-def opened(home: Path, model: str) -> BatchingRetriever:
-    return open_retriever(Settings(home=home, embedder=model), versions(home / "index")[-1].id)
+def files(folder: Path) -> Iterator[File]:
+    yield homes.own("redis", "redis", folder)
+    yield homes.own("redis_hard", "redis", folder)
+    yield homes.own("redis_more", "redis", folder)
+    yield homes.own("postgresql", "pg", folder)
+
+
+def compared(file: File, lines: Sequence[float]) -> Iterator[dict[str, Any]]:
+    rows = [row for row in read_rows(file.path) if row.answerable and row.pages and not row.question.history]
+    with contextlib.closing(open_retriever(Settings(home=file.home), versions(file.home / "index")[-1].id)) as opened:
+        full = searched(opened.searcher, rows)
+        for line in lines:
+            yield {"line": line, **figures(opened.searcher, rows, full, line)}
 
 
 def searched(searcher: Searcher, rows: Sequence[Row]) -> list[SearchResult]:

@@ -1,6 +1,6 @@
 """The re-ranker's coefficients: fitted on question files whose paragraphs are the documents, and judged on others.
 
-    python -m tests.bench.rerank cross [--homes FOLDER]     fit on some files, ask the others
+    python -m tests.bench.rerank [cross] [--homes FOLDER]   fit on some files, ask the others
     python -m tests.bench.rerank fit [--models NAME …] [--homes FOLDER]
                                                             fit on all files and write indexer/rerank.json
 
@@ -291,7 +291,7 @@ def write(homes: Path, seconds: float, wanted: Sequence[str]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("what", choices=["cross", "fit"])
+    parser.add_argument("what", nargs="?", choices=["cross", "fit"], default="cross")
     parser.add_argument("--models", nargs="+", choices=tuple(FITTED_ON), default=tuple(FITTED_ON), help="to fit")
     parser.add_argument("--homes", type=Path, default=Path("var/rerank"))
     parser.add_argument("--seconds", type=float, default=60.0, help="most time for the corpus embedder")

@@ -1,4 +1,4 @@
-"""100,000 passages: time of one search, memory of the server, time until it is ready.
+"""100,000 passages: time of one search, memory of the server and its child, time until it is ready.
 
     python -m tests.bench.scale [--passages 100000] [--home FOLDER] [--questions 400]
 
@@ -20,6 +20,8 @@ import tempfile
 import time
 import zlib
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -43,6 +45,7 @@ MODEL = "all-MiniLM-L6-v2"
 Vectors = npt.NDArray[np.float32]
 TEXTS = {"en": ("postgresql_sgml_en", "redis_doc_en"), "zh": ("tidb_docs_cn", "polardb_pg_docs")}
 WEIGHTS = {"bm25": 0.35, "unit": 0.2, "dense": 0.3, "corpus": 0.15}
+ASKERS = 16
 SECTIONS = 12  # in one page; ten of them make about 13 passages
 
 
@@ -161,12 +164,22 @@ def served(home: Path, asked: dict[str, list[str]]) -> dict[str, Any]:
                 time.sleep(0.01)
             ready = time.perf_counter() - began
             first = resident(server.process.pid)
-            times = [_ask(client, question) for pair in zip(*asked.values(), strict=True) for question in pair]
-        memory = resident(server.process.pid)
+            questions = [question for pair in zip(*asked.values(), strict=True) for question in pair]
+            times = [_ask(client, question) for question in questions]
+            memory = resident(server.process.pid)
+            with ThreadPoolExecutor(ASKERS) as askers:
+                list(askers.map(partial(_ask, client), questions))
+        crowded = resident(server.process.pid)
     finally:
         server.process.terminate()
         server.process.wait(30)
-    return {"ready_s": round(ready, 2), "ready_mib": first, "mib": memory, "ask_ms": _spread(times)}
+    return {
+        "ready_s": round(ready, 2),
+        "ready_mib": first,
+        "mib": memory,
+        "mib_after_a_crowd": crowded,
+        "ask_ms": _spread(times),
+    }
 
 
 def _ask(client: httpx.Client, question: str) -> float:

@@ -1,0 +1,101 @@
+"""What is sent of questions that the documents do not answer, by the packaged confidence and by one of the file's own.
+
+    python -m tests.bench.unanswerable [--homes FOLDER]
+
+FOLDER keeps the indexes for the next run (`tests.bench.homes`). Prints one JSON object for each of the four files that
+have such questions (of SQuAD 500 questions are asked, always the same ones): how many answerable and unanswerable ones
+were asked and sent, by the packaged confidence, and by halves: each half by what `answerloop calibrate` finds on the
+other one. Questions about one paragraph, or of one conversation, are in one half.
+Where a file has no answer that could count as right (conversations with free answers), one counts as right if the file
+says that there is one.
+
+The packaged confidence has seen MTRAG dev (`tests.bench.confidence`), so only its halves are held out; the features
+were thought of with that file in view all the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from router.confidence import Calibration
+from router.errors import InvalidInput
+from router.types import Route
+from services.calibration import fit
+from services.calibrations import packaged_calibration
+from services.evaluation import Asked, Row
+from tests.bench import homes
+from tests.bench.confidence import ask, some
+from tests.bench.homes import File
+
+_FEWEST_RIGHT = 0.05  # share of the answerable questions with a right answer; below that the file cannot tell
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--homes", type=Path, help="keep the indexes here")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        for file in files((options.homes or Path(scratch)).resolve()):
+            asked = judged(ask(file, some(file)))
+            print(json.dumps({"file": file.name, **figures(file.name, asked)}), flush=True)
+
+
+def files(folder: Path) -> Iterator[File]:
+    yield homes.public("polardb_zh_handmade_dev", "polardb", folder)
+    yield homes.public("redis_en_handmade_dev", "redis", folder)
+    yield homes.public("mtrag_un_dev_en", "mtrag", folder)
+    yield homes.paragraphs("squad_v2_dev_half", folder)
+
+
+def judged(asked: Sequence[Asked]) -> list[Asked]:
+    answerable = sum(one.row.answerable for one in asked)
+    if sum(one.right for one in asked) >= _FEWEST_RIGHT * answerable:
+        return list(asked)
+    return [replace(one, right=one.row.answerable) for one in asked]
+
+
+def figures(name: str, asked: Sequence[Asked]) -> dict[str, Any]:
+    packaged = packaged_calibration()
+    out = {
+        "answerable": sum(one.row.answerable for one in asked),
+        "unanswerable": sum(not one.row.answerable for one in asked),
+        "packaged": counted(asked, lambda one: sent(one, packaged)),
+    }
+    try:
+        return out | {"by_halves": counted(asked, by_halves(name, asked))}
+    except InvalidInput as error:
+        return out | {"by_halves": str(error)}
+
+
+def counted(asked: Sequence[Asked], is_sent: Callable[[Asked], bool]) -> dict[str, int]:
+    some = [one for one in asked if is_sent(one)]
+    return {
+        "answerable_sent": sum(one.row.answerable for one in some),
+        "unanswerable_sent": sum(not one.row.answerable for one in some),
+        "right": sum(one.right for one in some),
+    }
+
+
+def by_halves(name: str, asked: Sequence[Asked]) -> Callable[[Asked], bool]:
+    """Raises InvalidInput where a half is too small to fit anything."""
+    groups = {group: number % 2 for number, group in enumerate(sorted({group_of(one.row) for one in asked}))}
+    halves = [[one for one in asked if groups[group_of(one.row)] == half] for half in (0, 1)]
+    fitted = [fit({name: halves[1 - half]}, packaged_calibration()) for half in (0, 1)]
+    return lambda one: sent(one, fitted[groups[group_of(one.row)]])
+
+
+def group_of(row: Row) -> str:
+    first = row.question.history[0].content if row.question.history else row.question.text
+    return row.context or first
+
+
+def sent(one: Asked, calibration: Calibration) -> bool:
+    """Asked with a line of 0: what was not answered even so was refused for another reason."""
+    answered = one.trace.answer.route in (Route.GROUNDED, Route.CURATED)
+    return answered and calibration.probability(one.trace.features) >= calibration.line
