@@ -99,3 +99,7 @@ def sent(one: Asked, calibration: Calibration) -> bool:
     """Asked with a line of 0: what was not answered even so was refused for another reason."""
     answered = one.trace.answer.route in (Route.GROUNDED, Route.CURATED)
     return answered and calibration.probability(one.trace.features) >= calibration.line
+
+
+if __name__ == "__main__":
+    main()

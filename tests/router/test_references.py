@@ -20,6 +20,9 @@ from router.types import Turn
         ("请问该功能支持批量导入吗", "该功能"),
         ("那个命令是什么", "那个命令"),
         ("這個參數怎麼設置？", "这个参数"),
+        ("这位演员是哪里人？", "这位演员"),
+        ("那部电影是哪年上映的", "那部电影"),
+        ("这家医院可以预约吗", "这家医院"),
         ("What is the main purpose of that NASA mission?", "that NASA mission"),  # an acronym that says what kind
         ("How do I renew this TLS certificate?", "this TLS certificate"),
         ("When was the prime minister elected?", "the prime minister"),
