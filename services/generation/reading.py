@@ -13,7 +13,7 @@ from indexer.analysis import analyse
 from router import units
 from router.types import Passage, UnitKind
 
-_HOT = 4096  # passages kept read: about 20 kB each
+_HOT = 2048  # passages kept read: about 20 kB each
 _CELL = re.compile(r"(?<!\\)\|")
 _FENCE = re.compile(r"^[ \t>]*(?:`{3,}|~{3,})", re.MULTILINE)
 _NUMBERED = re.compile(r"(?:[ ]{0,3}>[ ]?)*\s*(\d{1,9})[.)]")

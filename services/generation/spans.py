@@ -24,7 +24,7 @@ from services.generation.span_features import BEGIN, END, INSIDE, SORTS, Asked, 
 READ = 2  # units that are read; with 3 or 4 the spans of English questions got worse (F1 0.44, 0.42, 0.39)
 _TRIED = 16  # places to begin and places to end that are tried with each other
 _WEIGHED = 40  # spans whose agreement is looked at
-_HOT = 4096  # texts kept cut: about 5 kB each
+_HOT = 2048  # texts kept cut: about 5 kB each
 _SCALE = 3.0  # log-odds of units, to be of the size of the other features
 
 

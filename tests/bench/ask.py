@@ -1,19 +1,20 @@
 """`POST /ask` over a real server and a real corpus, beside a bare loop over the same embedder and index.
 
-    python -m tests.bench.ask [--language en|zh] [--home FOLDER] [--seconds 8]
+    python -m tests.bench.ask [--language en|zh] [--home FOLDER] [--seconds 16]
 
 Prints one JSON object. The index (20,000 passages and more) is built first, in FOLDER if one is given, and found there
-by the next run. Every question is asked once: headings of the corpus, and stretches of its sentences. The servers, the
-load and the bare loop are processes of their own and share the machine. The bare loop is measured behind HTTP as our
-server is (`tests.bare_loop`: the same client, the same questions) and alone in a process, before and after the load,
-so compare `ratio` rather than the figures of two days. `cpu_ms` is processor time of the server (of the bare loop) for
-each question, all threads and child processes: it moves less when others use the machine too.
+by the next run. No question is asked twice: headings of the corpus, and stretches of its sentences. The bare loop is
+behind HTTP as our server is (`tests.bare_loop`); both run all the time, and the same client asks both of them the same
+questions in turns of some seconds, because the machine is not the same for a minute: compare `ratio`, of all rounds
+together, and see in `ratio_by_round` how far it can be trusted. `cpu_ms` is processor time of the server for each
+question, all threads and child processes. The loop alone, without HTTP, is measured before and after.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import itertools
 import json
 import os
@@ -25,7 +26,8 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +49,8 @@ TEMPLATES = {
     "en": ("How do I use {}?", "What does the manual say about {}?", "How does {} work?", "What is {} for?"),
 }
 ASKERS = 32
+ROUNDS = 6
+SEEDS = ((1, 1), (2, ASKERS))  # (which questions, how many askers)
 _HEAD = "POST /ask HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n"
 
 
@@ -54,7 +58,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--language", choices=tuple(SOURCES), default="en")
     parser.add_argument("--home", type=Path, help="keep the index here")
-    parser.add_argument("--seconds", type=float, default=8.0, help="of load, at each number of askers")
+    parser.add_argument("--seconds", type=float, default=16.0, help="of load on each server, at each number of askers")
     parser.add_argument("--bare", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.bare:
@@ -67,43 +71,107 @@ def main() -> None:
 def measure(home: Path, language: str, seconds: float) -> dict[str, Any]:
     passages = indexed(home, language)
     load = [os.getloadavg()[0]]
-    loops = [_bare_process(home, language, seconds / 2)]
-    served_bare = [_served_bare(home, language, seconds / 2)]
-    with serving(home, log_level="warning") as served:
-        pid = served.process.pid
-        asked = [asked_of(served.url, pid, bodies(home, language, seed), seconds, n) for seed, n in rounds()][1:]
-        memory = resident(pid)
-    served_bare.append(_served_bare(home, language, seconds / 2))
-    loops.append(_bare_process(home, language, seconds / 2))
+    loops = [_bare_process(home, language, seconds / 4)]
+    with _serving_bare(home) as bare_loop, serving(home, log_level="warning") as served:
+        sides = {
+            "ask": Side(served.url, served.process.pid, home, language),
+            "bare_http": Side(*bare_loop, home, language),
+        }
+        for side in sides.values():
+            side.asked(0, ASKERS, seconds / ROUNDS)
+        rounds = [
+            {
+                name: {askers: side.asked(seed, askers, seconds / ROUNDS) for seed, askers in SEEDS}
+                for name, side in turn
+            }
+            for turn in (list(sides.items())[:: 1 if number % 2 else -1] for number in range(ROUNDS))
+        ]
+        memory = resident(served.process.pid)
+    loops.append(_bare_process(home, language, seconds / 4))
     load.append(os.getloadavg()[0])
-    loop = _means(loops)
-    behind = _means(served_bare)
+    every = {name: {askers: _together(name, askers, rounds) for _, askers in SEEDS} for name in sides}
     return {
         "language": language,
         "passages": passages,
         "load_average": load,
-        "ask": asked,
-        "bare": loop,
-        "bare_http": behind,
-        "ratio": {
-            "one": round(asked[0]["p50_ms"] / behind["p50_ms"], 3),
-            "many": round(behind["per_second"] / asked[1]["per_second"], 3),
-        },
-        "ratio_without_http": {
-            "one": round(asked[0]["p50_ms"] / loop["p50_ms"], 3),
-            "many": round(loop["per_second_in_batches"] / asked[1]["per_second"], 3),
-        },
+        **{name: [one.figures() for one in found.values()] for name, found in every.items()},
+        "ratio": _ratio(every),
+        "ratio_by_round": [_ratio(one) for one in rounds],
+        "bare": _means(loops),
         "server_mib": memory,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """replies: milliseconds and what was said. seconds, cpu_ms: of the whole load."""
+
+    askers: int
+    replies: Sequence[tuple[float, dict[str, Any]]]
+    seconds: float
+    cpu_ms: float
+
+    @property
+    def p50_ms(self) -> float:
+        return statistics.median(milliseconds for milliseconds, _ in self.replies)
+
+    @property
+    def per_second(self) -> float:
+        return len(self.replies) / self.seconds
+
+    def figures(self) -> dict[str, Any]:
+        times = sorted(milliseconds for milliseconds, _ in self.replies)
+        found = {
+            "askers": self.askers,
+            "asked": len(times),
+            "per_second": round(self.per_second, 1),
+            "p50_ms": round(self.p50_ms, 3),
+            "p95_ms": round(times[int(len(times) * 0.95)], 3),
+            "cpu_ms": round(self.cpu_ms / len(times), 2),
+        }
+        return found | _told(self.replies) if "route" in self.replies[0][1] else found
+
+
+class Side:
+    """One of the two servers, with the questions that it was not asked yet."""
+
+    def __init__(self, url: str, pid: int, home: Path, language: str) -> None:
+        self._url, self._pid = url, pid
+        self._left = {seed: bodies(home, language, seed) for seed in range(3)}
+
+    def asked(self, seed: int, askers: int, seconds: float) -> Load:
+        before = cpu_ms(self._pid)
+        replies, took = uvloop.run(ask(self._url, self._left[seed], seconds, askers))
+        return Load(askers, replies, took, cpu_ms(self._pid) - before)
+
+
+Found = Mapping[str, Mapping[int, Load]]
+"""Name of the side → askers → load."""
+
+
+def _round(sides: Mapping[str, Side], number: int, seconds: float) -> Found:
+    """Each side first in every other round."""
+    turn = list(sides.items())[:: 1 if number % 2 else -1]
+    return {name: {askers: side.asked(seed, askers, seconds) for seed, askers in SEEDS} for name, side in turn}
+
+
+def _together(name: str, askers: int, rounds: Sequence[Found]) -> Load:
+    loads = [one[name][askers] for one in rounds]
+    replies = [reply for one in loads for reply in one.replies]
+    return Load(askers, replies, sum(one.seconds for one in loads), sum(one.cpu_ms for one in loads))
+
+
+def _ratio(found: Found) -> dict[str, float]:
+    """How many times as long as the bare loop behind HTTP."""
+    own, bare_loop = found["ask"], found["bare_http"]
+    return {
+        "one": round(own[1].p50_ms / bare_loop[1].p50_ms, 3),
+        "many": round(bare_loop[ASKERS].per_second / own[ASKERS].per_second, 3),
     }
 
 
 def _means(found: Sequence[dict[str, float]]) -> dict[str, float]:
     return {name: round(statistics.mean(one[name] for one in found), 3) for name in found[0]}
-
-
-def rounds() -> list[tuple[int, int]]:
-    """(seed, askers): warming up first."""
-    return [(0, ASKERS), (1, 1), (2, ASKERS)]
 
 
 def indexed(home: Path, language: str) -> int:
@@ -152,27 +220,15 @@ def bodies(home: Path, language: str, seed: int) -> Iterator[bytes]:
     return iter([orjson.dumps({"question": question}) for question in ready])
 
 
-def asked_of(url: str, pid: int, requests: Iterator[bytes], seconds: float, askers: int) -> dict[str, Any]:
-    before = cpu_ms(pid)
-    found = uvloop.run(ask(url, requests, seconds, askers))
-    return {**found, "cpu_ms": round((cpu_ms(pid) - before) / found["asked"], 2)}
-
-
-async def ask(url: str, requests: Iterator[bytes], seconds: float, askers: int) -> dict[str, Any]:
+async def ask(
+    url: str, requests: Iterator[bytes], seconds: float, askers: int
+) -> tuple[list[tuple[float, dict[str, Any]]], float]:
+    """Milliseconds and reply of each question, and how many seconds all of it took."""
     replies: list[tuple[float, dict[str, Any]]] = []
     host, port = url.removeprefix("http://").split(":")
     began = time.perf_counter()
     await asyncio.gather(*(_asker(host, int(port), requests, began + seconds, replies) for _ in range(askers)))
-    took = time.perf_counter() - began
-    times = sorted(milliseconds for milliseconds, _ in replies)
-    found = {
-        "askers": askers,
-        "asked": len(replies),
-        "per_second": round(len(replies) / took, 1),
-        "p50_ms": round(statistics.median(times), 3),
-        "p95_ms": round(times[int(len(times) * 0.95)], 3),
-    }
-    return found | _told(replies) if "route" in replies[0][1] else found
+    return replies, time.perf_counter() - began
 
 
 def _told(replies: Sequence[tuple[float, dict[str, Any]]]) -> dict[str, Any]:
@@ -208,24 +264,16 @@ async def _asker(
 # --- the bare loop: behind HTTP, and alone ----------------------------------------------------------------------------
 
 
-def _served_bare(home: Path, language: str, seconds: float) -> dict[str, float]:
-    """p50_ms of one asker and per_second of many, with the processor time of each question."""
+@contextlib.contextmanager
+def _serving_bare(home: Path) -> Iterator[tuple[str, int]]:
+    """Its address and process id."""
     command = [sys.executable, "-m", "tests.bare_loop", "--home", str(home)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         try:
-            url = process.stdout.readline().strip()
-            _, one, many = [
-                asked_of(url, process.pid, bodies(home, language, seed), seconds, askers) for seed, askers in rounds()
-            ]
+            yield process.stdout.readline().strip(), process.pid
         finally:
             process.terminate()
-    return {
-        "p50_ms": one["p50_ms"],
-        "per_second": many["per_second"],
-        "cpu_ms": one["cpu_ms"],
-        "cpu_ms_many": many["cpu_ms"],
-    }
 
 
 def _bare_process(home: Path, language: str, seconds: float) -> dict[str, float]:
