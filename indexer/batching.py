@@ -85,14 +85,19 @@ class BatchingRetriever:
 
 
 def _reply(batch: Sequence[_Waiting], results: Sequence[SearchResult | None]) -> None:
+    """An event loop is woken once, however many of its questions have their results."""
+    done: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[SearchResult], SearchResult]]] = {}
     for (_, loop, future), result in zip(batch, results, strict=True):
         if result is not None:
-            loop.call_soon_threadsafe(_resolve, future, result)
+            done.setdefault(loop, []).append((future, result))
+    for loop, pairs in done.items():
+        loop.call_soon_threadsafe(_resolve, pairs)
 
 
-def _resolve(future: asyncio.Future[SearchResult], result: SearchResult) -> None:
-    if not future.done():  # the asker may have gone
-        future.set_result(result)
+def _resolve(pairs: Sequence[tuple[asyncio.Future[SearchResult], SearchResult]]) -> None:
+    for future, result in pairs:
+        if not future.done():  # the asker may have gone
+            future.set_result(result)
 
 
 def _fail(future: asyncio.Future[SearchResult], error: BaseException) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,12 @@ def _is_worker(pid: int) -> bool:
         return False
 
 
+def assert_same(one: Draft, other: Draft) -> None:
+    """Sums over sets of words differ in their last digit from process to process."""
+    assert one.support == pytest.approx(other.support)
+    assert replace(one, support={}) == replace(other, support={})
+
+
 def test_the_drafts_are_the_same(folder: Path) -> None:
     async def both() -> None:
         here = _here(folder)
@@ -98,7 +105,8 @@ def test_the_drafts_are_the_same(folder: Path) -> None:
         asked = [Question(text) for text in QUESTIONS * 8]
         drafts = await asyncio.gather(*(generator.generate(question, FOUND) for question in asked))
         assert here.asked == before
-        assert drafts == [here.quote(question.text, FOUND) for question in asked]
+        for draft, question in zip(drafts, asked, strict=True):
+            assert_same(draft, here.quote(question.text, FOUND))
         assert any(draft.citations for draft in drafts)
         await generator.close()
         assert _children() == []
@@ -134,7 +142,8 @@ def test_a_process_that_ends_or_hangs_is_missed_by_nobody(
         under_way = asyncio.gather(*(generator.generate(Question(text), FOUND) for text in QUESTIONS))
         os.kill(first, how)
         drafts = await under_way
-        assert drafts == [here.quote(text, FOUND) for text in QUESTIONS]
+        for draft, text in zip(drafts, QUESTIONS, strict=True):
+            assert_same(draft, here.quote(text, FOUND))
         assert here.asked > before
         assert await _started(generator, here) != first
         await generator.close()
