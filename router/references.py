@@ -39,11 +39,13 @@ _ONE_OF_MANY = re.compile(
     r"prime minister|president|senator|mayor|governor|emperor|king|queen|actor|actress|singer|athlete|player|novelist"
     r"|poet|painter|country|city|town|village|island|river|war|battle|hurricane|earthquake|pandemic|election"
     r"|tournament|stadium|museum|university|hospital|clinic|airline|restaurant|hotel|movie|film|song|album|novel|poem"
-    r"|[\w-]+ (?<!the )product))"
+    r"|(?!(?:whole|entire|full|new|main|same|final|current|latest|actual) )[\w-]+ product))"
     r"(?:['’]s\b|(?=[?.,;!]|$| (?:and|or|but|is|are|was|were|has|have|had|do|does|did|can|could|will|would|\w+ed)\b))",
     re.IGNORECASE,
 )
 """People, places, events and works of which the world has many, with "the" and nothing that says which."""
+_OWN = re.compile(r"\b(?:[Ii]|[Ww]e|[Mm]y|[Oo]ur|me|[Hh]ow to)\b")
+"""Who says this means his own: "how do I share the album" needs no name."""
 _THIS = re.compile(r"(?P<pointed>this|that|these|those) (?:is|was|are|were)\b[^?]*$", re.IGNORECASE)
 """A statement, no question, about what a finger would have to point at."""
 _ENDINGS = re.compile(r"(?:['’]s|es|s)$")
@@ -84,7 +86,7 @@ def _without_acronyms(noun: Sequence[str]) -> Sequence[str]:
 def _unnamed_en(text: str) -> str:
     """Of a message that is the first one."""
     found = _THIS.match(text) or _ONE_OF_MANY.search(text)
-    if found is None or proper_names(f"{text[: found.start()]}{text[found.end() :]}"):
+    if found is None or _OWN.search(text) or proper_names(f"{text[: found.start()]}{text[found.end() :]}"):
         return ""
     return found["pointed"]
 

@@ -13,8 +13,8 @@ from services.generation.readings import Readings
 
 
 class Quoting:
-    """`router.ports.Generator` over the folder of an index version, which is open until `close`. facts: see
-    `indexer.content.Content.facts`, where they are at hand already."""
+    """`router.ports.Generator` over the folder of an index version, which is open until `close`. facts: of its
+    documents, see `services.generation.blocks.Facts`."""
 
     name = ExtractiveGenerator.name
 

@@ -59,6 +59,9 @@ def test_it_is_said_in_the_askers_words(text: str, pointed: str) -> None:
         "How does the city gateway work?",  # a city's gateway may be anything
         "What does the product cost?",
         "Which film that won a prize was the first one?",
+        "What does the whole product cost?",
+        "How do I share the album?",  # the asker's own
+        "Can we add players to the tournament?",
         "In France, who is the president?",
         "Is this one of few?",  # a question may mean the product
         "This is not working, what now?",
