@@ -2,7 +2,7 @@
 
 One search: tokens and vectors of the question; the engine's nearest per channel; every channel's score for every
 candidate, the best unit of the best ones; fused by the weights that were measured for the question's language. A frugal
-one looks first whether words alone are sure (`SURE`): embedding a question is half of what its search costs.
+one looks first whether words alone are sure (`indexer.sureness`): embedding is half of what a search costs.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from indexer import fusion, lexical
+from indexer import fusion, lexical, sureness
 from indexer.above import Above
 from indexer.analysis import analyse_question, question_language, term_id
 from indexer.content import Content
@@ -32,9 +32,6 @@ from router.types import Hit, Location, Passage, SearchResult
 _PER_CHANNEL = 60  # candidates asked of the engine, per channel
 _RESCORED = 40  # of the candidates, by whole-passage scores, whose units are looked at
 _PLACE = frozenset({"source", "document"})  # filters that speak of a passage's place
-SURE = 0.08
-"""Words alone are sure of the right page from here on: how far the best passage is ahead of the best one of another
-page (fused, 0..1), times its share of what BM25 could give. See docs/decisions/2026-11-29-sure-by-words.md."""
 
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
@@ -105,6 +102,7 @@ class Searcher:
         self._pages = np.asarray(above.pages)
         self.reranker = Reranker(arrays, above, packaged())
         self.reranker.warm(self.manifest.weights)
+        self.sureness = sureness.packaged()
 
     @property
     def content(self) -> Content:
@@ -132,24 +130,34 @@ class Searcher:
         they are still to be searched."""
         out: list[SearchResult | None] = [None] * len(requests)
         places = [at for at, one in enumerate(requests) if one.frugal and self._weights(one).get("dense")]
-        some = [requests[at] for at in places]
-        ranked = self._ranked(some, [_without_dense(self._weights(one)) for one in some]) if some else []
+        ranked = self._ranked_by_words([requests[at] for at in places])
         sure = [(at, each) for at, each in zip(places, ranked, strict=True) if self._is_sure(each)]
         for (at, _), result in zip(sure, self._results([each for _, each in sure]), strict=True):
             out[at] = result
         return out
 
+    def ranked_by_words(self, requests: Sequence[Request]) -> list[tuple[dict[str, float] | None, SearchResult]]:
+        """What is found without the text embedder, sure or not, with the signs of `indexer.sureness`; None for the
+        signs where nothing is found. For measuring."""
+        ranked = self._ranked_by_words(requests)
+        found = self._results(ranked)
+        return [(self._signs(one) if one.hits else None, each) for one, each in zip(ranked, found, strict=True)]
+
+    def _ranked_by_words(self, requests: Sequence[Request]) -> list[_Ranked]:
+        return self._ranked(requests, [_without_dense(self._weights(one)) for one in requests]) if requests else []
+
     def _weights(self, request: Request) -> Mapping[str, float]:
         return self.manifest.weights_for(question_language(request.question))
 
     def _is_sure(self, ranked: _Ranked) -> bool:
-        if not ranked.hits:
-            return False
+        return bool(ranked.hits) and self.sureness.is_sure(self._signs(ranked))
+
+    def _signs(self, ranked: _Ranked) -> dict[str, float]:
         first, scores, best, _ = ranked.hits[0]
         page = self._pages[first]
-        other = next((fused for row, _, fused, _ in ranked.hits if self._pages[row] != page), 0.0)
-        most = float(ranked.one.idf.sum()) * BM25_CEILING
-        return (best - other) * scores["bm25"] / max(most, 1e-6) >= SURE
+        others = [(own["bm25"], fused) for row, own, fused, _ in ranked.hits if self._pages[row] != page]
+        bm25, fused = max(own for own, _ in others) if others else 0.0, others[0][1] if others else 0.0
+        return sureness.signs(scores, best, bm25, fused, float(ranked.one.idf.sum()) * BM25_CEILING)
 
     def _ranked(self, requests: Sequence[Request], weights: Sequence[Mapping[str, float]]) -> list[_Ranked]:
         begun = time.perf_counter()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from router.ports import Embedder, Engines, Generator, Retriever
     from services.generation.service import ModelService
 
+_AGAIN_S = 10.0  # before a release that could not be opened is tried again
 _NO_RELEASE = Release("none", "", "none", "none", "none", "none", "none")
 log = logging.getLogger("answerloop.serving")
 
@@ -170,7 +172,7 @@ class System:
         self.shadow: Shadowing | None = None  # only where questions come all the time
         self._serving: _Serving | None = None
         self._problem = "no index yet; make one with `answerloop index --source NAME=FOLDER_OR_GIT_URL`"
-        self._refused: str | None = None
+        self._refused = ("", 0.0)  # a release that could not be opened, and until when it is left alone
         self._switching = asyncio.Lock()
         self._under_way = 0  # questions that are being answered
         self._ids = TraceIds()
@@ -258,7 +260,8 @@ class System:
         await self.review.refresh()
         await self._keep_budget()
         active = await self.store.active_release()
-        if active is None or active.id in (self._refused, self._serving and self._serving.release.id):
+        left_alone = self._refused[0] if time.monotonic() < self._refused[1] else None
+        if active is None or active.id in (left_alone, self._serving and self._serving.release.id):
             return
         async with self._switching:
             try:
@@ -267,7 +270,7 @@ class System:
                 await self._switch(serving)
                 await self._drop_old_copies()
             except (IndexUnavailable, Mismatch, NotFound) as error:
-                self._refused = active.id  # not tried again every second
+                self._refused = (active.id, time.monotonic() + _AGAIN_S)  # a disk elsewhere may be back by then
                 self._problem = f"release {active.id} cannot be served: {error}"
                 log.error("%s", self._problem)
 

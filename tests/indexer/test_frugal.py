@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from indexer import search as searching
 from indexer.batching import BatchingRetriever
 from indexer.search import Request, Searcher
+from indexer.sureness import SIGNS, packaged, signs
+from tests.bench.frugal import line_for
 from tests.indexer.small import HashingEmbedder, Place, page
 
 SURE = page(1).split("\n\n")[2].split(". ")[0]  # a sentence of one page, word for word
@@ -78,11 +80,30 @@ def test_in_a_batch_each_has_its_own_place(searcher: Searcher) -> None:
     assert searcher.by_words([]) == []
 
 
-def test_the_line_decides(searcher: Searcher, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(searching, "SURE", 1.1)
+def test_the_line_decides(searcher: Searcher) -> None:
+    searcher.sureness = replace(packaged(), line=1e3)
     assert searcher.by_words([frugal(SURE)]) == [None]
-    monkeypatch.setattr(searching, "SURE", 0.0)
+    searcher.sureness = replace(packaged(), line=-1e3)
     assert searcher.by_words([frugal(UNSURE)]) != [None]
+
+
+def test_signs_are_shares_and_a_lead_makes_words_surer() -> None:
+    far = signs({"bm25": 6.0, "unit": 4.0}, 1.0, 2.0, 0.36, 10.0)
+    assert far == pytest.approx({"lead": 0.8, "bm25_lead": 0.4, "unit": 0.4})
+    near = signs({"bm25": 6.0, "unit": 4.0}, 1.0, 5.9, 0.99, 10.0)
+    assert packaged().log_odds(far) > packaged().log_odds(near)
+    assert set(packaged().coefficients) == set(SIGNS) and packaged().data
+    nothing = signs({"bm25": 0.0, "unit": 0.0}, 0.0, 0.0, 0.0, 0.0)
+    assert set(nothing.values()) == {0.0} and not packaged().is_sure(nothing)
+
+
+def test_the_line_is_the_lowest_that_keeps_its_promise() -> None:
+    """Of 200 questions, the surest first, the 120th and every second one after the 150th have another first page."""
+    same = np.array([at != 120 and (at < 150 or at % 2 == 0) for at in range(200)])
+    log_odds = np.linspace(5.0, -5.0, 200)
+    line = line_for(log_odds, same)
+    sent = log_odds >= line
+    assert (~same[sent]).mean() <= 0.01 and 148 <= sent.sum() <= 151
 
 
 def test_filters_hold(searcher: Searcher) -> None:
