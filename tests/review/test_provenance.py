@@ -146,7 +146,7 @@ def test_on_a_whole_manual_every_affected_entry_and_no_other(tmp_path: Path) -> 
     assert len(gone) > 10 and len(affected - gone) > 10
     assert set(done.stale) | set(done.moved) == affected
     assert gone <= set(done.stale)
-    assert len(set(done.stale) - gone) <= len(affected) // 4  # sentences that a new cut runs through; pages vary
+    assert len(set(done.stale) - gone) <= len(affected) // 5  # sentences that a new cut runs through; pages vary
 
 
 @pytest.mark.data
