@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from router.errors import IndexUnavailable
 from router.types import CuratedEntry, Question, Route
+from services import compose
 from services.calibrations import packaged_calibration
 from services.compose import open_system
 from services.indexing import release_with, run_index
@@ -37,15 +40,20 @@ def test_without_an_index_approved_answers_are_given_and_all_else_says_why(tmp_p
     asyncio.run(story())
 
 
-def test_an_index_that_cannot_be_served_is_told_at_the_start(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    (tmp_path / "docs").mkdir()
-    (tmp_path / "docs" / "a.md").write_text("# The backup\n\nA backup is kept for seven days.\n")
-    settings = Settings(home=tmp_path / "home", corpus_seconds=1.0)
-    run_index(settings, [f"m={tmp_path / 'docs'}"], "test", lambda *_: None)
+def _broken(home: Path) -> tuple[Settings, Callable[[], object]]:
+    """The settings of an index that no server may open, and what mends it."""
+    (home / "docs").mkdir()
+    (home / "docs" / "a.md").write_text("# The backup\n\nA backup is kept for seven days.\n")
+    settings = Settings(home=home / "home", corpus_seconds=1.0)
+    run_index(settings, [f"m={home / 'docs'}"], "test", lambda *_: None)
     (manifest,) = (settings.home / "index" / "versions").glob("*/manifest.json")
-    manifest.write_text(
-        json.dumps({**json.loads(manifest.read_text("utf-8")), "corpus_embedder": "of before"}), "utf-8"
-    )
+    whole = manifest.read_text("utf-8")
+    manifest.write_text(json.dumps({**json.loads(whole), "corpus_embedder": "of before"}), "utf-8")
+    return settings, lambda: manifest.write_text(whole, "utf-8")
+
+
+def test_an_index_that_cannot_be_served_is_told_at_the_start(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    settings, _ = _broken(tmp_path)
     caplog.set_level(logging.ERROR, "answerloop")
     system = open_system(settings)
     try:
@@ -55,6 +63,26 @@ def test_an_index_that_cannot_be_served_is_told_at_the_start(tmp_path: Path, cap
         asyncio.run(system.close())
     (told,) = [one.getMessage() for one in caplog.records if one.levelno == logging.ERROR]
     assert "corpus embedder 'of before'" in told and "run `answerloop index --full`" in told
+
+
+def test_an_index_that_could_not_be_served_is_tried_again_after_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = SimpleNamespace(now=100.0)
+    monkeypatch.setattr(compose, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    settings, mend = _broken(tmp_path)
+    system = open_system(settings)
+    mend()
+
+    async def story() -> list[bool]:
+        found = []
+        for clock.now in (109.9, 110.1):
+            await system.refresh()
+            found.append(system.readiness().ready)
+        await system.close()
+        return found
+
+    assert asyncio.run(story()) == [False, True]
 
 
 @pytest.mark.parametrize(("fitted_on", "believed"), [("another-model-late", False), ("", True), (None, True)])

@@ -33,7 +33,9 @@ def postgres() -> Iterator[str]:
 
 
 def _index(place: Place, url: str) -> Any:
-    return report(place.home, "index", "-s", f"manual={place.pages}", corpus_seconds=1, database_url=url)
+    made = report(place.home, "index", "-s", f"manual={place.pages}", corpus_seconds=1, database_url=url)
+    assert made["served"], made
+    return made
 
 
 def _until(client: httpx.Client, version: str) -> None:

@@ -23,6 +23,41 @@ def read(folder: Path = CORPUS, most: int | None = None) -> list[Document]:
     return [document(str(path.relative_to(folder)), path.read_text("utf-8").replace("\r\n", "\n")) for path in paths]
 
 
+def manual(count: int, seed: int) -> list[Document]:
+    """Pages in the shapes of a manual's: prose, steps, tables and code; no sentence stands twice."""
+    rng = random.Random(seed)
+    return [document(f"docs/page{number}.md", _page(number, rng), "en") for number in range(count)]
+
+
+def _page(number: int, rng: random.Random) -> str:
+    sections = (f"## Part {part}\n\n{_section(f'{number}.{part}', rng)}" for part in range(rng.randint(3, 12)))
+    return "\n\n".join((f"# Machine {number}", *sections)) + "\n"
+
+
+def _section(name: str, rng: random.Random) -> str:
+    said = [_sentence(f"{name}.{at}", rng) for at in range(rng.randint(3, 9))]
+    prose, rest = " ".join(said[:3]), said[3:]
+    shaped = {
+        "prose": " ".join(rest),
+        "steps": "\n".join(f"{at}. {one}" for at, one in enumerate(rest, 1)),
+        "rows": "\n".join(
+            ("| what | how |", "|---|---|", *(f"| {name}.{at} | {one} |" for at, one in enumerate(rest)))
+        ),
+        "code": "\n".join(("```sh", *(f"set {one.lower().rstrip('.').replace(' ', '-')}" for one in rest), "```")),
+    }
+    return f"{prose}\n\n{rng.choice(list(shaped.values()))}".rstrip() if rest else prose
+
+
+def _sentence(name: str, rng: random.Random) -> str:
+    who, does, what = rng.choice(_WHO), rng.choice(_DOES), " ".join(rng.sample(_WHAT, rng.randint(1, 4)))
+    return f"{who} {name} {does} the {what} every {rng.randint(2, 90)} minutes."
+
+
+_WHO = ("Pump", "Valve", "Gauge", "Motor", "Filter")
+_DOES = ("checks", "writes to", "waits for", "releases", "cleans", "reports")
+_WHAT = ("outer", "cold", "second", "backup", "water", "oil", "pressure", "line", "tank", "log")
+
+
 def document(path: str, text: str, language: str = "zh") -> Document:
     return Document(path, "docs", Path(path).stem, language, text, "r1", "0" * 64)
 

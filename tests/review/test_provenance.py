@@ -1,4 +1,4 @@
-"""Approved answers follow their sources: on the pages of this very manual, edited."""
+"""Approved answers follow their sources, on pages that are edited as people edit."""
 
 from __future__ import annotations
 
@@ -30,7 +30,6 @@ from tests.bench import provenance as bench
 from tests.review import pages
 from tests.store.samples import release, review, trace
 
-MANUAL = Path(__file__).parents[2] / "docs"
 PAGE = "# Backup\n\n## Keeping\n\nBackups are kept for seven days, then they are removed.\n\n## Restoring\n\nRun it.\n"
 RECUT = PAGE.replace("then they are removed", "and removed at night")
 
@@ -132,7 +131,7 @@ def test_an_entry_without_sources_and_a_retired_one_are_left_alone(place: Place)
 
 def test_on_a_whole_manual_every_affected_entry_and_no_other(tmp_path: Path) -> None:
     place, rng = Place(tmp_path), random.Random(1)
-    before = [pages.document(f"docs/{one.path}", one.text) for one in pages.read(MANUAL)]
+    before = pages.manual(60, 1)
     place.version(*before)
     made = pages.entries([(one, pages.cut(one)) for one in before], 300, 1)
     asyncio.run(place.store.curated.edit(lambda _: Wanted(put=tuple(made)), "anna", "import"))
