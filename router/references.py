@@ -44,6 +44,11 @@ _ONE_OF_MANY = re.compile(
     re.IGNORECASE,
 )
 """People, places, events and works of which the world has many, with "the" and nothing that says which."""
+_PART = re.compile(r"\b(?P<pointed>[Tt]he (?:season|episode)) of (?:the )?[A-Z]")
+"""Of which a whole that is named has many."""
+_WHICH_PART = re.compile(r"\d|\b(?:first|last|final|(?:second|third|\w+th)(?= season| episode)|which)\b", re.IGNORECASE)
+_MOST_OF = re.compile(r"\b(?:best|worst|most|least|only|first|[a-z]+est)\b.* (?:in|of|across) $", re.IGNORECASE)
+""" "The best river in the country" is about the river."""
 _OWN = re.compile(r"\b(?:[Ii]|[Ww]e|[Mm]y|[Oo]ur|me|[Hh]ow to)\b")
 """Who says this means his own: "how do I share the album" needs no name."""
 _THIS = re.compile(r"(?P<pointed>this|that|these|those) (?:is|was|are|were)\b[^?]*$", re.IGNORECASE)
@@ -60,7 +65,7 @@ def pointed_at(text: str, history: Sequence[Turn]) -> str:
     said = " ".join(turn.content for turn in history)
     if is_chinese(text):
         return "" if identifiers(text) else _pointed_zh(simplified(text), simplified(said))
-    return _pointed_en(text, said) or ("" if said or identifiers(text) else _unnamed_en(text))
+    return _pointed_en(text, said) or ("" if identifiers(text) else _part_en(text) or _unnamed_en(text, history))
 
 
 def _pointed_en(text: str, said: str) -> str:
@@ -83,12 +88,21 @@ def _without_acronyms(noun: Sequence[str]) -> Sequence[str]:
     return [word for word in noun if not _ACRONYM.fullmatch(word)]
 
 
-def _unnamed_en(text: str) -> str:
-    """Of a message that is the first one."""
-    found = _THIS.match(text) or _ONE_OF_MANY.search(text)
-    if found is None or _OWN.search(text) or proper_names(f"{text[: found.start()]}{text[found.end() :]}"):
+def _part_en(text: str) -> str:
+    found = _PART.search(text)
+    return found["pointed"] if found and not _WHICH_PART.search(text) else ""
+
+
+def _unnamed_en(text: str, history: Sequence[Turn]) -> str:
+    """In a conversation: what no turn calls so, where the asker has named nothing that it could be."""
+    found = (not history and _THIS.match(text)) or _ONE_OF_MANY.search(text)
+    if not found or _OWN.search(text) or proper_names(f"{text[: found.start()]}{text[found.end() :]}"):
         return ""
-    return found["pointed"]
+    if _MOST_OF.search(text[: found.start()]):
+        return ""
+    said = {_stem(word) for turn in history for word in re.findall(r"[\w'’-]+", turn.content)}
+    named = any(proper_names(turn.content) for turn in history if turn.role == "user")
+    return "" if named or _stem(found["pointed"].split()[-1]) in said else found["pointed"]
 
 
 def _up_to_stop(words: Iterable[str]) -> list[str]:

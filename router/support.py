@@ -35,6 +35,7 @@ MEANING = {
     "identifiers_covered": "share of the question's names, flags, versions and quantities in the quotes and the "
     "headings over them",
     "identifiers_all": "1 when none of these is missing there",
+    "identifiers_here": "1 when the page that is quoted first holds them all, 0 when others have to",
     "demand_met": "0 when the question asks for a limit, a superlative, a time, a price or a default and the quotes "
     "speak of none",
     "undisputed": "0 when another page found says the same with another value, and nothing tells which one is newer",

@@ -15,10 +15,11 @@ import asyncio
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -45,9 +46,10 @@ figure the promise that the line keeps; both are the product's to choose, not fi
 share that was seen, but the most that it may truly be: the fewer the questions, the higher the line."""
 _ASSURANCE = 0.95
 MOST_UNANSWERABLE = 0.05
-"""Share of the unanswerable questions that may get an answer all the same. Counted in files that have answerable ones
-too: questions about other texts are too easy to refuse to promise anything by."""
-_FEW = 20  # unanswerable questions; with fewer, the packaged line holds if it is higher
+"""Share of the unanswerable questions that may get an answer all the same, of each language too: one that is refused
+more easily does not pay for the other. Counted in files that have answerable ones too: questions about other texts are
+too easy to refuse to promise anything by."""
+_FEW = 20  # unanswerable questions; with fewer, the packaged line holds if it is higher; of a language, it has no say
 _FEWEST = 30  # answers; fewer fit noise
 _FOLDS = 5
 _FOLDINGS = 10
@@ -125,9 +127,9 @@ def fit(asked: Mapping[str, Sequence[Asked]], start: Calibration, penalty: float
             f"a fit needs at least {_FEWEST}, right ones and wrong ones"
         )
     weights = np.array([weight for _, weight in pairs]) * len(pairs) / len(asked)
-    outside = np.array([not one.row.answerable and id(one) in near for one in usable])
-    refused = sum(
-        _refused(one) and not one.row.answerable and id(one) in near for each in asked.values() for one in each
+    outside = np.array([one.trace.language if _outside(one, near) else "" for one in usable])
+    refused = Counter(
+        one.trace.language for each in asked.values() for one in each if _refused(one) and _outside(one, near)
     )
     space = _Space.of(usable, start)
     held_out = _held_out(space, labels, weights, penalty)
@@ -143,7 +145,7 @@ def fit(asked: Mapping[str, Sequence[Asked]], start: Calibration, penalty: float
             coefficients=_rounded(coefficients),
             intercept=round(intercept, 5),
             line=find_line(held_out, labels, weights, outside, start.line, refused),
-            quality={**quality(held_out, labels), "by_a_model": sum(map(_written, usable)), "refused": refused},
+            quality={**quality(held_out, labels), "by_a_model": sum(map(_written, usable)), "refused": refused.total()},
             embedder=start.embedder,
         )
     )
@@ -153,6 +155,11 @@ def identified(fitted: Calibration) -> Calibration:
     """With the hash of its content as its id."""
     content = json.dumps({**fitted.to_json(), "created": ""}, sort_keys=True)
     return replace(fitted, id=hashlib.sha256(content.encode()).hexdigest()[:16])
+
+
+def _outside(one: Asked, near: Collection[int]) -> bool:
+    """near: ids of the questions of files that have answerable ones too."""
+    return not one.row.answerable and id(one) in near
 
 
 def _written(one: Asked) -> bool:
@@ -331,20 +338,28 @@ def find_line(
     probabilities: Matrix,
     labels: Matrix,
     weights: Matrix,
-    outside: npt.NDArray[np.bool_],
+    outside: npt.NDArray[np.str_],
     packaged: float,
-    refused: int = 0,
+    refused: Mapping[str, int] = MappingProxyType({}),
 ) -> float:
     """The lowest line that keeps both promises; 0.99 when none does. With few unanswerable questions to judge by,
-    never below the packaged one. outside: which questions are unanswerable, and near enough to count. refused: how many
-    more of them a language model did not answer at all."""
+    never below the packaged one. outside: the language of a question that is unanswerable, and near enough to count; ""
+    for any other. refused: how many more of them, by language, a language model did not answer at all."""
     order = np.argsort(-probabilities, kind="stable")
-    unanswerable = int(outside.sum()) + refused
-    sent = np.cumsum(outside[order]) / max(unanswerable, 1)
     wrong = _most_wrong(labels[order], weights[order])
-    good = np.flatnonzero((wrong <= MOST_WRONG) & (sent <= MOST_UNANSWERABLE))
-    line = round(float(probabilities[order][good[-1]]), 4) if len(good) else 0.99
-    return max(line, packaged) if unanswerable < _FEW else line
+    unanswerable = Counter(outside[outside != ""].tolist()) + Counter(refused)
+    judged = [{name} for name, count in unanswerable.items() if count >= _FEW] + [set(unanswerable)]
+    shares = [_share_sent(outside[order], names, sum(unanswerable[name] for name in names)) for names in judged]
+    lines = np.floor(probabilities[order] * 1e4) / 1e4  # what is written down; whatever is at a line is sent
+    ends = np.append(lines[1:] < lines[:-1], True)
+    good = np.flatnonzero(ends & (wrong <= MOST_WRONG) & (np.max(shares, axis=0) <= MOST_UNANSWERABLE))
+    line = round(float(lines[good[-1]]), 4) if len(good) else 0.99
+    return max(line, packaged) if unanswerable.total() < _FEW else line
+
+
+def _share_sent(outside: npt.NDArray[np.str_], names: Collection[str], count: int) -> Matrix:
+    """Of `count` unanswerable questions of these languages: the share among the answers up to each one."""
+    return np.cumsum(np.isin(outside, list(names))) / max(count, 1)
 
 
 def _most_wrong(labels: Matrix, weights: Matrix) -> Matrix:

@@ -20,7 +20,7 @@ def line(answers: int, wrong_share: float, outside_sent: float = 0.0, weights: n
     labels[answers:] = 0
     if wrong_share:
         labels[:answers][:: round(1 / wrong_share)] = 0
-    outside = np.arange(answers + 40) >= answers
+    outside = np.where(np.arange(answers + 40) >= answers, "en", "")
     if outside_sent:
         probabilities[answers : answers + round(40 * outside_sent)] = 0.99
     return find_line(probabilities, labels, np.ones(answers + 40) if weights is None else weights, outside, PACKAGED)
@@ -42,6 +42,21 @@ def test_more_wrong_ones_than_may_be_leave_no_line() -> None:
 
 def test_no_more_unanswerable_questions_are_answered_than_may_be() -> None:
     assert line(400, 0.0, outside_sent=2 * MOST_UNANSWERABLE) > 0.98
+
+
+def test_one_language_does_not_pay_for_the_other() -> None:
+    """3 of 60 unanswerable questions are answered, which may be: but all 3 are of the 30 Chinese ones."""
+    probabilities = np.concatenate((np.linspace(1, 0.5, 400), np.full(3, 0.9), np.linspace(0.49, 0.1, 57)))
+    labels = np.repeat([1.0, 0.0], [400, 60])
+    even, of_one = (np.repeat(["", *names], [400, 30, 30]) for names in (("xx", "xx"), ("zh", "en")))
+    kept, raised = (find_line(probabilities, labels, np.ones(460), outside, PACKAGED) for outside in (even, of_one))
+    assert kept < 0.51 and raised > 0.9
+
+
+def test_a_language_with_few_unanswerable_questions_has_no_say_of_its_own() -> None:
+    probabilities = np.concatenate((np.linspace(1, 0.5, 400), np.full(2, 0.9), np.linspace(0.49, 0.1, 58)))
+    outside = np.repeat(["", "zh", "en"], [400, 19, 41])
+    assert find_line(probabilities, np.repeat([1.0, 0.0], [400, 60]), np.ones(460), outside, PACKAGED) < 0.51
 
 
 def test_rows_that_weigh_little_vouch_for_little() -> None:

@@ -139,14 +139,21 @@ def _draft(asked: _Asked, text: str, said: Sequence[Block], features: Mapping[st
     """said: what the answer rests on most comes first, and is cited first."""
     cited = [*in_section(said[0], asked.beside), *map(in_context, said[1:])]
     citations = _once(citation for block in cited for citation in cite(block, asked.facts))
-    shown = "\n".join(f"{one.heading}\n{one.quote}" for one in citations)
-    names = support.identifiers_covered(asked.question, shown, _rare_names(asked))
+    shown, first = _shown(citations), citations[0].source
+    rare = _rare_names(asked)
+    names = support.identifiers_covered(asked.question, shown, rare)
+    here = f"{first}\n{_shown(one for one in citations if one.source == first)}"
     held = {
         "identifiers_covered": names,
         "identifiers_all": float(names == 1.0),
+        "identifiers_here": float(support.identifiers_covered(asked.question, here, rare) == 1.0),
         "demand_met": float(demand_met(asked.question, f"{shown}\n{text}")),
     }
     return Draft(text, citations, ExtractiveGenerator.name, support={**features, **held})
+
+
+def _shown(citations: Iterable[Citation]) -> str:
+    return "\n".join(f"{one.heading}\n{one.quote}" for one in citations)
 
 
 def _rare_names(asked: _Asked) -> list[str]:

@@ -406,6 +406,15 @@ def test_names_that_no_quote_holds_show() -> None:
     assert (lacking.support["identifiers_covered"], lacking.support["identifiers_all"]) == (0.5, 0.0)
 
 
+def test_names_that_only_another_page_holds_show() -> None:
+    asked = "Is mental health care given at the Causeway clinic?"
+    other = passage("Mental health care is given at the clinic for everyone who asks.", "docs/north.md")
+    named = passage("Causeway clinic: virtual care is given to everyone.", "docs/causeway.md")
+    draft = ask(asked, other, named)
+    assert {one.source for one in draft.citations} == {"docs/north.md", "docs/causeway.md"}
+    assert (draft.support["identifiers_all"], draft.support["identifiers_here"]) == (1.0, 0.0)
+
+
 def test_what_the_documents_do_not_know_shows() -> None:
     known = ask("How long are backups kept?", passage("Backups are kept for seven days."))
     unknown = ask("How long are zeppelins kept?", passage("Backups are kept for seven days."))

@@ -30,6 +30,7 @@ from router.types import Turn
         ("What is the actor's approach to fitness?", "the actor"),
         ("When was the apple product launched?", "the apple product"),
         ("This is one of few with a roof.", "This"),
+        ("When was the season of Blue Hills premiered?", "the season"),
     ],
 )
 def test_it_is_said_in_the_askers_words(text: str, pointed: str) -> None:
@@ -63,6 +64,11 @@ def test_it_is_said_in_the_askers_words(text: str, pointed: str) -> None:
         "How do I share the album?",  # the asker's own
         "Can we add players to the tournament?",
         "In France, who is the president?",
+        "When was the season of Blue Hills with 24 parts premiered?",
+        "When was the season of Blue Hills premiered that came last?",
+        "Which was the season of Blue Hills in Rome?",
+        "When is the season of mangoes?",
+        "What is the best river for fishing in the country?",
         "Is this one of few?",  # a question may mean the product
         "This is not working, what now?",
         "应该怎么做",
@@ -79,8 +85,12 @@ def test_a_turn_before_that_names_it_settles_it() -> None:
     assert pointed_at("这个参数怎么设置？", (Turn("assistant", "它是一个只读参数。"),)) == ""
 
 
-def test_one_of_many_is_asked_for_only_in_a_first_message() -> None:
-    assert pointed_at("How large is the country?", (Turn("user", "Tell me about Peru."),)) == ""
+def test_one_of_many_is_asked_for_unless_a_turn_may_have_named_it() -> None:
+    text = "How large is the country?"
+    assert pointed_at(text, (Turn("user", "Tell me about Peru."),)) == ""
+    assert pointed_at(text, (Turn("assistant", "Which country?"),)) == ""
+    asked = (Turn("user", "when was the old mill built"), Turn("assistant", "In 1740, when Adams bought the land."))
+    assert pointed_at(text, asked) == "the country"
     assert pointed_at("This is one of few with a roof.", (Turn("user", "Tell me about stadiums."),)) == ""
 
 
