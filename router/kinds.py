@@ -109,7 +109,9 @@ _SAID_BY: dict[Kind, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     Kind.HOW_TO: (
         (
-            r"^\W*(?:\d+[.)]\s*)?(?:use|run|set|add|create|call|click|select|open|install|start|execute|type|enable)\b",
+            r"^\W*\d{1,2}[.)]\s",  # a step
+            r"^\W*\d{1,2}、",
+            r"^\W*(?:use|run|set|add|create|call|click|select|open|install|start|execute|type|enable)\b",
             r"\byou can\b|\bin order to\b|\bto \w+.{0,60}, (?:use|run|set|you|just|call)\b|\bis done\b|as follows",
             r":\s*$",
             r"：\s*$",

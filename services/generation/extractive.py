@@ -26,7 +26,7 @@ from services.generation.choosing import Choice, probabilities, rank, wants_code
 from services.generation.conflict import find
 from services.generation.context import antecedent, in_context, in_section
 from services.generation.ordering import best_page_first, shares, weight_of
-from services.generation.reading import read
+from services.generation.reading import read, step_number
 from services.generation.short import Short, short
 
 _HITS = 8  # passages that are read
@@ -85,7 +85,7 @@ def quote(question: str, found: SearchResult, facts: FactsOf, beside: Beside = n
     others = [choice for choice in ranked if choice is not stale]
     referred = antecedent(answer[0], beside)
     answer += _second(best, answer, others, found, kinds, weights, beside)
-    more = [*answer[len(grown.blocks) :], *_context([*referred, *answer], others, hits, wants_code(kinds))]
+    more = [*answer[len(grown.blocks) :], *_context([*referred, *answer], others, hits, kinds)]
     lines = [*map(render, [*referred, *grown.blocks]), *_goes_on(grown, found.language), *map(render, more)]
     text, said = _with(few, "\n".join(lines)), [*grown.blocks, *more]
     return _draft(asked, text, [*said, *referred], features)
@@ -195,23 +195,37 @@ def _second(
     return blocks if whole else []
 
 
-def _context(answer: Sequence[Block], ranked: Sequence[Choice], hits: Sequence[Hit], code: bool) -> list[Block]:
-    """A few further units that are nearly as good and say something else. code: whether code is wanted; one block
-    of it is enough."""
+def _context(
+    answer: Sequence[Block], ranked: Sequence[Choice], hits: Sequence[Hit], kinds: Sequence[Kind]
+) -> list[Block]:
+    """A few further units that are nearly as good and say something else. Where code is wanted one block of it is
+    enough, and where a task is asked for its steps are said together or not at all."""
     terms = [block.terms for block in answer]
     room = MOST - sum(block.length for block in answer)
     out: list[Block] = []
     for choice in ranked:
         if len(out) == _CONTEXT or choice.score < ranked[0].score - _WORTH:
             break
-        block = Block(hits[choice.hit].passage, (choice.number,))
-        enough = any(piece.kind is UnitKind.CODE for said in (*answer, *out) for piece in said.pieces)
-        alone = (choice.piece.kind is not UnitKind.CODE or (code and not enough)) and not announces(choice.piece)
-        if alone and block.length <= room and not any(_repeats(choice.piece.terms, said) for said in terms):
+        block = Block(hits[choice.hit].passage, _together(choice, hits) if Kind.HOW_TO in kinds else (choice.number,))
+        said = {number for one in (*answer, *out) if one.passage.id == block.passage.id for number in one.numbers}
+        enough = any(piece.kind is UnitKind.CODE for one in (*answer, *out) for piece in one.pieces)
+        alone = (choice.piece.kind is not UnitKind.CODE or (wants_code(kinds) and not enough)) and not announces(
+            choice.piece
+        )
+        new = said.isdisjoint(block.numbers) and not any(_repeats(choice.piece.terms, one) for one in terms)
+        if alone and new and block.length <= room:
             out.append(block)
             terms.append(choice.piece.terms)
             room -= block.length
     return out
+
+
+def _together(choice: Choice, hits: Sequence[Hit]) -> tuple[int, ...]:
+    """The steps that a step is one of; a unit that is no step is alone."""
+    pieces = read(hits[choice.hit].passage).pieces
+    if choice.piece.run < 0 or not step_number(choice.piece.text):
+        return (choice.number,)
+    return tuple(at for at, other in enumerate(pieces) if other.run == choice.piece.run and other.quotable)
 
 
 def _repeats(terms: frozenset[str], said: frozenset[str]) -> bool:

@@ -138,7 +138,7 @@ def _cell(choice: Choice, hit: Hit, weights: Mapping[str, float]) -> str:
         return ""
     at = held.index(most)
     named = any(_held(weights, value) for number, value in enumerate(values) if number != at)
-    return values[at] if named else ""
+    return values[at] if named and says_more(values[at], weights) else ""
 
 
 def _held(weights: Mapping[str, float], text: str) -> float:

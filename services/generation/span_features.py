@@ -55,7 +55,7 @@ _LENGTHS = np.array([1, 2, 3, 5, 8, 12, 20], np.float32)
 INSIDE = (
     "score", "best", "length", *(f"length_{most:.0f}" for most in _LENGTHS), "longer", "held", "held_share",
     "holds_any", *(f"some_{look}" for look in LOOKS), "digit_share", "capital_share", "any_digit", "odd_brackets",
-    "clause", "whole", "near_both", "continued_both", "bracketed", "holds_focus",
+    "clause", "whole", "near_both", "continued_both", "bracketed", "holds_focus", "clause_lack", "rival",
 )  # fmt: skip
 """The features of beginning at a place, of ending there, and of the span between: one row of weights each."""
 
@@ -99,7 +99,8 @@ class Places:
     """Every token of several cut texts, one text after the other.
 
     begin, end: [tokens, len(BEGIN)] and [tokens, len(END)]. before, after, looks, opens, closes, pairs: see `Cut`.
-    held: share of the question's idf at each token. focus: 1 where it is what is asked for. text: number of its text.
+    held: share of the question's idf at each token. focus: 1 where it is what is asked for. clause: number of its
+    clause. text: number of its text.
     edges: first token of each text, and the number of tokens at the end.
     """
 
@@ -113,6 +114,7 @@ class Places:
     pairs: Ints
     held: Floats
     focus: Floats
+    clause: Ints
     text: Ints
     edges: Ints
 
@@ -122,6 +124,8 @@ def places(cuts: Sequence[Cut], question: Asked) -> Places:
     held, left, right, focus = (np.concatenate([one[at] for one in read]) for at in range(4))
     looks = np.concatenate([cut.looks for cut in cuts])
     edges = np.cumsum([0, *(len(cut.words) for cut in cuts)])
+    breaks = looks[:, _CLAUSE] + looks[:, _JOINT] > 0
+    breaks[edges[1:-1]] = True
     return Places(
         begin=_begin(left, held, looks, focus, edges[:-1]),
         end=_end(right, held, looks, focus, edges[1:] - 1),
@@ -133,12 +137,13 @@ def places(cuts: Sequence[Cut], question: Asked) -> Places:
         pairs=np.concatenate([cut.pairs for cut in cuts]),
         held=held,
         focus=focus,
+        clause=np.cumsum(breaks),
         text=np.repeat(np.arange(len(cuts)), np.diff(edges)),
         edges=edges,
     )
 
 
-_CLAUSE = LOOKS.index("clause")
+_CLAUSE, _JOINT, _DIGIT = (LOOKS.index(look) for look in ("clause", "joint", "digit"))
 
 
 def _begin(left: Floats, held: Floats, looks: Floats, focus: Floats, firsts: Ints) -> Floats:
@@ -232,10 +237,26 @@ def inside(found: Places, first: Ints, last: Ints, prior: Floats) -> Floats:
         looks[:, 0] / length, looks[:, 1] / length, looks[:, 0] > 0, looks[:, LOOKS.index("bracket")] % 2,
         after_mark * before_mark, whole, np.minimum(found.begin[first, 0], found.end[last, 0]),
         (found.begin[first, 4] > 0) & (found.end[last, 4] > 0), _bracketed(found.pairs, first, last), within[:, 2] > 0,
+        *_rivals(found, first, looks[:, 0] > 0),
     )  # fmt: skip
     for at, column in enumerate(columns, _SHARES):
         out[:, at] = column
     return out
+
+
+def _rivals(found: Places, first: Ints, digits: Flags) -> tuple[Floats, Floats]:
+    """How much more of the question's idf another clause of the text has than the one that the span begins in: any
+    clause; for a span with a digit, one that has a digit, too. "Full backups 14 days, incremental ones 3 days"."""
+    held = np.bincount(found.clause, found.held)
+    numbered = np.bincount(found.clause, found.looks[:, _DIGIT]) > 0
+    of_text = np.zeros(len(held), np.int64)
+    of_text[found.clause] = found.text
+    most, most_numbered = np.zeros((2, len(found.edges) - 1))
+    np.maximum.at(most, of_text, held)
+    np.maximum.at(most_numbered, of_text, held * numbered)
+    own, text = held[found.clause[first]], found.text[first]
+    lacks, rivals = most[text] - own, np.where(digits, np.maximum(most_numbered[text] - own, 0.0), 0.0)
+    return lacks.astype(np.float32), rivals.astype(np.float32)
 
 
 _HELD, _SOME, _SHARES = INSIDE.index("held"), INSIDE.index(f"some_{LOOKS[0]}"), INSIDE.index("digit_share")

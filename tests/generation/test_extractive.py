@@ -34,8 +34,9 @@ def ask(question: str, *passages: Passage, facts: Facts | None = None) -> Draft:
     known = facts or {}
     held = set(analyse("\n".join(one.text for one in passages)))
     terms = {token: 2.0 if token in held else 4.0 for token in analyse_question(question)}
+    language = "zh" if re.search("[\u3400-\u9fff]", question) else "en"
     return quote(
-        question, SearchResult(hits, terms, "en", "v1"), lambda paths: {p: known[p] for p in paths if p in known}
+        question, SearchResult(hits, terms, language, "v1"), lambda paths: {p: known[p] for p in paths if p in known}
     )
 
 
@@ -380,6 +381,18 @@ def test_a_negation_contradicts() -> None:
 
 
 # --- citations and features -------------------------------------------------------------------------------------------
+
+
+def test_steps_beside_the_answer_are_all_there_or_none() -> None:
+    best = passage("恢复备份可以使用 kettle recover 命令。")
+    steps = "1. 停止服务。\n2. 执行 kettle restore 命令恢复备份。\n3. 检查日志{}。\n"
+    shown = ask("怎么恢复备份？", best, passage(steps.format(""), "docs/b.md")).text
+    assert (
+        shown
+        == "恢复备份可以使用 kettle recover 命令。\n1. 停止服务。\n2. 执行 kettle restore 命令恢复备份。\n3. 检查日志。"
+    )
+    too_long = passage(steps.format("、指标和告警" * 200), "docs/b.md")
+    assert ask("怎么恢复备份？", best, too_long).text == "恢复备份可以使用 kettle recover 命令。"
 
 
 def test_a_citation_says_where_the_quote_stands() -> None:

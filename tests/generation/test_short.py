@@ -68,6 +68,27 @@ def test_the_unit_itself_answers(question: str, text: str) -> None:
     assert front(draft) == ""
 
 
+@pytest.mark.parametrize(
+    ("question", "text", "words"),
+    [
+        ("增量备份保留几天？", "全量备份默认保留 14 天，增量备份默认保留 3 天。", "3 天"),
+        ("全量备份保留几天？", "全量备份默认保留 14 天，增量备份默认保留 3 天。", "14 天"),
+        ("How many seats does the team edition have?", "The free one has 5 seats, the team edition 25 seats.", "25"),
+        ("How many seats does the free edition have?", "The free edition has 5 seats, the team one 25 seats.", "5"),
+    ],
+)
+def test_of_two_values_in_one_sentence_it_is_the_one_that_is_asked_for(question: str, text: str, words: str) -> None:
+    assert front(ask(question, passage(text))) in (words, f"{words} seats")
+
+
+def test_a_cell_that_the_question_says_is_no_answer() -> None:
+    table = (
+        "| port | used for | default |\n|---|---|---|\n| admin | the admin page | 7401 |\n| peer | copies | 7402 |\n"
+    )
+    draft = ask("which port is the admin page on", passage(table))
+    assert front(draft) == "" and "7401" in draft.text
+
+
 def test_the_reading_chooses_the_sentence() -> None:
     """The first sentence has more of the question's words, and no year."""
     text = "The bridge over the river was built by the city of Ulm. The bridge was built in 1945 by prisoners."
