@@ -96,10 +96,10 @@ class Calibration:
     """A fitted model. id: hash of its content. created: date. data: the files it was fitted on, with their rows.
 
     names, centres, scales, coefficients: one per feature; a feature that is missing counts as its centre, so it
-    pulls nowhere. line: answers below it are not sent, 0..1. quality: the figures of the fit. origin: "packaged", or
-    "fitted" by a team on its own questions. lines: by "language/route", "language/" or "/" (every one), where the error
-    budget has set them; they go before `line`. embedder: fingerprint of the text embedder whose cosines it was fitted
-    on, "" where that is not known.
+    pulls nowhere. line: answers below it are not sent, 0..1. by_language: the same for languages that have a line of
+    their own. quality: the figures of the fit. origin: "packaged", or "fitted" by a team on its own questions. lines:
+    by "language/route", "language/" or "/" (every one), where the error budget has set them; they go before the fitted
+    ones. embedder: fingerprint of the text embedder whose cosines it was fitted on, "" where that is not known.
     """
 
     id: str
@@ -111,6 +111,7 @@ class Calibration:
     coefficients: tuple[float, ...]
     intercept: float
     line: float
+    by_language: Mapping[str, float] = field(default_factory=dict)
     quality: Mapping[str, Any] = field(default_factory=dict)
     origin: str = "fitted"
     lines: Mapping[str, float] = field(default_factory=dict)
@@ -137,9 +138,12 @@ class Calibration:
         return 1.0 / (1.0 + math.exp(-max(min(self.intercept + sum(self.pulls(values).values()), 30.0), -30.0)))
 
     def line_for(self, language: str, route: str) -> float:
-        """Answers below it are not sent, 0..1."""
+        """Answers below it are not sent, 0..1. language: "" for any, then it is the lowest of the fitted lines."""
         keys = (f"{language}/{route}", f"{language}/", "/")
-        return next((self.lines[key] for key in keys if key in self.lines), self.line)
+        fitted = (
+            self.by_language.get(language, self.line) if language else min(self.line, *self.by_language.values(), 1.0)
+        )
+        return next((self.lines[key] for key in keys if key in self.lines), fitted)
 
     def pulls(self, values: Mapping[str, float]) -> dict[str, float]:
         """How much each feature moves the log-odds, up or down."""

@@ -42,14 +42,14 @@ from services.store.sql import SqlStore
 
 MOST_WRONG = 0.15
 """Share of answers sent that may lack something that was asked for, on questions like the labelled ones. With the next
-figure the promise that the line keeps; both are the product's to choose, not fitted. What must stay below it is not the
+figure the promise that the lines keep; both are the product's to choose, not fitted. What must stay below it is not the
 share that was seen, but the most that it may truly be: the fewer the questions, the higher the line."""
 _ASSURANCE = 0.95
 MOST_UNANSWERABLE = 0.05
 """Share of the unanswerable questions that may get an answer all the same, of each language too: one that is refused
 more easily does not pay for the other. Counted in files that have answerable ones too: questions about other texts are
 too easy to refuse to promise anything by."""
-_FEW = 20  # unanswerable questions; with fewer, the packaged line holds if it is higher; of a language, it has no say
+_FEW = 20  # unanswerable questions; with fewer, the packaged line holds if it is higher; of a language, it has no line
 _FEWEST = 30  # answers; fewer fit noise
 _FOLDS = 5
 _FOLDINGS = 10
@@ -96,7 +96,7 @@ def fit_files(settings: Settings, files: Sequence[Path], progress: Progress) -> 
     Questions about the paragraphs of one file are asked of the served documents too: those are the questions that
     documents do not answer, of which people write too few.
     """
-    everything = replace(packaged_calibration(), line=0.0, origin="fitted")
+    everything = replace(packaged_calibration(), line=0.0, by_language={}, origin="fitted")
     rows = {path.name: read_rows(path) for path in files}
     outside = [foreign(row) for each in rows.values() if each[0].context is not None for row in each[:_FOREIGN]]
     if outside and any(each[0].context is None for each in rows.values()):
@@ -127,12 +127,15 @@ def fit(asked: Mapping[str, Sequence[Asked]], start: Calibration, penalty: float
             f"a fit needs at least {_FEWEST}, right ones and wrong ones"
         )
     weights = np.array([weight for _, weight in pairs]) * len(pairs) / len(asked)
-    outside = np.array([one.trace.language if _outside(one, near) else "" for one in usable])
+    languages = np.array([one.trace.language for one in usable])
+    outside = np.array([_outside(one, near) for one in usable])
     refused = Counter(
         one.trace.language for each in asked.values() for one in each if _refused(one) and _outside(one, near)
     )
     space = _Space.of(usable, start)
     held_out = _held_out(space, labels, weights, penalty)
+    before = Lines(start.line, start.by_language)
+    lines = find_lines(held_out, labels, weights, languages, outside, before, refused)
     coefficients, intercept = _logistic(space, np.ones(len(labels), bool), labels, weights, penalty)
     return identified(
         Calibration(
@@ -144,7 +147,8 @@ def fit(asked: Mapping[str, Sequence[Asked]], start: Calibration, penalty: float
             scales=_rounded(space.scales),
             coefficients=_rounded(coefficients),
             intercept=round(intercept, 5),
-            line=find_line(held_out, labels, weights, outside, start.line, refused),
+            line=lines.line,
+            by_language=lines.by_language,
             quality={**quality(held_out, labels), "by_a_model": sum(map(_written, usable)), "refused": refused.total()},
             embedder=start.embedder,
         )
@@ -334,32 +338,63 @@ def _joined(
     return identified(joined)
 
 
-def find_line(
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """As `Calibration.line` and `Calibration.by_language`."""
+
+    line: float
+    by_language: Mapping[str, float]
+
+
+def find_lines(
     probabilities: Matrix,
     labels: Matrix,
     weights: Matrix,
-    outside: npt.NDArray[np.str_],
-    packaged: float,
+    languages: npt.NDArray[np.str_],
+    outside: npt.NDArray[np.bool_],
+    packaged: Lines,
     refused: Mapping[str, int] = MappingProxyType({}),
-) -> float:
-    """The lowest line that keeps both promises; 0.99 when none does. With few unanswerable questions to judge by,
-    never below the packaged one. outside: the language of a question that is unanswerable, and near enough to count; ""
-    for any other. refused: how many more of them, by language, a language model did not answer at all."""
-    order = np.argsort(-probabilities, kind="stable")
-    wrong = _most_wrong(labels[order], weights[order])
-    unanswerable = Counter(outside[outside != ""].tolist()) + Counter(refused)
-    judged = [{name} for name, count in unanswerable.items() if count >= _FEW] + [set(unanswerable)]
-    shares = [_share_sent(outside[order], names, sum(unanswerable[name] for name in names)) for names in judged]
-    lines = np.floor(probabilities[order] * 1e4) / 1e4  # what is written down; whatever is at a line is sent
-    ends = np.append(lines[1:] < lines[:-1], True)
-    good = np.flatnonzero(ends & (wrong <= MOST_WRONG) & (np.max(shares, axis=0) <= MOST_UNANSWERABLE))
-    line = round(float(lines[good[-1]]), 4) if len(good) else 0.99
-    return max(line, packaged) if unanswerable.total() < _FEW else line
+) -> Lines:
+    """The lowest lines that keep both promises; 0.99 where none does. A language with `_FEW` unanswerable questions has
+    a line of its own, where its share of them is as small as promised; the others have the line where all together keep
+    that. No line is below the lowest from which, under all of these, few enough answers are wrong. With few
+    unanswerable questions in all to judge by, none is below the packaged one.
+
+    languages, outside: of each answer, its language and whether its question is unanswerable, and near enough to
+    count. refused: how many more of those, by language, a language model did not answer at all."""
+    unanswerable = Counter(languages[outside].tolist()) + Counter(refused)
+    shared = _floor(probabilities[outside], unanswerable.total())
+    floors = {
+        name: _floor(probabilities[outside & (languages == name)], count)
+        for name, count in sorted(unanswerable.items())
+        if count >= _FEW
+    }
+    own = np.array([floors.get(name, shared) for name in languages])
+    least = _least(probabilities, labels, weights, probabilities >= own)
+    if unanswerable.total() < _FEW:
+        least = max(least, packaged.line)
+        return Lines(least, {name: max(least, line) for name, line in packaged.by_language.items()})
+    return Lines(max(least, shared), {name: max(least, floor) for name, floor in floors.items()})
 
 
-def _share_sent(outside: npt.NDArray[np.str_], names: Collection[str], count: int) -> Matrix:
-    """Of `count` unanswerable questions of these languages: the share among the answers up to each one."""
-    return np.cumsum(np.isin(outside, list(names))) / max(count, 1)
+def _floor(probabilities: Matrix, count: int) -> float:
+    """The lowest line at which few enough of `count` unanswerable questions are sent, which have these answers."""
+    above = np.sort(probabilities)[::-1][int(MOST_UNANSWERABLE * count) :]
+    return min(float(_written_down(above[0])) + 1e-4, 0.99) if len(above) else 0.0
+
+
+def _least(probabilities: Matrix, labels: Matrix, weights: Matrix, sent: npt.NDArray[np.bool_]) -> float:
+    """The lowest line at which few enough of the answers that are `sent` are wrong."""
+    order = np.flatnonzero(sent)[np.argsort(-probabilities[sent], kind="stable")]
+    lines = _written_down(probabilities[order])
+    ends = np.append(lines[1:] < lines[:-1], True)[: len(lines)]
+    good = np.flatnonzero(ends & (_most_wrong(labels[order], weights[order]) <= MOST_WRONG))
+    return round(float(lines[good[-1]]), 4) if len(good) else 0.99
+
+
+def _written_down(probabilities: Matrix) -> Matrix:
+    """With the four digits that a line has, rounded down: whatever is at a line is sent."""
+    return np.floor(probabilities * 1e4) / 1e4
 
 
 def _most_wrong(labels: Matrix, weights: Matrix) -> Matrix:

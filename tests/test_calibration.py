@@ -6,11 +6,29 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from router.confidence import Calibration
-from services.calibration import MOST_UNANSWERABLE, MOST_WRONG, WRITTEN, Said, adapt, find_line
+from services.calibration import MOST_UNANSWERABLE, MOST_WRONG, WRITTEN, Lines, Said, adapt, find_lines
 
-PACKAGED = 0.6
+PACKAGED = Lines(0.6, {"zh": 0.55})
+WITH_NONE = Lines(0.6, {})
+
+
+def found(
+    probabilities: np.ndarray,
+    right: int,
+    languages: np.ndarray | None = None,
+    packaged: Lines = PACKAGED,
+    weights: np.ndarray | None = None,
+) -> Lines:
+    """The first `right` answers are right, the questions of all others are unanswerable."""
+    count = len(probabilities)
+    outside = np.arange(count) >= right
+    known = np.full(count, "en") if languages is None else languages
+    even = np.ones(count) if weights is None else weights
+    return find_lines(probabilities, (~outside).astype(float), even, known, outside, packaged)
 
 
 def line(answers: int, wrong_share: float, outside_sent: float = 0.0, weights: np.ndarray | None = None) -> float:
@@ -20,10 +38,11 @@ def line(answers: int, wrong_share: float, outside_sent: float = 0.0, weights: n
     labels[answers:] = 0
     if wrong_share:
         labels[:answers][:: round(1 / wrong_share)] = 0
-    outside = np.where(np.arange(answers + 40) >= answers, "en", "")
+    outside = np.arange(answers + 40) >= answers
     if outside_sent:
         probabilities[answers : answers + round(40 * outside_sent)] = 0.99
-    return find_line(probabilities, labels, np.ones(answers + 40) if weights is None else weights, outside, PACKAGED)
+    even = np.ones(answers + 40) if weights is None else weights
+    return find_lines(probabilities, labels, even, np.full(answers + 40, "en"), outside, PACKAGED).by_language["en"]
 
 
 def test_with_nothing_wrong_most_is_sent() -> None:
@@ -44,19 +63,49 @@ def test_no_more_unanswerable_questions_are_answered_than_may_be() -> None:
     assert line(400, 0.0, outside_sent=2 * MOST_UNANSWERABLE) > 0.98
 
 
-def test_one_language_does_not_pay_for_the_other() -> None:
+def test_each_language_keeps_the_promise_by_a_line_of_its_own() -> None:
     """3 of 60 unanswerable questions are answered, which may be: but all 3 are of the 30 Chinese ones."""
     probabilities = np.concatenate((np.linspace(1, 0.5, 400), np.full(3, 0.9), np.linspace(0.49, 0.1, 57)))
-    labels = np.repeat([1.0, 0.0], [400, 60])
-    even, of_one = (np.repeat(["", *names], [400, 30, 30]) for names in (("xx", "xx"), ("zh", "en")))
-    kept, raised = (find_line(probabilities, labels, np.ones(460), outside, PACKAGED) for outside in (even, of_one))
-    assert kept < 0.51 and raised > 0.9
+    lines = found(probabilities, 400, np.repeat(["fr", "zh", "en"], [400, 30, 30]))
+    assert set(lines.by_language) == {"zh", "en"}
+    assert lines.by_language["zh"] == pytest.approx(0.9001) and lines.by_language["en"] < 0.51
+    assert lines.line < 0.51  # together they keep it
 
 
-def test_a_language_with_few_unanswerable_questions_has_no_say_of_its_own() -> None:
+def test_a_language_with_few_unanswerable_questions_has_no_line_of_its_own() -> None:
     probabilities = np.concatenate((np.linspace(1, 0.5, 400), np.full(2, 0.9), np.linspace(0.49, 0.1, 58)))
-    outside = np.repeat(["", "zh", "en"], [400, 19, 41])
-    assert find_line(probabilities, np.repeat([1.0, 0.0], [400, 60]), np.ones(460), outside, PACKAGED) < 0.51
+    lines = found(probabilities, 400, np.repeat(["zh", "zh", "en"], [400, 19, 41]))
+    assert set(lines.by_language) == {"en"} and lines.line < 0.51
+
+
+def test_with_few_unanswerable_questions_no_line_is_below_the_packaged_one() -> None:
+    probabilities = np.concatenate((np.linspace(1, 0.5, 400), np.linspace(0.49, 0.1, 10)))
+    assert found(probabilities, 400) == Lines(0.6, {"zh": 0.6})
+    assert found(probabilities, 400, packaged=Lines(0.6, {"zh": 0.7})) == Lines(0.6, {"zh": 0.7})
+
+
+def test_what_is_at_a_line_is_sent_and_counts() -> None:
+    """Three unanswerable questions of 40 at one probability: a line there would send all of them."""
+    probabilities = np.concatenate((np.linspace(1, 0.5, 400), np.full(3, 0.8), np.full(37, 0.1)))
+    assert 0.8 < found(probabilities, 400).by_language["en"] < 0.802
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 1), st.booleans(), st.booleans(), st.sampled_from(("zh", "en"))), max_size=120),
+)
+def test_found_lines_keep_what_they_promise(rows: list[tuple[float, bool, bool, str]]) -> None:
+    """Or send nothing. A question that is unanswerable has no right answer."""
+    probabilities = np.array([row[0] for row in rows], float)
+    outside, languages = np.array([row[2] for row in rows], bool), np.array([row[3] for row in rows], str)
+    labels = np.array([row[1] for row in rows], float) * ~outside
+    lines = find_lines(probabilities, labels, np.ones(len(rows)), languages, outside, WITH_NONE)
+    least = np.array([lines.by_language.get(one, lines.line) for one in languages], float)
+    sent = (probabilities >= least) & (least < 0.99)
+    for name in lines.by_language:
+        mine = outside & (languages == name)
+        assert (sent & mine).sum() <= MOST_UNANSWERABLE * mine.sum()
+    if sent.any():
+        assert (sent & (labels == 0)).sum() <= MOST_WRONG * sent.sum()
 
 
 def test_rows_that_weigh_little_vouch_for_little() -> None:

@@ -182,7 +182,7 @@ class Budgeting:
         needed = self._missing(len(rows)) if certificate is None or of_another else certificate.needed
         lines = lines_of(certificate, self._budget, self._settings.uncertified_line == "careful")
         careful = certificate.conservative_line if certificate else 1 - self._budget.max_wrong_rate
-        return BudgetState(certificate, len(rows), undecided, needed, lines.get("/", fitted.line), careful)
+        return BudgetState(certificate, len(rows), undecided, needed, lines.get("/", fitted.line_for("", "")), careful)
 
     async def _fitted(self, release: Release) -> Calibration:
         return _read(await self._store.get_calibration(release.calibration))

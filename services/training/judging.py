@@ -104,7 +104,7 @@ def reply(task: Task, written: Written, quoting: Quoting, entails: Entailment | 
     checked = checking.check(whole(written), task.seen, analyse, packaged_model(), entails, question=asked)
     known = {**quoting.quoted(task.example).features, **checked.support, **likelihood.features(written.logprobs)}
     held = checked.text if checked.passages else ""
-    sent = held if quoting.sure(known) else ""
+    sent = held if quoting.sure(known, task.example.language) else ""
     return Reply(written.text, sent, held, known, quoting.probability(known) if held else 0.0)
 
 

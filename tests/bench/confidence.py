@@ -108,7 +108,16 @@ def fitted(
     asked: Mapping[str, Sequence[Asked]], pairs: Mapping[str, Sequence[Asked]], asides: Mapping[str, Sequence[Asked]]
 ) -> Calibration:
     """By file: what was asked for the fit; the questions and their twins for `undisputed`; those for `named`."""
-    nothing = replace(packaged_calibration(), names=(), centres=(), scales=(), coefficients=(), intercept=0.0, line=0.0)
+    nothing = replace(
+        packaged_calibration(),
+        names=(),
+        centres=(),
+        scales=(),
+        coefficients=(),
+        intercept=0.0,
+        line=0.0,
+        by_language={},
+    )
     found = fit({name: list(map(_without_asides, each)) for name, each in asked.items()}, nothing, _PENALTY)
     both = {f"{name}, with another answer elsewhere": disputed(each) for name, each in pairs.items()}
     spoken = {
@@ -169,7 +178,9 @@ def some(file: File) -> list[Row]:
 def ask(file: File, rows: Sequence[Row]) -> list[Asked]:
     """With a line of 0, so that everything with an answer is sent."""
     print(f"{file.name}: {len(rows)} questions", file=sys.stderr, flush=True)
-    everything = replace(packaged_calibration(), line=0.0, origin="fitted")  # an index replaces a packaged one
+    everything = replace(
+        packaged_calibration(), line=0.0, by_language={}, origin="fitted"
+    )  # an index replaces a packaged one
     return ask_rows(Settings(home=file.home), rows, everything, lambda *_: None)
 
 
