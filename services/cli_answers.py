@@ -116,7 +116,7 @@ def calibrate(
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Fit confidence to labelled questions, and set the line below which no answer is sent.
+    """Fit confidence to labelled questions, and set the lines, one for each language, below which no answer is sent.
 
     answerloop calibrate labelled.jsonl
     answerloop calibrate --show

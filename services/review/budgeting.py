@@ -74,16 +74,19 @@ _NONE_YET = {
 _MEANWHILE = {
     "en": {
         "careful": "Until then nothing uncertified below {line} is sent.",
-        "refuted": "Until then the calibration's conservative line of {line} is in force, found with assurance on "
-        "labelled questions, which promises no rate on yours, and {careful} where the audit speaks against it.",
-        "calibrated": "Until then the calibration's conservative line of {line} is in force, found with assurance on "
-        "labelled questions, which promises no rate on yours.",
+        "refuted": "Until then the calibration's conservative line is in force ({line} or above, by language), found "
+        "with assurance on labelled questions, which promises no rate on yours, and {careful} where the audit speaks "
+        "against it.",
+        "calibrated": "Until then the calibration's conservative line is in force ({line} or above, by language), "
+        "found with assurance on labelled questions, which promises no rate on yours.",
     },
     "zh": {
         "careful": "在此之前，未认证且低于 {line} 的回答不会发送。",
-        "refuted": "在此之前使用校准得出的保守界线 {line}（由标注的问题按置信上界求得，对您的问题不作承诺）；"
+        "refuted": "在此之前使用校准得出的保守界线（按语言，不低于 {line}；由标注的问题按置信上界求得，"
+        "对您的问题不作承诺）；"
         "抽查结果与之相悖之处，界线为 {careful}。",
-        "calibrated": "在此之前使用校准得出的保守界线 {line}（由标注的问题按置信上界求得，对您的问题不作承诺）。",
+        "calibrated": "在此之前使用校准得出的保守界线（按语言，不低于 {line}；由标注的问题按置信上界求得，"
+        "对您的问题不作承诺）。",
     },
 }
 

@@ -64,7 +64,7 @@ def run(home: Path, scenario: Callable[[Place], Awaitable[None]], settings: Sett
 
 def test_from_nothing_to_a_certificate_and_its_end(tmp_path: Path) -> None:
     async def scenario(place: Place) -> None:
-        base = packaged_calibration().line
+        base = packaged_calibration().line_for("zh", "grounded")
         release = await place.release("r1", "v1")
         assert (await place.budget.calibration(release)).lines == {}
         state = await place.budget.state()
@@ -180,11 +180,11 @@ def test_a_line_that_the_audit_speaks_against_is_left_for_the_careful_one(tmp_pa
 
     async def scenario(place: Place) -> None:
         release = await place.release("r1", "v1")
-        base = packaged_calibration().line
+        base = packaged_calibration().line_for("", "")
         state = await place.budget.state()
         assert (state.line, state.careful) == (base, 0.95)
-        assert f"conservative line of {base:.2f} is in force" in state.stated()
-        assert f"保守界线 {base:.2f}（" in state.stated("zh")
+        assert f"conservative line is in force ({base:.2f} or above, by language)" in state.stated()
+        assert f"保守界线（按语言，不低于 {base:.2f}；" in state.stated("zh")
         await place.audited(40, "r1", WRONG)
         made = await place.budget.refit("anna")
         assert made.state is State.NOT_CERTIFIABLE and any(one.refuted for one in made.lines)
