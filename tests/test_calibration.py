@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.confidence import Calibration
-from services.calibration import MOST_UNANSWERABLE, MOST_WRONG, WRITTEN, Lines, Said, adapt, find_lines
+from services.calibration import WRITTEN, Said, adapt
+from services.calibration_lines import MOST_UNANSWERABLE, MOST_WRONG, Lines, find_lines
 
 PACKAGED = Lines(0.6, {"zh": 0.55})
 WITH_NONE = Lines(0.6, {})

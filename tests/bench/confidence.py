@@ -30,7 +30,8 @@ import numpy as np
 from scipy.optimize import minimize
 
 from router.confidence import Calibration
-from services.calibration import Matrix, fit, identified
+from services.calibration import fit, identified
+from services.calibration_lines import Matrix
 from services.calibrations import packaged_calibration
 from services.evaluation import Asked, Row, ask_rows, foreign, read_rows
 from services.settings import Settings

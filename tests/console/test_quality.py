@@ -75,7 +75,7 @@ def test_before_anything_is_served_nothing_is_promised(here: Live) -> None:
 
 def test_too_few_verdicts_are_said_to_be_too_few_everywhere(here: Live) -> None:
     on_store(here, lambda store: serve(store, here.settings))
-    line = packaged_calibration().line
+    line = packaged_calibration().line_for("", "")
     soon(lambda: gauges(here) == {"certified": 0, "line": line, "needed": 72})
     on_store(here, lambda store: audited(store, 30, RIGHT))
     on_store(here, lambda store: audited(store, 2, None))
@@ -108,7 +108,7 @@ def test_what_is_certified_is_certified_everywhere_and_ends_everywhere(here: Liv
     assert promised(Person(here.url, **ZH)).startswith("已认证：自动发送的回答中错误不超过 5.0%")
 
     person.send("/console/releases/r2/activate", {"force": "yes"})
-    assert gauges(here) == {"certified": 0, "line": packaged_calibration().line, "needed": 72}
+    assert gauges(here) == {"certified": 0, "line": packaged_calibration().line_for("", ""), "needed": 72}
     said = "No longer certified, because of: index. Not certifiable yet: 72 more"
     assert promised(person).startswith(said)
     assert promised(Person(here.url, **ZH)).startswith("认证已失效，原因：索引。暂时无法认证：至少还需抽查 72 个")
