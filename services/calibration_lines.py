@@ -23,7 +23,7 @@ MOST_UNANSWERABLE = 0.05
 """Share of the unanswerable questions that may get an answer all the same, of each language too: one that is refused
 more easily does not pay for the other. Counted in files that have answerable ones too: questions about other texts are
 too easy to refuse to promise anything by."""
-_FEW = 20  # unanswerable questions; with fewer, the packaged line holds if it is higher; of a language, it has no line
+_FEW = 20  # unanswerable questions; fewer in all: the packaged line holds if it is higher; of a language: it has none
 
 
 @dataclass(frozen=True, slots=True)
