@@ -151,7 +151,7 @@ async def _grounded(
     topical = on_topic(understood, quoted) if quoted else 1.0
     features = confidence.features(found, draft, match, pointed, topical)
     probability = parts.calibration.probability(features)
-    line = parts.calibration.line_for(found.language, Route.GROUNDED.value)
+    line = parts.calibration.line_of(features, found.language)
     refused = _refused(draft, match, parts, understood.language) or _misses(understood, quoted, match, parts)
     grounds = Grounds(draft, probability, line, found, understood.language, degraded, refused, bool(question.filters))
     decided = deciding.grounded(grounds) or deciding.asked_back(grounds, pointed)

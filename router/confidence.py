@@ -35,6 +35,10 @@ MEANING = {
 EITHER_WAY = frozenset({"chinese"})
 """The feature that says what kind of question it is. Every other one is support: more of it never means less sure."""
 
+WITNESS = "beyond_words"
+"""The feature that pulls nowhere: it says which line holds. A quote that words alone speak for is sent where they leave
+hardly any doubt."""
+
 OF_THE_EMBEDDER = ("meaning", "meaning_lead")
 """Cosines of the text embedder, each of which has a scale of its own: what MiniLM gives only to the same thing said in
 other words, multilingual-e5-small gives to any two sentences."""
@@ -97,9 +101,11 @@ class Calibration:
 
     names, centres, scales, coefficients: one per feature; a feature that is missing counts as its centre, so it
     pulls nowhere. line: answers below it are not sent, 0..1. by_language: the same for languages that have a line of
-    their own. quality: the figures of the fit. origin: "packaged", or "fitted" by a team on its own questions. lines:
-    by "language/route", "language/" or "/" (every one), where the error budget has set them; they go before the fitted
-    ones. embedder: fingerprint of the text embedder whose cosines it was fitted on, "" where that is not known.
+    their own. by_words: by language, the line of quotes that words alone speak for, see `WITNESS`; other languages have
+    the highest of these. quality: the figures of the fit. origin: "packaged", or "fitted" by a team on its own
+    questions. lines: by "language/route", "language/" or "/" (every one), where the error budget has set them; they go
+    before the fitted ones. embedder: fingerprint of the text embedder whose cosines it was fitted on, "" where that is
+    not known.
     """
 
     id: str
@@ -112,6 +118,7 @@ class Calibration:
     intercept: float
     line: float
     by_language: Mapping[str, float] = field(default_factory=dict)
+    by_words: Mapping[str, float] = field(default_factory=dict)
     quality: Mapping[str, Any] = field(default_factory=dict)
     origin: str = "fitted"
     lines: Mapping[str, float] = field(default_factory=dict)
@@ -131,11 +138,25 @@ class Calibration:
             coefficients=tuple(compress(self.coefficients, kept)),
         )
 
+    def with_line(self, line: float) -> Calibration:
+        """The same with one line for everything; at 0 all that has an answer is sent."""
+        return replace(self, line=line, by_language={}, by_words={})
+
     def probability(self, values: Mapping[str, float]) -> float:
         """0..1; 0 when there are no features, because there is no answer."""
         if not values:
             return 0.0
         return 1.0 / (1.0 + math.exp(-max(min(self.intercept + sum(self.pulls(values).values()), 30.0), -30.0)))
+
+    def line_of(self, values: Mapping[str, float], language: str) -> float:
+        """The line of a grounded answer with these features, 0..1. The error budget judges by what was sent, so it
+        does not go below the line of quotes that words alone speak for."""
+        line = self.line_for(language, "grounded")
+        return max(line, self.words_line(language)) if values.get(WITNESS) == 0.0 else line
+
+    def words_line(self, language: str) -> float:
+        """See `by_words`; 0 where there are none."""
+        return self.by_words.get(language, max(self.by_words.values(), default=0.0))
 
     def line_for(self, language: str, route: str) -> float:
         """Answers below it are not sent, 0..1. language: "" for any, then it is the lowest of the fitted lines."""

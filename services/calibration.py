@@ -25,12 +25,12 @@ import numpy as np
 import numpy.typing as npt
 
 from router import checking, likelihood
-from router.confidence import EITHER_WAY, OF_THE_EMBEDDER, Calibration
+from router.confidence import EITHER_WAY, OF_THE_EMBEDDER, WITNESS, Calibration
 from router.errors import InvalidInput
 from router.ports import Progress
 from router.types import Route
 from services.activation import serve
-from services.calibration_lines import Lines, Matrix, find_lines
+from services.calibration_lines import Answers, Lines, Matrix, find_lines
 from services.calibrations import for_index, packaged_calibration
 from services.compose import index_home
 from services.evaluation import Asked, ask_rows, foreign, read_rows, served_calibration, writing
@@ -83,7 +83,7 @@ def fit_files(settings: Settings, files: Sequence[Path], progress: Progress) -> 
     Questions about the paragraphs of one file are asked of the served documents too: those are the questions that
     documents do not answer, of which people write too few.
     """
-    everything = replace(packaged_calibration(), line=0.0, by_language={}, origin="fitted")
+    everything = replace(packaged_calibration().with_line(0.0), origin="fitted")
     rows = {path.name: read_rows(path) for path in files}
     outside = [foreign(row) for each in rows.values() if each[0].context is not None for row in each[:_FOREIGN]]
     if outside and any(each[0].context is None for each in rows.values()):
@@ -121,8 +121,9 @@ def fit(asked: Mapping[str, Sequence[Asked]], start: Calibration, penalty: float
     )
     space = _Space.of(usable, start)
     held_out = _held_out(space, labels, weights, penalty)
-    before = Lines(start.line, start.by_language)
-    lines = find_lines(held_out, labels, weights, languages, outside, before, refused)
+    by_words = np.array([one.trace.features.get(WITNESS) == 0.0 for one in usable])
+    answers = Answers(held_out, labels, weights, languages, outside, by_words)
+    lines = find_lines(answers, Lines(start.line, start.by_language, start.by_words), refused)
     coefficients, intercept = _logistic(space, np.ones(len(labels), bool), labels, weights, penalty)
     return identified(
         Calibration(
@@ -136,6 +137,7 @@ def fit(asked: Mapping[str, Sequence[Asked]], start: Calibration, penalty: float
             intercept=round(intercept, 5),
             line=lines.line,
             by_language=lines.by_language,
+            by_words=dict(lines.by_words),
             quality={**quality(held_out, labels), "by_a_model": sum(map(_written, usable)), "refused": refused.total()},
             embedder=start.embedder,
         )
@@ -198,7 +200,7 @@ def _new_names(rows: Sequence[Mapping[str, float]], start: Calibration) -> tuple
     """Features to fit that the model to begin with does not know: those of written answers and of another embedder,
     where enough have them; all of them, where it knows none."""
     if not start.names:
-        return tuple(sorted({name for row in rows for name in row}))
+        return tuple(sorted({name for row in rows for name in row} - {WITNESS}))
     had = Counter(name for row in rows for name in row)
     more = (*WRITTEN, *OF_THE_EMBEDDER)
     return tuple(name for name in more if name not in start.names and had[name] >= _FEWEST)

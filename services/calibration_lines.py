@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy.typing as npt
 from services.review.bounds import upper
 
 Matrix = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
 
 MOST_WRONG = 0.15
 """Share of answers sent that may lack something that was asked for, on questions like the labelled ones. With the next
@@ -28,55 +29,96 @@ _FEW = 20  # unanswerable questions; fewer in all: the packaged line holds if it
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """As `Calibration.line` and `Calibration.by_language`."""
+    """As `Calibration.line`, `Calibration.by_language` and `Calibration.by_words`."""
 
     line: float
     by_language: Mapping[str, float]
+    by_words: Mapping[str, float] = field(default_factory=dict)
 
 
-def find_lines(
-    probabilities: Matrix,
-    labels: Matrix,
-    weights: Matrix,
-    languages: npt.NDArray[np.str_],
-    outside: npt.NDArray[np.bool_],
-    packaged: Lines,
-    refused: Mapping[str, int] = MappingProxyType({}),
-) -> Lines:
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What lines are found by, one entry for each answer. probabilities: by models that did not see it. labels: whether
+    it is right. outside: whether its question is unanswerable, and near enough to count. by_words: whether words alone
+    speak for it (`router.confidence.WITNESS`)."""
+
+    probabilities: Matrix
+    labels: Matrix
+    weights: Matrix
+    languages: npt.NDArray[np.str_]
+    outside: Flags
+    by_words: Flags
+
+    def where(self, chosen: Flags) -> Answers:
+        return Answers(*(getattr(self, one.name)[chosen] for one in fields(self)))
+
+
+def find_lines(answers: Answers, packaged: Lines, refused: Mapping[str, int] = MappingProxyType({})) -> Lines:
     """The lowest lines that keep both promises; 0.99 where none does. A language with `_FEW` unanswerable questions has
     a line of its own, where its share of them is as small as promised; the others have the line where all together keep
     that. No line is below the lowest from which, under all of these, few enough answers are wrong. With few
     unanswerable questions in all to judge by, none is below the packaged one.
 
-    languages, outside: of each answer, its language and whether its question is unanswerable, and near enough to
-    count. refused: how many more of those, by language, a language model did not answer at all."""
-    unanswerable = Counter(languages[outside].tolist()) + Counter(refused)
-    shared = _floor(probabilities[outside], unanswerable.total())
+    Answers that words alone speak for have lines of their own: the packaged ones, or by language what these answers
+    vouch for, where they are enough for that.
+
+    refused: how many more unanswerable questions, by language, a language model did not answer at all."""
+    by_words = {**packaged.by_words, **_words_lines(answers)}
+    alone = answers.by_words & np.isin(answers.languages, list(by_words))
+    line, by_language = _plain_lines(answers.where(~alone), packaged, refused)
+    return Lines(line, by_language, by_words)
+
+
+def _plain_lines(answers: Answers, packaged: Lines, refused: Mapping[str, int]) -> tuple[float, dict[str, float]]:
+    unanswerable = Counter(answers.languages[answers.outside].tolist()) + Counter(refused)
+    shared = _floor(answers.probabilities[answers.outside], unanswerable.total())
     floors = {
-        name: _floor(probabilities[outside & (languages == name)], count)
+        name: _floor(answers.probabilities[answers.outside & (answers.languages == name)], count)
         for name, count in sorted(unanswerable.items())
         if count >= _FEW
     }
-    own = np.array([floors.get(name, shared) for name in languages])
-    least = _least(probabilities, labels, weights, probabilities >= own)
+    own = np.array([floors.get(name, shared) for name in answers.languages])
+    least = _least(answers.where(answers.probabilities >= own))
     if unanswerable.total() < _FEW:
         least = max(least, packaged.line)
-        return Lines(least, {name: max(least, line) for name, line in packaged.by_language.items()})
-    return Lines(max(least, shared), {name: max(least, floor) for name, floor in floors.items()})
+        return least, {name: max(least, line) for name, line in packaged.by_language.items()}
+    return max(least, shared), {name: max(least, floor) for name, floor in floors.items()}
+
+
+def _words_lines(answers: Answers) -> dict[str, float]:
+    out = {}
+    for name in np.unique(answers.languages[answers.by_words & answers.outside]).tolist():
+        own = answers.where(answers.by_words & (answers.languages == name))
+        floor = sure_floor(own.probabilities[own.outside])
+        if floor is not None:
+            out[name] = max(floor, _least(own.where(own.probabilities >= floor)))
+    return out
+
+
+def sure_floor(probabilities: Matrix) -> float | None:
+    """The lowest line at which surely (`_ASSURANCE`) no more than `MOST_UNANSWERABLE` of questions like these
+    unanswerable ones are sent; None for fewer than 59, which cannot vouch for that even if none is sent."""
+    count = len(probabilities)
+    sent = [number for number in range(count + 1) if upper(number, count, 1 - _ASSURANCE) <= MOST_UNANSWERABLE]
+    return _line_above(np.sort(probabilities)[::-1][sent[-1] :]) if sent else None
 
 
 def _floor(probabilities: Matrix, count: int) -> float:
     """The lowest line at which few enough of `count` unanswerable questions are sent, which have these answers."""
-    above = np.sort(probabilities)[::-1][int(MOST_UNANSWERABLE * count) :]
-    return min(float(_written_down(above[0])) + 1e-4, 0.99) if len(above) else 0.0
+    return _line_above(np.sort(probabilities)[::-1][int(MOST_UNANSWERABLE * count) :])
 
 
-def _least(probabilities: Matrix, labels: Matrix, weights: Matrix, sent: npt.NDArray[np.bool_]) -> float:
-    """The lowest line at which few enough of the answers that are `sent` are wrong."""
-    order = np.flatnonzero(sent)[np.argsort(-probabilities[sent], kind="stable")]
-    lines = _written_down(probabilities[order])
+def _line_above(falling: Matrix) -> float:
+    """The lowest line above the first of these."""
+    return min(float(_written_down(falling[0])) + 1e-4, 0.99) if len(falling) else 0.0
+
+
+def _least(sent: Answers) -> float:
+    """The lowest line at which few enough of these answers are wrong."""
+    order = np.argsort(-sent.probabilities, kind="stable")
+    lines = _written_down(sent.probabilities[order])
     ends = np.append(lines[1:] < lines[:-1], True)[: len(lines)]
-    good = np.flatnonzero(ends & (_most_wrong(labels[order], weights[order]) <= MOST_WRONG))
+    good = np.flatnonzero(ends & (_most_wrong(sent.labels[order], sent.weights[order]) <= MOST_WRONG))
     return round(float(lines[good[-1]]), 4) if len(good) else 0.99
 
 

@@ -39,7 +39,7 @@ def _line(trace: Trace, calibration: Calibration) -> float | None:
     the error budget has set one."""
     route = trace.answer.route
     if route in (Route.GROUNDED, Route.ABSTAINED):
-        return calibration.line_for(trace.language, Route.GROUNDED.value)
+        return calibration.line_of(trace.features, trace.language)
     return calibration.line_for(trace.language, route.value) if route is Route.CURATED and calibration.lines else None
 
 

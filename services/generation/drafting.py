@@ -11,6 +11,7 @@ from indexer.analysis import analyse
 from router import checking, likelihood, prompt
 from router.checking import Entailment, Result, Statement
 from router.claims import tokens_of, weight_of
+from router.confidence import WITNESS
 from router.errors import GeneratorUnavailable
 from router.packing import DoesNotFit, Included, Packed, Wanted, pack
 from router.ports import Generator
@@ -51,7 +52,9 @@ class ModelGenerator:
 
 
 def _with(draft: Draft, quoted: Draft) -> Draft:
-    return Draft(draft.text, draft.citations, draft.model, draft.logprobs, {**quoted.support, **draft.support})
+    """The features of both. What a model read before it wrote is not spoken for by words alone."""
+    support = {**quoted.support, WITNESS: 1.0, **draft.support}
+    return Draft(draft.text, draft.citations, draft.model, draft.logprobs, support)
 
 
 def _until(deadline: float, entails: Entailment | None) -> Entailment | None:

@@ -8,6 +8,7 @@ from itertools import compress
 
 from indexer.analysis import analyse, analyse_question
 from router import support, wording
+from router.confidence import WITNESS
 from router.kinds import Kind, demand_met, kinds_of
 from router.types import Citation, Draft, Hit, Passage, Question, SearchResult, UnitKind
 from services.generation.blocks import (
@@ -28,6 +29,7 @@ from services.generation.context import antecedent, in_context, in_section
 from services.generation.ordering import best_page_first, shares, weight_of
 from services.generation.reading import read, step_number
 from services.generation.short import Short, short
+from services.generation.structure import beyond_words
 
 _HITS = 8  # passages that are read
 _TRIED = 3  # units that are tried when the best one only announces what was not found
@@ -76,7 +78,8 @@ def quote(question: str, found: SearchResult, facts: FactsOf, beside: Beside = n
     spans = {"short_sure": few.sure, "short_here": few.here}
     undisputed = {"undisputed": float(conflict is None or conflict.settled)}
     read_there = {"read_there": shares(hits, as_read).get(hits[best.hit].passage.document, 0.0)}
-    features = _support(hits, weights, ranked, best, answer) | spans | undisputed | read_there
+    witness = {WITNESS: float(beyond_words(question, best, hits[best.hit].passage, weights, kinds))}
+    features = _support(hits, weights, ranked, best, answer) | spans | undisputed | read_there | witness
     if conflict and not conflict.settled:
         both = (answer[0], Block(hits[conflict.other.hit].passage, (conflict.other.number,)))
         text = "\n".join(f"{render(block)} ({block.passage.document})" for block in both)

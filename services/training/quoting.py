@@ -15,7 +15,7 @@ from indexer.analysis import analyse, analyse_question
 from indexer.lexical import Bm25
 from router import confidence
 from router.confidence import Calibration
-from router.types import CuratedMatch, Draft, Hit, How, Passage, Route, SearchResult
+from router.types import CuratedMatch, Draft, Hit, How, Passage, SearchResult
 from services.generation.extractive import quote
 from services.training.records import Context, Example
 
@@ -45,7 +45,7 @@ class Quoting:
         return Quoted(draft, features, bool(draft.citations) and self.sure(features, example.language))
 
     def sure(self, features: Mapping[str, float], language: str) -> bool:
-        return self.probability(features) >= self._calibration.line_for(language, Route.GROUNDED.value)
+        return self.probability(features) >= self._calibration.line_of(features, language)
 
     def probability(self, features: Mapping[str, float]) -> float:
         return self._calibration.probability(features)

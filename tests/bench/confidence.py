@@ -29,19 +29,22 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import minimize
 
-from router.confidence import Calibration
+from router.confidence import WITNESS, Calibration
 from services.calibration import fit, identified
-from services.calibration_lines import Matrix
+from services.calibration_lines import Matrix, sure_floor
 from services.calibrations import packaged_calibration
 from services.evaluation import Asked, Row, ask_rows, foreign, read_rows
 from services.settings import Settings
 from tests.bench import homes
+from tests.bench.answers_removed import without_answers
 from tests.bench.conflicts import disputed, with_twins
 from tests.bench.homes import File
+from tests.bench.reading import held_out
 
 _MOST = 500  # questions of one file that are asked
 _ASIDES = frozenset({"undisputed", "named", "on_topic"})
 _PAIRS = 200  # questions of one file that two pages answer differently
+_AT_ONCE = 800  # questions that `ask_rows` asks of one index
 _PENALTY = 20.0
 """The strongest of 5, 10, 20 and 40 whose Brier score, out of fold, is within 0.001 of the best. The rule was written
 with the figures of PolarDB and Redis dev in view, see docs/decisions/2026-11-29-sure-by-words.md."""
@@ -50,12 +53,15 @@ with the figures of PolarDB and Redis dev in view, see docs/decisions/2026-11-29
 @dataclass(frozen=True, slots=True)
 class Data:
     """fitted: what is asked for the fit. foreign: asked of other texts. conflicts: whose rows get twins (see
-    `tests.bench.conflicts`). pointing: conversations."""
+    `tests.bench.conflicts`). pointing: conversations. misleading, removed: by language, files with paragraphs whose
+    unanswerable questions the lines of `beyond_words` are found on; those of the latter have their answers taken out."""
 
     fitted: Sequence[File]
     foreign: Sequence[File]
     conflicts: Sequence[File]
     pointing: Sequence[File]
+    misleading: Mapping[str, Sequence[File]]
+    removed: Mapping[str, Sequence[File]]
 
 
 def data(folder: Path) -> Data:
@@ -80,6 +86,8 @@ def data(folder: Path) -> Data:
             homes.paragraphs("squad_v2_dev_half", folder),
         ),
         pointing=(homes.public("mtrag_un_dev_en", "mtrag", folder),),
+        misleading={"en": [homes.paragraphs("squad_v2_dev_half", folder)]},
+        removed={"zh": [homes.paragraphs("cmrc2018_dev", folder), homes.paragraphs("drcd_dev", folder)]},
     )  # fmt: skip
 
 
@@ -102,7 +110,7 @@ def from_data(used: Data) -> Calibration:
         asked[f"{file.name}, asked of other texts"] = ask(file, [foreign(row) for row in some(file)[:100]])
     pairs = {file.name: ask(file, with_twins(some(file), _PAIRS)) for file in used.conflicts}
     asides = {file.name: ask(file, some(file)) for file in used.pointing}
-    return fitted(asked, pairs, asides)
+    return with_words_lines(fitted(asked, pairs, asides), used)
 
 
 def fitted(
@@ -116,9 +124,7 @@ def fitted(
         scales=(),
         coefficients=(),
         intercept=0.0,
-        line=0.0,
-        by_language={},
-    )
+    ).with_line(0.0)
     found = fit({name: list(map(_without_asides, each)) for name, each in asked.items()}, nothing, _PENALTY)
     both = {f"{name}, with another answer elsewhere": disputed(each) for name, each in pairs.items()}
     spoken = {
@@ -170,6 +176,39 @@ def weighed(start: Calibration, name: str, files: Mapping[str, Sequence[Asked]])
     )
 
 
+def with_words_lines(start: Calibration, used: Data) -> Calibration:
+    """With the lines of what words alone speak for. Only questions without an answer are asked."""
+    lines, counted = {}, dict(start.data)
+    for by_language, made, name in (
+        (used.misleading, unanswerable, "unanswerable"),
+        (used.removed, without_answers, "without the answers"),
+    ):
+        for language, files in by_language.items():
+            asked = {file.name: all_of(file, made(fitted_on(file))) for file in files}
+            counted |= {f"{file}, {name}": len(each) for file, each in asked.items()}
+            lines[language] = words_line(start, [one for each in asked.values() for one in each])
+    return identified(replace(start, by_words=lines, data=counted))
+
+
+def words_line(start: Calibration, asked: Sequence[Asked]) -> float:
+    alone = [one for one in asked if one.trace.features.get(WITNESS) == 0.0]
+    floor = sure_floor(np.array([start.probability(one.trace.features) for one in alone]))
+    return 0.99 if floor is None else round(floor, 4)
+
+
+def fitted_on(file: File) -> list[Row]:
+    """Those of the half of the paragraphs that is not reported on."""
+    return [row for row in read_rows(file.path) if not held_out(row.context or "")]
+
+
+def unanswerable(rows: Sequence[Row]) -> list[Row]:
+    return [row for row in rows if not row.answerable]
+
+
+def all_of(file: File, rows: Sequence[Row]) -> list[Asked]:
+    return [one for at in range(0, len(rows), _AT_ONCE) for one in ask(file, rows[at : at + _AT_ONCE])]
+
+
 def some(file: File) -> list[Row]:
     """At most `_MOST`, from all over the file."""
     rows = read_rows(file.path)
@@ -179,9 +218,7 @@ def some(file: File) -> list[Row]:
 def ask(file: File, rows: Sequence[Row]) -> list[Asked]:
     """With a line of 0, so that everything with an answer is sent."""
     print(f"{file.name}: {len(rows)} questions", file=sys.stderr, flush=True)
-    everything = replace(
-        packaged_calibration(), line=0.0, by_language={}, origin="fitted"
-    )  # an index replaces a packaged one
+    everything = replace(packaged_calibration().with_line(0.0), origin="fitted")  # an index replaces a packaged one
     return ask_rows(Settings(home=file.home), rows, everything, lambda *_: None)
 
 

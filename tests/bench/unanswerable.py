@@ -98,9 +98,8 @@ def group_of(row: Row) -> str:
 def sent(one: Asked, calibration: Calibration) -> bool:
     """Asked with a line of 0: what was not answered even so was refused for another reason."""
     answered = one.trace.answer.route in (Route.GROUNDED, Route.CURATED)
-    return answered and calibration.probability(one.trace.features) >= calibration.line_for(
-        one.trace.language, Route.GROUNDED.value
-    )
+    line = calibration.line_of(one.trace.features, one.trace.language)
+    return answered and calibration.probability(one.trace.features) >= line
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ def test_before_the_first_index_the_packaged_one_is_in_use() -> None:
 
 def test_then_the_one_of_the_release_that_is_served(settings: Settings) -> None:
     async def release(store: SqlStore) -> None:
-        fitted = replace(packaged_calibration(), line=0.123, by_language={}, origin="fitted")
+        fitted = replace(packaged_calibration().with_line(0.123), origin="fitted")
         kept = await store.put_calibration(fitted.to_json())
         await store.add_release(Release("r1", "2026-11-29T00:00:00Z", "v1", "0", "extractive", "none", kept))
         await store.activate_release("r1", "test")

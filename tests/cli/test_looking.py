@@ -45,9 +45,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 async def strict_release(store: SqlStore) -> None:
     active = await store.active_release()
     assert active is not None
-    kept = await store.put_calibration(
-        replace(packaged_calibration(), line=0.999, by_language={}, origin="fitted").to_json()
-    )
+    kept = await store.put_calibration(replace(packaged_calibration().with_line(0.999), origin="fitted").to_json())
     await release_with(store, active, "test", calibration=kept)
 
 

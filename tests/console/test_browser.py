@@ -339,7 +339,7 @@ async def strict_release(home: Path) -> str:
     with SqlStore.open(Settings(home=home).store_url) as store:
         active = await store.active_release()
         assert active is not None
-        strict = replace(packaged_calibration(), line=0.999, by_language={}, origin="fitted")
+        strict = replace(packaged_calibration().with_line(0.999), origin="fitted")
         kept = await store.put_calibration(strict.to_json())
         return (await release_with(store, active, "test", calibration=kept)).id
 

@@ -30,7 +30,7 @@ from tests.serving.speaker import Speaker, speaking
 NAMES = """alder birch cedar dogwood elm fir ginkgo hazel ironwood juniper katsura larch maple nutmeg oak pine quince
 rowan spruce teak umbrella viburnum willow xylosma yew zelkova acacia bamboo cypress durian ebony fig guava holly
 ivy jasmine kapok lime mango neem""".split()
-EVERYTHING = replace(packaged_calibration(), line=0.0, by_language={})
+EVERYTHING = packaged_calibration().with_line(0.0)
 WRONG_EVERY, REFUSED = 3, "mango"
 
 

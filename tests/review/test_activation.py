@@ -80,9 +80,7 @@ def indexed(tmp_path_factory: pytest.TempPathFactory) -> Site:
         (made.docs / f"{topic}.md").write_text(page(topic, "seven"))
     made.settings.make_home()
     with SqlStore.open(made.settings.store_url) as store:  # what is sent is not what is tested here
-        asyncio.run(
-            store.put_calibration(replace(packaged_calibration(), line=0.3, by_language={}, origin="fitted").to_json())
-        )
+        asyncio.run(store.put_calibration(replace(packaged_calibration().with_line(0.3), origin="fitted").to_json()))
     assert made.index().activation.questions == 0, "nothing to compare the first one with"
     assert set(made.ask(*map(asked, TOPICS))) == {Route.GROUNDED}
     return made
@@ -184,7 +182,7 @@ def test_another_line_is_seen_too(site: Site) -> None:
     with SqlStore.open(site.settings.store_url) as store:
         active = asyncio.run(store.active_release())
         assert active
-        strict = replace(packaged_calibration(), line=0.999, by_language={}, origin="fitted")
+        strict = replace(packaged_calibration().with_line(0.999), origin="fitted")
         kept = asyncio.run(store.put_calibration(strict.to_json()))
         made = asyncio.run(release_with(store, active, "test", calibration=kept))
         done = serve(site.settings, store, active, made, "test", lambda *_: None)

@@ -49,7 +49,7 @@ class Says:
 
 
 def candidate(store: SqlStore, answers: Mapping[str, str]) -> Parts:
-    says, sure = Says(answers), replace(packaged_calibration(), line=0.0, by_language={})
+    says, sure = Says(answers), packaged_calibration().with_line(0.0)
     return Parts(NoEntries(), OneHit(), says, says, sure, store, "r2", lambda _hits: (), lambda: "new", now)
 
 

@@ -48,7 +48,7 @@ class Place:
         self.docs.mkdir()
         self.settings = Settings(home=home / "home", corpus_seconds=1.0, audit_share=1.0)
         with SqlStore.open(self._made().store_url) as store:  # what is sent is not what is tested here
-            easy = replace(packaged_calibration(), line=0.2, by_language={}, origin="fitted")
+            easy = replace(packaged_calibration().with_line(0.2), origin="fitted")
             asyncio.run(store.put_calibration(easy.to_json()))
         self.index(PAGE)
         self.system = open_system(self.settings)

@@ -42,9 +42,7 @@ def place(tmp_path: Path) -> Iterator[tuple[Settings, Speaker, Speaker]]:
     settings = Settings(home=tmp_path / "home", corpus_seconds=1.0, audit_share=0.0)
     settings.make_home()
     with SqlStore.open(settings.store_url) as store:
-        asyncio.run(
-            store.put_calibration(replace(packaged_calibration(), line=0.02, by_language={}, origin="fitted").to_json())
-        )
+        asyncio.run(store.put_calibration(replace(packaged_calibration().with_line(0.02), origin="fitted").to_json()))
     run_index(settings, [f"m={tmp_path / 'docs'}"], "test", lambda *_: None)
     with (
         speaking(Speaker("live-1", LIVE, window=20_000)) as live,

@@ -79,9 +79,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     settings = Settings(home=folder / "home", corpus_seconds=1.0, audit_share=1.0)
     settings.make_home()
     with SqlStore.open(settings.store_url) as store:
-        asyncio.run(
-            store.put_calibration(replace(packaged_calibration(), line=0.05, by_language={}, origin="fitted").to_json())
-        )
+        asyncio.run(store.put_calibration(replace(packaged_calibration().with_line(0.05), origin="fitted").to_json()))
     run_index(settings, [f"m={folder / 'docs'}"], "test", lambda *_: None)
     asyncio.run(correct(settings))
     yield settings

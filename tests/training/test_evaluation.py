@@ -149,8 +149,8 @@ def test_what_is_sent_passed_the_check_and_the_line(data: Path, base: Path) -> N
     """An invented value is not sent though the model wrote it; nothing is sent where the line is out of reach."""
     rows = [one for one in tasks(data, base) if not one.example.refuses and one.example.method == "default"]
     examples = read_data(data).examples
-    open_line = Quoting(examples, replace(CALIBRATION, line=0.0, by_language={}))
-    shut = Quoting(examples, replace(CALIBRATION, line=1.1, by_language={}))
+    open_line = Quoting(examples, CALIBRATION.with_line(0.0))
+    shut = Quoting(examples, CALIBRATION.with_line(1.1))
     assert rows
     for row in rows:
         assert judge(row, judging.reply(row, said(row.answer), open_line).sent).right
@@ -172,7 +172,7 @@ def test_what_is_sent_follows_in_the_eyes_of_the_entailment_model(
         return [said(right.get(one[-1]["content"], "")) for one in prompts]
 
     monkeypatch.setattr(Asked, "written", written)
-    options = EvaluationOptions(str(base), data, replace(CALIBRATION, line=0.0, by_language={}), shots=0)
+    options = EvaluationOptions(str(base), data, CALIBRATION.with_line(0.0), shots=0)
     for entailment in ("", str(tiny_nli(tmp_path, always="neutral"))):
         found = evaluate(replace(options, entailment=entailment), lambda *_: None)
         alone = evaluation.judged_replies(str(base), data, options.calibration, lambda *_: None, entailment)

@@ -189,9 +189,7 @@ def indexed(tmp_path: Path) -> Settings:
     found = Settings(home=tmp_path / "indexed", corpus_seconds=1.0)
     found.make_home()
     with SqlStore.open(found.store_url) as store:  # what is sent is not what is tested here
-        asyncio.run(
-            store.put_calibration(replace(packaged_calibration(), line=0.2, by_language={}, origin="fitted").to_json())
-        )
+        asyncio.run(store.put_calibration(replace(packaged_calibration().with_line(0.2), origin="fitted").to_json()))
     run_index(found, [f"m={pages}"], "test", lambda *_: None)
     return found
 
