@@ -14,7 +14,7 @@ from typing import Any
 
 from router import advice, confidence, deciding, policy, wording
 from router.confidence import Calibration
-from router.continuity import on_topic
+from router.continuity import on_topic, spoken_of
 from router.conversation import understand
 from router.deciding import Grounds
 from router.errors import GeneratorUnavailable, IndexUnavailable
@@ -149,11 +149,13 @@ async def _grounded(
     pointed = "" if understood.carried else pointed_at(question.text, question.history)
     quoted = _quoted(draft, found)
     topical = on_topic(understood, quoted) if quoted else 1.0
-    features = confidence.features(found, draft, match, pointed, topical)
+    spoken = quoted is not None and spoken_of(understood, quoted)
+    features = confidence.features(found, draft, match, pointed, topical, spoken)
     probability = parts.calibration.probability(features)
     line = parts.calibration.line_of(features, found.language)
     refused = _refused(draft, match, parts, understood.language) or _misses(understood, quoted, match, parts)
-    grounds = Grounds(draft, probability, line, found, understood.language, degraded, refused, bool(question.filters))
+    narrowed, by_words = bool(question.filters), features.get(confidence.WITNESS) == 0.0
+    grounds = Grounds(draft, probability, line, found, understood.language, degraded, refused, narrowed, by_words)
     decided = deciding.grounded(grounds) or deciding.asked_back(grounds, pointed)
     return _Outcome(decided or deciding.abstained(grounds, parts.cite), found, features)
 

@@ -50,10 +50,15 @@ BM25_CEILING = 1.9  # k1 + 1: the most that a term's idf is multiplied with
 
 
 def features(
-    found: SearchResult, draft: Draft | None, match: CuratedMatch, pointed: str = "", topical: float = 1.0
+    found: SearchResult,
+    draft: Draft | None,
+    match: CuratedMatch,
+    pointed: str = "",
+    topical: float = 1.0,
+    spoken: bool = False,
 ) -> dict[str, float]:
-    """All features of one answer, by name. Empty when nothing was found. pointed: see `router.references`. topical: see
-    `router.continuity`."""
+    """All features of one answer, by name. Empty when nothing was found. pointed: see `router.references`. topical,
+    spoken: `on_topic` and `spoken_of` of `router.continuity`."""
     if not found.hits or draft is None:
         return {}
     top = found.hits[0]
@@ -71,6 +76,7 @@ def features(
         "approved": match.probability if match.pool else 0.0,
         "unguarded": 1.0 - max((one.score for one in match.candidates if one.guards), default=0.0),
         **draft.support,
+        **({WITNESS: 1.0} if spoken else {}),
     }
 
 

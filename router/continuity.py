@@ -19,6 +19,14 @@ def on_topic(understood: Understood, passage: Passage) -> float:
     """
     if len(understood.spoken) < _ENOUGH:
         return 1.0
-    said = understood.spoken & stems("\n".join((*passage.heading, passage.text)))
-    strange = 1.0 - min(len(said) / _ENOUGH, 1.0)
+    strange = 1.0 - min(_said(understood, passage) / _ENOUGH, 1.0)
     return 1.0 - strange * min(_FEW / max(len(stems(understood.standalone)), 1), 1.0)
+
+
+def spoken_of(understood: Understood, passage: Passage) -> bool:
+    """Whether the conversation before the message speaks for the passage: it has `_ENOUGH` words of it."""
+    return _said(understood, passage) >= _ENOUGH
+
+
+def _said(understood: Understood, passage: Passage) -> int:
+    return len(understood.spoken & stems("\n".join((*passage.heading, passage.text))))

@@ -38,7 +38,8 @@ _TALK = {
 @dataclass(frozen=True, slots=True)
 class Grounds:
     """What is known when a draft is judged. probability, line: 0..1. degraded: why the model did not write it, if so.
-    refused: why it must not be sent whatever its confidence, if so. filtered: whether only a part was searched."""
+    refused: why it must not be sent whatever its confidence, if so. filtered: whether only a part was searched.
+    by_words: whether words alone speak for it, see `router.confidence.WITNESS`."""
 
     draft: Draft | None
     probability: float
@@ -48,6 +49,7 @@ class Grounds:
     degraded: str = ""
     refused: str = ""
     filtered: bool = False
+    by_words: bool = False
 
 
 def curated(entry: CuratedEntry, match: CuratedMatch, language: str) -> Answer:
@@ -115,7 +117,8 @@ def _why_not(on: Grounds) -> str:
         return wording.reason("no quote", on.language)
     places = next((places for places in (2, 3, 4) if round(on.probability, places) < round(on.line, places)), 5)
     confidence, line = f"{on.probability:.{places}f}", f"{on.line:.{places}f}"
-    return wording.reason("unsure", on.language, confidence=confidence, line=line)
+    name = "words alone" if on.by_words else "unsure"
+    return wording.reason(name, on.language, confidence=confidence, line=line)
 
 
 def within(match: CuratedMatch, filters: Mapping[str, str]) -> CuratedMatch:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from router.phrases import simplified
 from router.types import UnitKind
 
 
@@ -77,7 +78,10 @@ _ASKED_BY: dict[Kind, tuple[str, ...]] = {  # patterns in Chinese apart from tho
     ),
     Kind.WHO: (r"\bwho(?:m|se)?\b", "谁|哪位|何人|什么人"),
 }
-_WH = (r"\b(?:what|which|who|whom|whose|where|when|why|how)\b", "什么|哪|谁|怎么|怎样|如何|为何|多少|几[个年位次]")
+_WH = (
+    r"\b(?:what|which|who|whom|whose|where|when|why|how)\b",
+    r"什么|甚么|啥|哪|谁|怎么|怎样|(?<!任)何|多少|几(?!乎)|(?:是|为|叫做?|在于)\W*$",
+)
 
 _MONTHS = (
     "jan(?:uary)?|feb(?:ruary)?|march|april|june|july|aug(?:ust)?|sept(?:ember)?|oct(?:ober)?|nov(?:ember)?"
@@ -256,8 +260,8 @@ _PLAIN = _Signs.of(lambda patterns: re.compile("|".join(filter(str.isascii, patt
 
 def _signs_in(text: str) -> tuple[_Signs, str]:
     """What to look for, and in what: ASCII is looked at in lower case and by the English patterns alone, in a fifth of
-    the time."""
-    return (_PLAIN, text.lower()) if text.isascii() else (_SIGNS, text)
+    the time. Traditional characters are looked for as simplified ones."""
+    return (_PLAIN, text.lower()) if text.isascii() else (_SIGNS, simplified(text))
 
 
 def asks(question: str) -> bool:

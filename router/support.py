@@ -39,7 +39,8 @@ MEANING = {
     "demand_met": "0 when the question asks for a limit, a superlative, a time, a price or a default and the quotes "
     "speak of none",
     "beyond_words": "0 when something in particular (who, when, which) is asked of running text, where a sentence that "
-    "only has the question's words looks like one that answers; 1 when a heading, a list or a table speaks for it too",
+    "only has the question's words looks like one that answers; 1 when a heading, a list, a table or the conversation "
+    "speaks for it too",
     "undisputed": "0 when another page found says the same with another value, and nothing tells which one is newer",
 }
 """What each feature of a quoted answer says; all are in 0..1."""

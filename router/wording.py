@@ -71,6 +71,11 @@ REASON = {
         "en": "Not sure enough: confidence {confidence} is below the line {line}.",
         "zh": "把握不够：置信度 {confidence} 低于发送线 {line}。",
     },
+    "words alone": {
+        "en": "The passage found has the question's words, and nothing else says that it answers: "
+        "confidence {confidence} is below the line {line} for that.",
+        "zh": "找到的段落只是含有问题的词语，没有别的依据：置信度 {confidence} 低于这种情况的发送线 {line}。",
+    },
     "no index": {"en": "The index is not available ({problem}).", "zh": "索引不可用（{problem}）。"},
     "no word": {
         "en": "No passage has a word of the question.",

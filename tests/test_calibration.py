@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from router.confidence import Calibration
 from services.calibration import WRITTEN, Said, adapt
-from services.calibration_lines import MOST_UNANSWERABLE, MOST_WRONG, Lines, find_lines
+from services.calibration_lines import MOST_UNANSWERABLE, MOST_WRONG, Answers, Lines, find_lines, sure_floor
 
 PACKAGED = Lines(0.6, {"zh": 0.55})
 WITH_NONE = Lines(0.6, {})
@@ -29,21 +29,34 @@ def found(
     outside = np.arange(count) >= right
     known = np.full(count, "en") if languages is None else languages
     even = np.ones(count) if weights is None else weights
-    return find_lines(probabilities, (~outside).astype(float), even, known, outside, packaged)
+    return find_lines(answers(probabilities, (~outside).astype(float), even, known, outside), packaged)
 
 
-def line(answers: int, wrong_share: float, outside_sent: float = 0.0, weights: np.ndarray | None = None) -> float:
-    """Of `answers` with probabilities from 1 down to 0.5, every n-th is wrong; 40 unanswerable questions beside."""
-    probabilities = np.concatenate((np.linspace(1, 0.5, answers), np.linspace(0.49, 0.1, 40)))
-    labels = np.ones(answers + 40)
-    labels[answers:] = 0
+def answers(
+    probabilities: np.ndarray,
+    labels: np.ndarray,
+    weights: np.ndarray,
+    languages: np.ndarray,
+    outside: np.ndarray,
+    by_words: np.ndarray | None = None,
+) -> Answers:
+    alone = np.zeros(len(labels), bool) if by_words is None else by_words
+    return Answers(probabilities, labels, weights, languages, outside, alone)
+
+
+def line(count: int, wrong_share: float, outside_sent: float = 0.0, weights: np.ndarray | None = None) -> float:
+    """Of `count` answers from 1 down to 0.5, every n-th is wrong; 40 unanswerable questions beside."""
+    probabilities = np.concatenate((np.linspace(1, 0.5, count), np.linspace(0.49, 0.1, 40)))
+    labels = np.ones(count + 40)
+    labels[count:] = 0
     if wrong_share:
-        labels[:answers][:: round(1 / wrong_share)] = 0
-    outside = np.arange(answers + 40) >= answers
+        labels[:count][:: round(1 / wrong_share)] = 0
+    outside = np.arange(count + 40) >= count
     if outside_sent:
-        probabilities[answers : answers + round(40 * outside_sent)] = 0.99
-    even = np.ones(answers + 40) if weights is None else weights
-    return find_lines(probabilities, labels, even, np.full(answers + 40, "en"), outside, PACKAGED).by_language["en"]
+        probabilities[count : count + round(40 * outside_sent)] = 0.99
+    even = np.ones(count + 40) if weights is None else weights
+    asked = answers(probabilities, labels, even, np.full(count + 40, "en"), outside)
+    return find_lines(asked, PACKAGED).by_language["en"]
 
 
 def test_with_nothing_wrong_most_is_sent() -> None:
@@ -99,7 +112,7 @@ def test_found_lines_keep_what_they_promise(rows: list[tuple[float, bool, bool, 
     probabilities = np.array([row[0] for row in rows], float)
     outside, languages = np.array([row[2] for row in rows], bool), np.array([row[3] for row in rows], str)
     labels = np.array([row[1] for row in rows], float) * ~outside
-    lines = find_lines(probabilities, labels, np.ones(len(rows)), languages, outside, WITH_NONE)
+    lines = find_lines(answers(probabilities, labels, np.ones(len(rows)), languages, outside), WITH_NONE)
     least = np.array([lines.by_language.get(one, lines.line) for one in languages], float)
     sent = (probabilities >= least) & (least < 0.99)
     for name in lines.by_language:
@@ -107,6 +120,58 @@ def test_found_lines_keep_what_they_promise(rows: list[tuple[float, bool, bool, 
         assert (sent & mine).sum() <= MOST_UNANSWERABLE * mine.sum()
     if sent.any():
         assert (sent & (labels == 0)).sum() <= MOST_WRONG * sent.sum()
+
+
+# --- what words alone speak for --------------------------------------------------------------------------------------
+
+
+def running_text(unanswerable: int, high: int, packaged: Lines) -> Lines:
+    """300 right answers from 1 to 0.5 that words alone speak for; of as many unanswerable questions `high` are at 0.9,
+    the rest low. Beside them 300 right answers that more speaks for, and 40 unanswerable ones."""
+    parts = (
+        np.linspace(1, 0.5, 300), np.full(high, 0.9), np.linspace(0.4, 0.1, unanswerable - high),
+        np.linspace(1, 0.5, 300), np.linspace(0.4, 0.1, 40),
+    )  # fmt: skip
+    right = np.concatenate([np.full(len(part), number in (0, 3)) for number, part in enumerate(parts)])
+    alone = np.concatenate([np.full(len(part), number < 3) for number, part in enumerate(parts)])
+    count = len(right)
+    rows = answers(np.concatenate(parts), right.astype(float), np.ones(count), np.full(count, "en"), ~right, alone)
+    return find_lines(rows, packaged)
+
+
+def test_what_words_alone_speak_for_has_a_line_of_its_own() -> None:
+    lines = running_text(100, 10, Lines(0.6, {}, {"zh": 0.8}))
+    assert lines.by_words == {"zh": 0.8, "en": pytest.approx(0.9, abs=2e-3)}
+    assert lines.by_language["en"] < 0.51  # which the others do not pay for
+
+
+def test_few_unanswerable_questions_leave_the_packaged_line_of_words_alone() -> None:
+    lines = running_text(58, 0, Lines(0.6, {}, {"en": 0.95}))
+    assert lines.by_words == {"en": 0.95} and lines.by_language["en"] < 0.51
+    assert running_text(59, 0, Lines(0.6, {}, {"en": 0.95})).by_words["en"] < 0.51
+
+
+def test_without_any_line_of_words_alone_there_is_one_line_for_all() -> None:
+    lines = running_text(58, 10, Lines(0.6, {}))
+    assert not lines.by_words and lines.by_language["en"] == pytest.approx(0.9, abs=2e-3)
+
+
+def test_a_sure_floor_is_above_the_share_that_was_seen() -> None:
+    """Of 1,000 questions 38 may be sent for the true share to be surely at most 5 %: with 39 it may be 5.03 %."""
+    assert sure_floor(np.linspace(0.1, 0.3, 58)) is None
+    falling = np.linspace(1, 0, 1_000)
+    floor = sure_floor(falling)
+    assert floor is not None and (falling >= floor).sum() == 38
+
+
+def test_the_error_budget_does_not_go_below_the_line_of_words_alone() -> None:
+    """It judges by what was sent, and says nothing about what was not."""
+    budgeted = replace(LIVE, by_words={"en": 0.9, "zh": 0.8}, lines={"/": 0.3})
+    for language, line in (("en", 0.9), ("zh", 0.8), ("fr", 0.9)):
+        assert budgeted.line_of({"beyond_words": 0.0}, language) == line
+        assert budgeted.line_of({"beyond_words": 1.0}, language) == budgeted.line_of({}, language) == 0.3
+    assert replace(budgeted, lines={"/": 0.95}).line_of({"beyond_words": 0.0}, "zh") == 0.95
+    assert budgeted.with_line(0.0).line_of({"beyond_words": 0.0}, "en") == 0.3  # which the budget has set
 
 
 def test_rows_that_weigh_little_vouch_for_little() -> None:
@@ -118,7 +183,7 @@ def test_rows_that_weigh_little_vouch_for_little() -> None:
 
 # --- a served calibration, fitted to another model's answers ----------------------------------------------------------
 
-LIVE = Calibration("live", "2026-11-01", {"f": 9}, ("lexical",), (0.5,), (0.2,), (0.8,), 0.4, PACKAGED)
+LIVE = Calibration("live", "2026-11-01", {"f": 9}, ("lexical",), (0.5,), (0.2,), (0.8,), 0.4, 0.6)
 
 
 def said(count: int, telling: bool = True, right_share: float = 0.5) -> list[Said]:

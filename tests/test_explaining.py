@@ -44,5 +44,13 @@ def test_the_line_is_the_one_that_decided() -> None:
     assert [explanation(trace, CALIBRATION)["line"] for trace in (sent, approved)] == [0.5, None]
 
 
+def test_the_line_of_what_words_alone_speak_for_is_shown() -> None:
+    trace = replace(traced(0.7), features={**FEATURES, "beyond_words": 0.0})
+    shown = explanation(trace, replace(CALIBRATION, by_words={"en": 0.95}))
+    assert shown["line"] == 0.95
+    row = next(row for row in shown["features"] if row["feature"] == "beyond_words")
+    assert row["pull"] is None and row["meaning"]
+
+
 def test_every_feature_of_the_packaged_model_has_a_meaning() -> None:
     assert set(packaged_calibration().names) <= set(MEANING)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from router.kinds import Kind
+from router.phrases import simplified
 from services.generation.cutting import LOOKS, Cut, Flags, Floats, Ints, is_wide, tokens
 
 SORTS = ("other", "count", "when", "who", "where", "why", "how", "whether", "list", "what", "which", "name")
@@ -74,7 +75,7 @@ class Asked:
 
 def asked(question: str, weights: Mapping[str, float], kinds: Sequence[Kind]) -> Asked:
     """weights: search token → idf."""
-    found = _ASKS.search(question)
+    found = _ASKS.search(simplified(question))
     start, end = found.span() if found else (len(question), len(question))
     words = [(word, at) for word, at, _ in tokens(question) if word[-1].isalnum()]
     left = tuple(word for word, at in words if at < start)

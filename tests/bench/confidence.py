@@ -53,8 +53,8 @@ with the figures of PolarDB and Redis dev in view, see docs/decisions/2026-11-29
 @dataclass(frozen=True, slots=True)
 class Data:
     """fitted: what is asked for the fit. foreign: asked of other texts. conflicts: whose rows get twins (see
-    `tests.bench.conflicts`). pointing: conversations. misleading, removed: by language, files with paragraphs whose
-    unanswerable questions the lines of `beyond_words` are found on; those of the latter have their answers taken out."""
+    `tests.bench.conflicts`). pointing: conversations. misleading, removed: by language, files with paragraphs that the
+    lines of `beyond_words` are found on: their unanswerable questions, or the others with the answers taken out."""
 
     fitted: Sequence[File]
     foreign: Sequence[File]
@@ -177,7 +177,8 @@ def weighed(start: Calibration, name: str, files: Mapping[str, Sequence[Asked]])
 
 
 def with_words_lines(start: Calibration, used: Data) -> Calibration:
-    """With the lines of what words alone speak for. Only questions without an answer are asked."""
+    """With the lines of what words alone speak for: of each language the highest that one of its files asks for. Only
+    questions without an answer are asked."""
     lines, counted = {}, dict(start.data)
     for by_language, made, name in (
         (used.misleading, unanswerable, "unanswerable"),
@@ -186,7 +187,7 @@ def with_words_lines(start: Calibration, used: Data) -> Calibration:
         for language, files in by_language.items():
             asked = {file.name: all_of(file, made(fitted_on(file))) for file in files}
             counted |= {f"{file}, {name}": len(each) for file, each in asked.items()}
-            lines[language] = words_line(start, [one for each in asked.values() for one in each])
+            lines[language] = max(words_line(start, each) for each in asked.values())
     return identified(replace(start, by_words=lines, data=counted))
 
 

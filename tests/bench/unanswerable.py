@@ -3,9 +3,11 @@
     python -m tests.bench.unanswerable [--homes FOLDER]
 
 FOLDER keeps the indexes for the next run (`tests.bench.homes`). Prints one JSON object for each of the four files that
-have such questions (of SQuAD 500 questions are asked, always the same ones): how many answerable and unanswerable ones
-were asked and sent, by the packaged confidence, and by halves: each half by what `answerloop calibrate` finds on the
-other one. Questions about one paragraph, or of one conversation, are in one half.
+have such questions, and for each of three files of paragraphs, of which every question is asked twice: of its page, and
+of the page without the sentences that answer it (`tests.bench.answers_removed`). Each says how many answerable and
+unanswerable ones were asked and sent, by the packaged confidence, and by halves: each half by what
+`answerloop calibrate` finds on the other one. Questions about one paragraph, or of one conversation, are in one half.
+Of files with paragraphs only that half is asked, at most 500 questions, which the packaged lines were not found on.
 Where a file has no answer that could count as right (conversations with free answers), one counts as right if the file
 says that there is one.
 
@@ -28,12 +30,20 @@ from router.errors import InvalidInput
 from router.types import Route
 from services.calibration import fit
 from services.calibrations import packaged_calibration
-from services.evaluation import Asked, Row
+from services.evaluation import Asked, Row, read_rows
 from tests.bench import homes
-from tests.bench.confidence import ask, some
+from tests.bench.answers_removed import without_answers
+from tests.bench.confidence import ask
 from tests.bench.homes import File
+from tests.bench.reading import held_out
 
+_MOST = 500
 _FEWEST_RIGHT = 0.05  # share of the answerable questions with a right answer; below that the file cannot tell
+
+
+def group_of(row: Row) -> str:
+    first = row.question.history[0].content if row.question.history else row.question.text
+    return row.context or first
 
 
 def main() -> None:
@@ -41,9 +51,17 @@ def main() -> None:
     parser.add_argument("--homes", type=Path, help="keep the indexes here")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        for file in files((options.homes or Path(scratch)).resolve()):
-            asked = judged(ask(file, some(file)))
-            print(json.dumps({"file": file.name, **figures(file.name, asked)}), flush=True)
+        folder = (options.homes or Path(scratch)).resolve()
+        for file in files(folder):
+            printed(file.name, ask(file, spread(read_rows(file.path))))
+        for file in paragraphs(folder):
+            pairs = with_and_without(file)
+            asked = [one for rows in zip(*pairs, strict=True) for one in ask(file, rows)]
+            printed(f"{file.name}, with and without the answers", asked, lambda row: row.question.text)
+
+
+def printed(name: str, asked: Sequence[Asked], group: Callable[[Row], str] = group_of) -> None:
+    print(json.dumps({"file": name, **figures(name, judged(asked), group)}), flush=True)
 
 
 def files(folder: Path) -> Iterator[File]:
@@ -53,6 +71,24 @@ def files(folder: Path) -> Iterator[File]:
     yield homes.paragraphs("squad_v2_dev_half", folder)
 
 
+def paragraphs(folder: Path) -> Iterator[File]:
+    for name in ("cmrc2018_dev", "drcd_dev", "squad_v2_dev_half"):
+        yield homes.paragraphs(name, folder)
+
+
+def spread(rows: Sequence[Row]) -> list[Row]:
+    """Those that nothing was fitted on, at most `_MOST`, from all over the file."""
+    unseen = [row for row in rows if row.context is None or held_out(row.context)]
+    return unseen[:: -(-len(unseen) // _MOST)]
+
+
+def with_and_without(file: File) -> list[tuple[Row, Row]]:
+    """Questions of pages that the lines were not found on: of the page, and of what is left without the answer."""
+    rows = [row for row in read_rows(file.path) if row.answerable and held_out(row.context or "")]
+    whole = {row.question.text: row for row in rows}
+    return [(whole[one.question.text], one) for one in without_answers(rows)][:_MOST]
+
+
 def judged(asked: Sequence[Asked]) -> list[Asked]:
     answerable = sum(one.row.answerable for one in asked)
     if sum(one.right for one in asked) >= _FEWEST_RIGHT * answerable:
@@ -60,7 +96,7 @@ def judged(asked: Sequence[Asked]) -> list[Asked]:
     return [replace(one, right=one.row.answerable) for one in asked]
 
 
-def figures(name: str, asked: Sequence[Asked]) -> dict[str, Any]:
+def figures(name: str, asked: Sequence[Asked], group: Callable[[Row], str]) -> dict[str, Any]:
     packaged = packaged_calibration()
     out = {
         "answerable": sum(one.row.answerable for one in asked),
@@ -68,7 +104,7 @@ def figures(name: str, asked: Sequence[Asked]) -> dict[str, Any]:
         "packaged": counted(asked, lambda one: sent(one, packaged)),
     }
     try:
-        return out | {"by_halves": counted(asked, by_halves(name, asked))}
+        return out | {"by_halves": counted(asked, by_halves(name, asked, group))}
     except InvalidInput as error:
         return out | {"by_halves": str(error)}
 
@@ -82,17 +118,12 @@ def counted(asked: Sequence[Asked], is_sent: Callable[[Asked], bool]) -> dict[st
     }
 
 
-def by_halves(name: str, asked: Sequence[Asked]) -> Callable[[Asked], bool]:
+def by_halves(name: str, asked: Sequence[Asked], group: Callable[[Row], str]) -> Callable[[Asked], bool]:
     """Raises InvalidInput where a half is too small to fit anything."""
-    groups = {group: number % 2 for number, group in enumerate(sorted({group_of(one.row) for one in asked}))}
-    halves = [[one for one in asked if groups[group_of(one.row)] == half] for half in (0, 1)]
+    number_of = {name: number % 2 for number, name in enumerate(sorted({group(one.row) for one in asked}))}
+    halves = [[one for one in asked if number_of[group(one.row)] == half] for half in (0, 1)]
     fitted = [fit({name: halves[1 - half]}, packaged_calibration()) for half in (0, 1)]
-    return lambda one: sent(one, fitted[groups[group_of(one.row)]])
-
-
-def group_of(row: Row) -> str:
-    first = row.question.history[0].content if row.question.history else row.question.text
-    return row.context or first
+    return lambda one: sent(one, fitted[number_of[group(one.row)]])
 
 
 def sent(one: Asked, calibration: Calibration) -> bool:

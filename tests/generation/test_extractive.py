@@ -428,6 +428,47 @@ def test_names_that_only_another_page_holds_show() -> None:
     assert (draft.support["identifiers_all"], draft.support["identifiers_here"]) == (1.0, 0.0)
 
 
+WHO = "Who founded the Harbour Club?"
+SAID = "The Harbour Club was founded by four clerks in the spring of 1871. It moved twice after that."
+
+
+def witnessed(question: str, text: str, heading: tuple[str, ...] = ("Harbour Club",)) -> float:
+    return ask(question, passage(text, heading=heading)).support["beyond_words"]
+
+
+@pytest.mark.parametrize(
+    ("question", "text"),
+    [
+        (WHO, SAID),
+        ("When did the Harbour Club move?", SAID),
+        ("What is the year in which the Harbour Club was founded?", SAID),
+        ("港口俱乐部是谁创立的？", "港口俱乐部由四名职员在1871年春天创立。后来搬过两次。"),
+        ("港口俱樂部是誰創立的？", "港口俱樂部由四名職員在1871年春天創立。後來搬過兩次。"),
+        ("港口俱乐部的创立者是？", "港口俱乐部由四名职员在1871年春天创立。后来搬过两次。"),
+    ],
+)
+def test_only_words_speak_for_a_fact_in_running_text(question: str, text: str) -> None:
+    assert witnessed(question, text) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("question", "text", "heading"),
+    [
+        (WHO, SAID, ("Manual", "Harbour Club")),  # a section of its own
+        (WHO, f"## Founding\n\n{SAID}", ("Harbour Club",)),
+        (WHO, f"{SAID}\n\n- Founded by four clerks.", ("Harbour Club",)),
+        ("Who is the founder?", "| club | founder |\n|---|---|\n| Harbour Club | four clerks |", ("Clubs",)),
+        ("Was the Harbour Club founded by clerks?", SAID, ("Harbour Club",)),  # yes or no
+        ("the Harbour Club", SAID, ("Harbour Club",)),  # a topic
+        ("What is the Harbour Club?", "The Harbour Club is a society of clerks. It moved twice.", ("Clubs",)),
+    ],
+)
+def test_a_heading_a_list_a_table_or_a_definition_speaks_too(
+    question: str, text: str, heading: tuple[str, ...]
+) -> None:
+    assert witnessed(question, text, heading) == 1.0
+
+
 def test_what_the_documents_do_not_know_shows() -> None:
     known = ask("How long are backups kept?", passage("Backups are kept for seven days."))
     unknown = ask("How long are zeppelins kept?", passage("Backups are kept for seven days."))

@@ -13,7 +13,7 @@ import pytest
 from indexer.analysis import analyse
 from router import answering, wording
 from router.answering import Parts
-from router.confidence import Calibration
+from router.confidence import WITNESS, Calibration
 from router.errors import GeneratorUnavailable
 from router.packing import Packed, Tokenizer, Wanted, Window, pack
 from router.prompt import render
@@ -160,6 +160,26 @@ def fleet_of(*endpoints: Endpoint) -> Fleet:
     if endpoints:
         fleet.move(Served("tiny", endpoints, Window(8000, 100), CHARACTERS))
     return fleet
+
+
+class _ByWords:
+    name = "quotes"
+
+    async def generate(self, question: Question, found: SearchResult) -> Draft:  # noqa: ARG002
+        return Draft("", (), self.name, support={WITNESS: 0.0, "coverage": 0.5})
+
+
+def test_what_a_model_has_read_is_not_spoken_for_by_words_alone() -> None:
+    async def written(client: Vllm, fleet: Fleet) -> Draft:
+        try:
+            model = ModelGenerator(client, fleet, _ByWords(), lambda _paths: {})
+            return await model.generate(Question(POOL), talks.found(POOL))
+        finally:
+            await client.close()
+
+    with speaking(Speaker(says="The pool holds 40 connections [1].")) as speaker:
+        draft = asyncio.run(written(Vllm(5.0), fleet_of(speaker.endpoint)))
+    assert draft.text and (draft.support[WITNESS], draft.support["coverage"]) == (1.0, 0.5)
 
 
 def test_the_model_answers_through_the_cascade(tmp_path: Path) -> None:

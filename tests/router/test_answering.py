@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 
 import pytest
 
-from router import wording
+from router import confidence, wording
 from router.answering import Parts, answer, propose
 from router.confidence import Calibration
 from router.deciding import CURATED_SOURCE
@@ -259,6 +259,44 @@ def test_a_reason_shows_enough_digits_to_be_true(parts: Parts) -> None:
     )
     trace, _ = asked("How do I add a node?", just_below)
     assert trace.answer.reason == "Not sure enough: confidence 0.500 is below the line 0.502."
+
+
+@pytest.mark.parametrize(
+    ("witness", "line", "sent"), [(0.0, 0.99, False), (0.0, 0.98, True), (1.0, 0.99, True), (None, 0.99, True)]
+)
+def test_what_words_alone_speak_for_has_a_line_of_its_own(
+    parts: Parts, witness: float | None, line: float, sent: bool
+) -> None:
+    """The draft has a probability of 0.982, its language a line of 0.5."""
+
+    class Seen(Quotes):
+        async def generate(self, question: Question, found: SearchResult) -> Draft:
+            draft = await Quotes.generate(self, question, found)
+            known = {} if witness is None else {confidence.WITNESS: witness}
+            return replace(draft, support={**draft.support, **known})
+
+    strict = replace(parts, generator=Seen(), calibration=replace(CALIBRATION, by_words={"en": line}))
+    trace, item = asked("Who adds a node?", strict)
+    assert trace.answer.route is (Route.GROUNDED if sent else Route.ABSTAINED)
+    if not sent:
+        assert trace.answer.reason == (
+            "The passage found has the question's words, and nothing else says that it answers: "
+            "confidence 0.98 is below the line 0.99 for that."
+        )
+        assert waits(item) and trace.answer.maybe_useful
+
+
+def test_a_conversation_about_the_same_is_a_witness_too(parts: Parts) -> None:
+    class ByWords(Quotes):
+        async def generate(self, question: Question, found: SearchResult) -> Draft:
+            return replace(await Quotes.generate(self, question, found), support={"sure": 1.0, confidence.WITNESS: 0.0})
+
+    strict = replace(parts, generator=ByWords(), calibration=replace(CALIBRATION, by_words={"en": 0.99}))
+    before = (Turn("user", "How do I add a node with add-node?"), Turn("assistant", "Run add-node."))
+    about_it = asyncio.run(answer(Question("Who adds the node?", before), strict))[0]
+    assert (about_it.answer.route, about_it.features[confidence.WITNESS]) == (Route.GROUNDED, 1.0)
+    other = (Turn("user", "How do I bake bread at home?"), Turn("assistant", "Knead the dough."))
+    assert asyncio.run(answer(Question("Who adds the node?", other), strict))[0].features[confidence.WITNESS] == 0.0
 
 
 def test_a_reason_says_that_only_a_part_was_searched(parts: Parts) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from router.continuity import on_topic
+from router.continuity import on_topic, spoken_of
 from router.conversation import understand
 from router.types import Passage, Question, Turn
 
@@ -33,6 +33,21 @@ COMPANY = page("A company with one owner may hire a lawyer.")
 )
 def test_a_short_message_wants_a_passage_about_the_same(text: str, passage: Passage, value: float) -> None:
     assert on_topic(understand(Question(text, HISTORY)), passage) == pytest.approx(value, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("passage", "history", "speaks"),
+    [
+        (COURT, HISTORY, True),
+        (COMPANY, HISTORY, False),
+        (page("A lawyer may appeal."), HISTORY, False),  # one word
+        (COURT, (), False),
+    ],
+)
+def test_a_conversation_speaks_for_a_passage_about_the_same(
+    passage: Passage, history: tuple[Turn, ...], speaks: bool
+) -> None:
+    assert spoken_of(understand(Question("When do owners of companies hire lawyers?", history)), passage) is speaks
 
 
 def test_the_more_a_message_says_itself_the_less_it_leans_on_what_was_before() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.kinds import Kind, demand_met, fit, kinds_of
+from router.kinds import Kind, asks, demand_met, fit, kinds_of
 from router.types import UnitKind
 
 
@@ -35,10 +35,12 @@ from router.types import UnitKind
         ("什么是快照", Kind.WHAT_IS),
         ("When was it released?", Kind.WHEN),
         ("什么时候发布的", Kind.WHEN),
+        ("什麼時候發布的", Kind.WHEN),
         ("Where are the logs?", Kind.WHERE),
         ("日志在哪里", Kind.WHERE),
         ("Who maintains it?", Kind.WHO),
         ("谁负责维护", Kind.WHO),
+        ("誰負責維護", Kind.WHO),
     ],
 )
 def test_asking_words(question: str, kind: Kind) -> None:
@@ -48,6 +50,18 @@ def test_asking_words(question: str, kind: Kind) -> None:
 @pytest.mark.parametrize("question", ["When did it start?", "它是什么？", "How does it work?", "那么多节点怎么管理"])
 def test_yes_or_no_only_where_nothing_else_is_asked(question: str) -> None:
     assert Kind.WHETHER not in kinds_of(question)
+
+
+@pytest.mark.parametrize(
+    "question", ["一共有几层", "於何年爆發", "甚麼東西", "有何作用", "主要的用途是？", "別名為？", "又可以叫啥"]
+)
+def test_something_in_particular_is_asked(question: str) -> None:
+    assert asks(question)
+
+
+@pytest.mark.parametrize("text", ["几乎没有", "任何节点", "请简述架构", "shared buffers", "这个是主库。它很大"])
+def test_nothing_in_particular_is_asked(text: str) -> None:
+    assert not asks(text)
 
 
 def test_no_kind() -> None:
