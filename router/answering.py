@@ -154,7 +154,8 @@ async def _grounded(
     probability = parts.calibration.probability(features)
     line = parts.calibration.line_of(features, found.language)
     refused = _refused(draft, match, parts, understood.language) or _misses(understood, quoted, match, parts)
-    narrowed, by_words = bool(question.filters), features.get(confidence.WITNESS) == 0.0
+    narrowed, usual = bool(question.filters), parts.calibration.line_for(found.language, Route.GROUNDED.value)
+    by_words = usual <= probability < line
     grounds = Grounds(draft, probability, line, found, understood.language, degraded, refused, narrowed, by_words)
     decided = deciding.grounded(grounds) or deciding.asked_back(grounds, pointed)
     return _Outcome(decided or deciding.abstained(grounds, parts.cite), found, features)

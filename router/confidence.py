@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from itertools import compress
 from typing import Any
 
-from router.types import CuratedMatch, Draft, Hit, SearchResult
+from router.types import CuratedMatch, Draft, Hit, Route, SearchResult
 
 MEANING = {
     "lexical": "how much of what BM25 could give at most the best passage got, 0..1",
@@ -157,7 +157,7 @@ class Calibration:
     def line_of(self, values: Mapping[str, float], language: str) -> float:
         """The line of a grounded answer with these features, 0..1. The error budget judges by what was sent, so it
         does not go below the line of quotes that words alone speak for."""
-        line = self.line_for(language, "grounded")
+        line = self.line_for(language, Route.GROUNDED.value)
         return max(line, self.words_line(language)) if values.get(WITNESS) == 0.0 else line
 
     def words_line(self, language: str) -> float:

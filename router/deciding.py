@@ -39,7 +39,7 @@ _TALK = {
 class Grounds:
     """What is known when a draft is judged. probability, line: 0..1. degraded: why the model did not write it, if so.
     refused: why it must not be sent whatever its confidence, if so. filtered: whether only a part was searched.
-    by_words: whether words alone speak for it, see `router.confidence.WITNESS`."""
+    by_words: whether it is unsure only because words alone speak for it, see `router.confidence.WITNESS`."""
 
     draft: Draft | None
     probability: float

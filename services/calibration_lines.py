@@ -64,7 +64,7 @@ def find_lines(answers: Answers, packaged: Lines, refused: Mapping[str, int] = M
 
     refused: how many more unanswerable questions, by language, a language model did not answer at all."""
     by_words = {**packaged.by_words, **_words_lines(answers)}
-    alone = answers.by_words & np.isin(answers.languages, list(by_words))
+    alone = answers.by_words & bool(by_words)
     line, by_language = _plain_lines(answers.where(~alone), packaged, refused)
     return Lines(line, by_language, by_words)
 

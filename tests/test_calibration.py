@@ -149,6 +149,7 @@ def test_few_unanswerable_questions_leave_the_packaged_line_of_words_alone() -> 
     lines = running_text(58, 0, Lines(0.6, {}, {"en": 0.95}))
     assert lines.by_words == {"en": 0.95} and lines.by_language["en"] < 0.51
     assert running_text(59, 0, Lines(0.6, {}, {"en": 0.95})).by_words["en"] < 0.51
+    assert running_text(58, 10, Lines(0.6, {}, {"zh": 0.95})).by_language["en"] < 0.51  # 0.95 holds for them, too
 
 
 def test_without_any_line_of_words_alone_there_is_one_line_for_all() -> None:

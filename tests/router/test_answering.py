@@ -284,6 +284,8 @@ def test_what_words_alone_speak_for_has_a_line_of_its_own(
             "confidence 0.98 is below the line 0.99 for that."
         )
         assert waits(item) and trace.answer.maybe_useful
+        unsure = replace(strict, calibration=replace(strict.calibration, line=0.985))
+        assert asked("Who adds a node?", unsure)[0].answer.reason.startswith("Not sure enough")
 
 
 def test_a_conversation_about_the_same_is_a_witness_too(parts: Parts) -> None:
