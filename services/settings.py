@@ -191,6 +191,11 @@ class Settings:
         _one_of("calibrated", "careful"),
         "Line while nothing is certified: the calibration's until the audit refutes it, or the careful one (1 - rate).",
     )
+    running_text: str = _setting(
+        "strict",
+        _one_of("strict", "usual"),
+        "Line of what only words speak for, in text without headings or lists: its own, higher one, or the usual one.",
+    )
     claim_s: float = _setting(900.0, _seconds(1, 86_400), "How long a reviewer's claim of an item holds.")
     second_review_risk: float = _setting(
         0.0, _between(0, 4), "Items of this risk (1 to 4) and more need a second reviewer; 0: none does."

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from router.errors import IndexUnavailable
-from router.types import CuratedEntry, Question, Route
+from router.types import Answer, CuratedEntry, Question, Route
 from services import compose
 from services.calibrations import packaged_calibration
 from services.compose import open_system
@@ -50,6 +50,47 @@ def _broken(home: Path) -> tuple[Settings, Callable[[], object]]:
     whole = manifest.read_text("utf-8")
     manifest.write_text(json.dumps({**json.loads(whole), "corpus_embedder": "of before"}), "utf-8")
     return settings, lambda: manifest.write_text(whole, "utf-8")
+
+
+HANDBOOK = (
+    "Every employee of Harbour Freight gets twenty-five days of paid vacation a year. Vacation must be requested two "
+    "weeks ahead. The office manager approves it.\n\nTravel above 500 euros is approved by the head of finance. Hotels "
+    "are booked through the travel desk. The travel desk is open from 8 to 16.\n"
+)
+OPEN = "When is the travel desk open?"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "line", "sent"),
+    [
+        ("handbook.txt", HANDBOOK, "strict", False),
+        ("handbook.txt", HANDBOOK, "usual", True),
+        ("handbook.md", f"# Handbook\n\n## Vacation and travel\n\n{HANDBOOK}", "strict", True),
+    ],
+)
+def test_a_fact_from_running_text_has_the_line_that_the_settings_say(
+    tmp_path: Path, name: str, text: str, line: str, sent: bool
+) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / name).write_text(text)
+    settings = Settings(home=tmp_path / "home", corpus_seconds=1.0, running_text=line)
+    run_index(settings, [f"m={tmp_path / 'docs'}"], "test", lambda *_: None)
+    system = open_system(settings)
+
+    async def asked() -> Answer:
+        try:
+            return (await system.ask(Question(OPEN))).trace.answer
+        finally:
+            await system.close()
+
+    answer = asyncio.run(asked())
+    if sent:
+        assert answer.route is Route.GROUNDED and "8 to 16" in answer.text
+    else:
+        assert answer.route is Route.ABSTAINED and answer.reason.startswith(
+            "The passage found has the question's words"
+        )
+        assert "8 to 16" in answer.maybe_useful[0].quote
 
 
 def test_an_index_that_cannot_be_served_is_told_at_the_start(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -115,7 +115,8 @@ class Budgeting:
         state = await self._state(release, fitted)
         self.last = state
         lines = lines_of(state.certificate, self._budget, self._settings.uncertified_line == "careful")
-        return replace(fitted, lines=lines)
+        by_words = fitted.by_words if self._settings.running_text == "strict" else {}
+        return replace(fitted, lines=lines, by_words=by_words)
 
     async def moved(self, release: Release) -> bool:
         """Whether there is a certificate, or another writer, since `calibration` was asked. Cheap."""
