@@ -149,7 +149,7 @@ async def _grounded(
     pointed = "" if understood.carried else pointed_at(question.text, question.history)
     quoted = _quoted(draft, found)
     topical = on_topic(understood, quoted) if quoted else 1.0
-    spoken = quoted is not None and spoken_of(understood, quoted)
+    spoken = quoted is not None and spoken_of(understood, quoted, question.text)
     features = confidence.features(found, draft, match, pointed, topical, spoken)
     probability = parts.calibration.probability(features)
     line = parts.calibration.line_of(features, found.language)

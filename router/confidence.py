@@ -146,7 +146,7 @@ class Calibration:
 
     def with_line(self, line: float) -> Calibration:
         """The same with one line for everything; at 0 all that has an answer is sent."""
-        return replace(self, line=line, by_language={}, by_words={})
+        return replace(self, line=line, by_language={}, by_words={}, lines={})
 
     def probability(self, values: Mapping[str, float]) -> float:
         """0..1; 0 when there are no features, because there is no answer."""

@@ -19,14 +19,15 @@ def on_topic(understood: Understood, passage: Passage) -> float:
     """
     if len(understood.spoken) < _ENOUGH:
         return 1.0
-    strange = 1.0 - min(_said(understood, passage) / _ENOUGH, 1.0)
+    strange = 1.0 - min(len(_said(understood, passage)) / _ENOUGH, 1.0)
     return 1.0 - strange * min(_FEW / max(len(stems(understood.standalone)), 1), 1.0)
 
 
-def spoken_of(understood: Understood, passage: Passage) -> bool:
-    """Whether the conversation before the message speaks for the passage: it has `_ENOUGH` words of it."""
-    return _said(understood, passage) >= _ENOUGH
+def spoken_of(understood: Understood, passage: Passage, message: str) -> bool:
+    """Whether the conversation before the message speaks for the passage: it has `_ENOUGH` words of it that the message
+    itself does not say. Asking the same again is no other witness."""
+    return len(_said(understood, passage) - stems(message)) >= _ENOUGH
 
 
-def _said(understood: Understood, passage: Passage) -> int:
-    return len(understood.spoken & stems("\n".join((*passage.heading, passage.text))))
+def _said(understood: Understood, passage: Passage) -> frozenset[str]:
+    return frozenset(understood.spoken & stems("\n".join((*passage.heading, passage.text))))

@@ -41,7 +41,7 @@ _ASKED_BY: dict[Kind, tuple[str, ...]] = {  # patterns in Chinese apart from tho
         "多少|几[个年位次种台天秒分小条倍份]|多[久长高大重远深宽快]|百分之几|大小|时长|间隔",
         "最[大小多少长短高低][值数]?|上限|下限",
     ),
-    Kind.DEFAULT: (r"\bdefaults?\b", "默认|缺省|预设|預設"),
+    Kind.DEFAULT: (r"\bdefaults?\b", "默认|缺省|[预預]设"),
     Kind.HOW_TO: (
         r"\bhow (?:do|can|could|should|would|to|might)\b|\bhow(?:'d|'s)? (?:i|we|you)\b|\b(?:way|steps?) to\b",
         "怎么(?!回事|样的|会)|怎样|如何|咋(?!回事)|步骤|教程|怎麼",
@@ -78,10 +78,9 @@ _ASKED_BY: dict[Kind, tuple[str, ...]] = {  # patterns in Chinese apart from tho
     ),
     Kind.WHO: (r"\bwho(?:m|se)?\b", "谁|哪位|何人|什么人"),
 }
-_WH = (
-    r"\b(?:what|which|who|whom|whose|where|when|why|how)\b",
-    r"什么|甚么|啥|哪|谁|怎么|怎样|(?<!任)何|多少|几(?!乎)|(?:是|为|叫做?|在于)\W*$",
-)
+_WH = (r"\b(?:what|which|who|whom|whose|where|when|why|how)\b", "什么|哪|谁|怎么|怎样|如何|为何|多少|几[个年位次]")
+_MAY_ASK = ("(?!)", "甚么|啥|(?<![任几])何|几(?![乎何])", r"(?:[^不]是|为|叫做?|在于)\W*$")
+"""Words that ask, and in a question for yes or no may be something else: 这几台 … 吗？ None in English."""
 
 _MONTHS = (
     "jan(?:uary)?|feb(?:ruary)?|march|april|june|july|aug(?:ust)?|sept(?:ember)?|oct(?:ober)?|nov(?:ember)?"
@@ -107,9 +106,9 @@ _SAID_BY: dict[Kind, tuple[tuple[str, ...], tuple[str, ...]]] = {
     Kind.DEFAULT: (
         (
             r"\bdefault\w*\b.{0,40}(?:\d|`|\b(?:on|off|yes|no|true|false|none|enabled|disabled)\b)",
-            r"(?:默认|缺省|预设).{0,12}(?:\d|`|[关开]|启|停|空|不|on|off|[a-z])",
+            r"(?:默认|缺省|[预預]设).{0,12}(?:\d|`|[关开]|启|停|空|不|on|off|[a-z])",
         ),
-        (r"\bdefault", "默认|缺省|预设|預設"),
+        (r"\bdefault", "默认|缺省|[预預]设"),
     ),
     Kind.HOW_TO: (
         (
@@ -212,7 +211,7 @@ _DEMANDS = (
     (_ASKS_LIMIT, _SAYS_LIMIT),
     (_ASKS_TIME, _SAYS_TIME),
     (_ASKS_PRICE, _SAYS_PRICE),
-    (_ASKED_BY[Kind.DEFAULT], (r"\bdefault", "默认|缺省|预设|預設")),
+    (_ASKED_BY[Kind.DEFAULT], (r"\bdefault", "默认|缺省|[预預]设")),
 )
 """What a question may ask for by name, and what an answer to it speaks of."""
 _DENIES = (r"\b(?:not|n't) (?:yet )?(?:supported|possible|available)\b|\bcannot be\b", "不支持|暂未|尚未|无法")
@@ -241,6 +240,7 @@ class _Signs:
     """The patterns above, as they are looked for."""
 
     wh: re.Pattern[str]
+    may_ask: re.Pattern[str]
     asked: Mapping[Kind, re.Pattern[str]]
     said: Mapping[Kind, tuple[re.Pattern[str], re.Pattern[str]]]
     denied: re.Pattern[str]
@@ -251,7 +251,7 @@ class _Signs:
         asked = {kind: compiled(patterns) for kind, patterns in _ASKED_BY.items()}
         said = {kind: (compiled(clear), compiled(weak)) for kind, (clear, weak) in _SAID_BY.items()}
         demands = tuple((compiled(asks), compiled(says)) for asks, says in _DEMANDS)
-        return cls(compiled(_WH), asked, said, compiled(_DENIES), demands)
+        return cls(compiled(_WH), compiled(_MAY_ASK), asked, said, compiled(_DENIES), demands)
 
 
 _SIGNS = _Signs.of(lambda patterns: re.compile("|".join(patterns), re.IGNORECASE))
@@ -267,7 +267,7 @@ def _signs_in(text: str) -> tuple[_Signs, str]:
 def asks(question: str) -> bool:
     """Whether it asks for something in particular: by a word like "which" or 什么, or by being of some kind."""
     signs, text = _signs_in(question)
-    return bool(signs.wh.search(text) or kinds_of(question))
+    return bool(signs.wh.search(text) or kinds_of(question) or signs.may_ask.search(text))
 
 
 def demand_met(question: str, text: str) -> bool:

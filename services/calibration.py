@@ -31,7 +31,7 @@ from router.ports import Progress
 from router.types import Route
 from services.activation import serve
 from services.calibration_lines import Answers, Lines, Matrix, find_lines
-from services.calibrations import for_index, packaged_calibration
+from services.calibrations import for_index, packaged_calibration, under
 from services.compose import index_home
 from services.evaluation import Asked, ask_rows, foreign, read_rows, served_calibration, writing
 from services.indexing import release_with
@@ -97,7 +97,7 @@ def _start(settings: Settings) -> Calibration:
     """The packaged one, as it holds for the documents that are served."""
     with SqlStore.open(settings.store_url) as store:
         active = asyncio.run(store.active_release())
-    packaged = packaged_calibration()
+    packaged = under(settings, packaged_calibration())
     return for_index(packaged, index_home(settings), active.index_version) if active else packaged
 
 

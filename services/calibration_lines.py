@@ -59,14 +59,17 @@ def find_lines(answers: Answers, packaged: Lines, refused: Mapping[str, int] = M
     that. No line is below the lowest from which, under all of these, few enough answers are wrong. With few
     unanswerable questions in all to judge by, none is below the packaged one.
 
-    Answers that words alone speak for have lines of their own: the packaged ones, or by language what these answers
-    vouch for, where they are enough for that.
+    Answers that words alone speak for have lines of their own, if the packaged calibration has any: these, or by
+    language what such answers vouch for, where they are enough for that. With hardly any others, theirs stay.
 
     refused: how many more unanswerable questions, by language, a language model did not answer at all."""
+    if not packaged.by_words:
+        return Lines(*_plain_lines(answers, packaged, refused))
     by_words = {**packaged.by_words, **_words_lines(answers)}
-    alone = answers.by_words & bool(by_words)
-    line, by_language = _plain_lines(answers.where(~alone), packaged, refused)
-    return Lines(line, by_language, by_words)
+    plain = answers.where(~answers.by_words)
+    if len(plain.labels) < len(answers.labels) and not _enough(plain):
+        return Lines(packaged.line, dict(packaged.by_language), by_words)
+    return Lines(*_plain_lines(plain, packaged, refused), by_words)
 
 
 def _plain_lines(answers: Answers, packaged: Lines, refused: Mapping[str, int]) -> tuple[float, dict[str, float]]:
@@ -90,9 +93,14 @@ def _words_lines(answers: Answers) -> dict[str, float]:
     for name in np.unique(answers.languages[answers.by_words & answers.outside]).tolist():
         own = answers.where(answers.by_words & (answers.languages == name))
         floor = sure_floor(own.probabilities[own.outside])
-        if floor is not None:
-            out[name] = max(floor, _least(own.where(own.probabilities >= floor)))
+        if floor is not None and _enough(sent := own.where(own.probabilities >= floor)):
+            out[name] = max(floor, _least(sent))
     return out
+
+
+def _enough(answers: Answers) -> bool:
+    """Whether so many could vouch for `MOST_WRONG` if none of them were wrong."""
+    return upper(0, len(answers.labels), 1 - _ASSURANCE) <= MOST_WRONG
 
 
 def sure_floor(probabilities: Matrix) -> float | None:

@@ -10,6 +10,7 @@ from indexer.build import version_folder
 from indexer.version import read_manifest
 from router.confidence import Calibration
 from router.errors import IndexUnavailable
+from services.settings import Settings
 from services.store.sql import SqlStore
 
 _PACKAGED = Path(__file__).parent / "calibration_default.json"
@@ -23,6 +24,11 @@ def packaged_calibration() -> Calibration:
 async def calibration_of(store: SqlStore, identity: str) -> Calibration:
     """Raises NotFound."""
     return replace(Calibration.from_json((await store.get_calibration(identity)).payload), id=identity)
+
+
+def under(settings: Settings, calibration: Calibration) -> Calibration:
+    """As it holds under the settings: `running_text` may want the usual line for what words alone speak for."""
+    return calibration if settings.running_text == "strict" else replace(calibration, by_words={})
 
 
 def for_index(calibration: Calibration, home: Path, version: str) -> Calibration:

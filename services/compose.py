@@ -24,7 +24,7 @@ from router.confidence import Calibration
 from router.errors import IndexUnavailable, Mismatch, NotFound
 from router.prompt import prompt_hash
 from router.types import Citation, Hit, Question, Release, ReviewItem, SearchResult, Trace
-from services.calibrations import calibration_of, for_index, packaged_calibration
+from services.calibrations import calibration_of, for_index, packaged_calibration, under
 from services.citing import citations, passage_deed
 from services.curated.embedding import TogetherEmbedder
 from services.curated.live import LiveCurated
@@ -201,7 +201,7 @@ class System:
         trace = await self.store.get_trace(trace_id)
         try:
             release = await self.store.get_release(trace.release)
-            calibration = await calibration_of(self.store, release.calibration)
+            calibration = under(self.settings, await calibration_of(self.store, release.calibration))
         except NotFound:
             return explanation(trace, None)
         return explanation(trace, for_index(calibration, index_home(self.settings), release.index_version))

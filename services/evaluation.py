@@ -23,7 +23,7 @@ from router.confidence import Calibration
 from router.errors import InvalidInput
 from router.ports import Progress
 from router.types import Question, Route, SearchResult, Trace, Turn
-from services.calibrations import calibration_of, packaged_calibration
+from services.calibrations import calibration_of, packaged_calibration, under
 from services.compose import System, model_of
 from services.generation.extractive import ExtractiveGenerator
 from services.indexing import release_with, run_index
@@ -191,7 +191,8 @@ def served_calibration(settings: Settings) -> Calibration:
 async def _served_calibration(settings: Settings) -> Calibration:
     with SqlStore.open(settings.store_url) as store:
         active = await store.active_release()
-        return await calibration_of(store, active.calibration) if active else packaged_calibration()
+        kept = await calibration_of(store, active.calibration) if active else packaged_calibration()
+        return under(settings, kept)
 
 
 async def _keep(settings: Settings, calibration: Calibration) -> str:

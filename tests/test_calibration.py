@@ -152,6 +152,26 @@ def test_few_unanswerable_questions_leave_the_packaged_line_of_words_alone() -> 
     assert running_text(58, 10, Lines(0.6, {}, {"zh": 0.95})).by_language["en"] < 0.51  # 0.95 holds for them, too
 
 
+def test_files_of_running_text_alone_leave_the_line_of_all_else_as_it_is() -> None:
+    probabilities = np.concatenate((np.linspace(1, 0.5, 300), np.linspace(0.4, 0.1, 100)))
+    right, count = np.arange(400) < 300, 400
+    alone = answers(
+        probabilities, right.astype(float), np.ones(count), np.full(count, "en"), ~right, np.full(count, True)
+    )
+    lines = find_lines(alone, Lines(0.6, {"en": 0.7}, {"en": 0.95}))
+    assert (lines.line, lines.by_language) == (0.6, {"en": 0.7}) and lines.by_words["en"] < 0.51
+    assert find_lines(alone, Lines(0.6, {"en": 0.7})).by_language["en"] < 0.51  # where words alone have no line
+
+
+def test_few_right_answers_of_words_alone_leave_their_packaged_line() -> None:
+    probabilities, count = np.concatenate((np.linspace(1, 0.9, 10), np.linspace(0.4, 0.1, 60))), 70
+    right = np.arange(count) < 10
+    few = answers(
+        probabilities, right.astype(float), np.ones(count), np.full(count, "en"), ~right, np.full(count, True)
+    )
+    assert find_lines(few, Lines(0.6, {}, {"en": 0.95})).by_words == {"en": 0.95}
+
+
 def test_without_any_line_of_words_alone_there_is_one_line_for_all() -> None:
     lines = running_text(58, 10, Lines(0.6, {}))
     assert not lines.by_words and lines.by_language["en"] == pytest.approx(0.9, abs=2e-3)
@@ -172,7 +192,7 @@ def test_the_error_budget_does_not_go_below_the_line_of_words_alone() -> None:
         assert budgeted.line_of({"beyond_words": 0.0}, language) == line
         assert budgeted.line_of({"beyond_words": 1.0}, language) == budgeted.line_of({}, language) == 0.3
     assert replace(budgeted, lines={"/": 0.95}).line_of({"beyond_words": 0.0}, "zh") == 0.95
-    assert budgeted.with_line(0.0).line_of({"beyond_words": 0.0}, "en") == 0.3  # which the budget has set
+    assert budgeted.with_line(0.1).line_of({"beyond_words": 0.0}, "en") == 0.1
 
 
 def test_rows_that_weigh_little_vouch_for_little() -> None:

@@ -78,7 +78,7 @@ def quote(question: str, found: SearchResult, facts: FactsOf, beside: Beside = n
     spans = {"short_sure": few.sure, "short_here": few.here}
     undisputed = {"undisputed": float(conflict is None or conflict.settled)}
     read_there = {"read_there": shares(hits, as_read).get(hits[best.hit].passage.document, 0.0)}
-    witness = {WITNESS: float(beyond_words(question, best, hits[best.hit].passage, weights, kinds))}
+    witness = {WITNESS: float(beyond_words(question, best, hits[best.hit].passage, weights, kinds, beside))}
     features = _support(hits, weights, ranked, best, answer) | spans | undisputed | read_there | witness
     if conflict and not conflict.settled:
         both = (answer[0], Block(hits[conflict.other.hit].passage, (conflict.other.number,)))

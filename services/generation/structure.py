@@ -2,7 +2,7 @@
 
 In running text, a sentence that answers a question and one that only has its words look the same to whoever counts
 words. A heading over it, the list, table or code that it belongs to, or its being the very definition asked for is
-another witness.
+another witness. What stands before the first section of a page that has sections is under its title as under a heading.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from router.kinds import Kind, asks
 from router.types import Passage, UnitKind
+from services.generation.blocks import Beside, nothing_beside
 from services.generation.choosing import Choice, defines
 from services.generation.reading import read
 
@@ -18,16 +19,23 @@ _TITLE = 1  # a page's title says what the page is about, not what this place of
 
 
 def beyond_words(
-    question: str, best: Choice, passage: Passage, weights: Mapping[str, float], kinds: Sequence[Kind]
+    question: str,
+    best: Choice,
+    passage: Passage,
+    weights: Mapping[str, float],
+    kinds: Sequence[Kind],
+    beside: Beside = nothing_beside,
 ) -> bool:
     """False for something in particular (who, when, which …) that is asked of running text. Yes or no, and messages
-    that only name a topic, are not asked for something in particular."""
+    that only name a topic, are not asked for something in particular. beside: the passages around one."""
     if Kind.WHETHER in kinds or not asks(question):
         return True
-    return _structured(best, passage) or (Kind.WHAT_IS in kinds and defines(best.piece, frozenset(weights)))
-
-
-def _structured(best: Choice, passage: Passage) -> bool:
-    if len(passage.heading) > _TITLE or best.piece.section >= 0 or best.piece.run >= 0:
+    if _structured(passage) or best.piece.section >= 0 or best.piece.run >= 0:
         return True
-    return any(piece.kind is not UnitKind.SENTENCE for piece in read(passage).pieces)
+    if Kind.WHAT_IS in kinds and defines(best.piece, frozenset(weights)):
+        return True
+    return any(one is not None and len(one.heading) > _TITLE for one in beside(passage))
+
+
+def _structured(passage: Passage) -> bool:
+    return len(passage.heading) > _TITLE or any(piece.kind is not UnitKind.SENTENCE for piece in read(passage).pieces)

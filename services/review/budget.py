@@ -247,15 +247,17 @@ def _columns(ones: Sequence[Audited]) -> tuple[Any, Any]:
 def fingerprint(release: Release, embedder: str, calibration: Calibration, writer: Writer) -> Fingerprint:
     """Everything that changes answers or their confidence; of who writes them what serves, which need not be what the
     release names. Not the curated revision: an approved answer is sent word for word. Not the line: moving it is what a
-    certificate is for."""
+    certificate is for, save the one of what words alone speak for, which no certificate moves."""
     model = (calibration.names, calibration.centres, calibration.scales, calibration.coefficients)
     fitted = hashlib.sha256(repr((model, calibration.intercept)).encode()).hexdigest()[:16]
+    alone = (("words alone", repr(sorted(calibration.by_words.items()))),) if calibration.by_words else ()
     return (
         ("index", release.index_version),
         ("embedder", embedder),
         ("model", writer.name),
         ("prompt", writer.prompt),
         ("confidence", fitted),
+        *alone,
     )
 
 

@@ -16,6 +16,7 @@ from indexer.version import read_manifest
 from router.confidence import Calibration
 from router.errors import IndexUnavailable, Mismatch, NotFound
 from router.types import Release, Route
+from services.calibrations import under
 from services.review import budget
 from services.review.audit import Audited, Budget, split
 from services.review.bounds import required
@@ -115,8 +116,7 @@ class Budgeting:
         state = await self._state(release, fitted)
         self.last = state
         lines = lines_of(state.certificate, self._budget, self._settings.uncertified_line == "careful")
-        by_words = fitted.by_words if self._settings.running_text == "strict" else {}
-        return replace(fitted, lines=lines, by_words=by_words)
+        return replace(fitted, lines=lines)
 
     async def moved(self, release: Release) -> bool:
         """Whether there is a certificate, or another writer, since `calibration` was asked. Cheap."""
@@ -189,7 +189,7 @@ class Budgeting:
         return BudgetState(certificate, len(rows), undecided, needed, lines.get("/", fitted.line_for("", "")), careful)
 
     async def _fitted(self, release: Release) -> Calibration:
-        return _read(await self._store.get_calibration(release.calibration))
+        return under(self._settings, _read(await self._store.get_calibration(release.calibration)))
 
     async def _speaks_of(self, release: Release, calibration: Calibration, writer: Writer) -> Certificate | None:
         """The newest certificate of this very release and writer; else the newest of all, ended by what changed."""
@@ -219,7 +219,7 @@ class Budgeting:
             if other.id == release.id or other.index_version != release.index_version:
                 continue
             if other.calibration not in known:
-                known[other.calibration] = _read(await self._store.get_calibration(other.calibration))
+                known[other.calibration] = await self._fitted(other)
             if await self._fingerprint(other, known[other.calibration], writer) == now:
                 found.append(other.id)
         return found

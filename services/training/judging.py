@@ -18,6 +18,7 @@ import numpy as np
 from indexer.analysis import analyse
 from router import checking, likelihood, prompt
 from router.checking import Entailment
+from router.confidence import WITNESS
 from router.facts import opposed
 from router.packing import Tokenizer, Window
 from router.prompt import Shot
@@ -102,7 +103,8 @@ def reply(task: Task, written: Written, quoting: Quoting, entails: Entailment | 
     answer, how well they support it, and how sure the model was of its words."""
     asked = task.example.question
     checked = checking.check(whole(written), task.seen, analyse, packaged_model(), entails, question=asked)
-    known = {**quoting.quoted(task.example).features, **checked.support, **likelihood.features(written.logprobs)}
+    quoted = {**quoting.quoted(task.example).features, WITNESS: 1.0}  # it was read by a model
+    known = {**quoted, **checked.support, **likelihood.features(written.logprobs)}
     held = checked.text if checked.passages else ""
     sent = held if quoting.sure(known, task.example.language) else ""
     return Reply(written.text, sent, held, known, quoting.probability(known) if held else 0.0)

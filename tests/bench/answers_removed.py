@@ -17,12 +17,17 @@ _LEAST = 60  # characters that must be left: a page that says next to nothing is
 
 
 def without_answers(rows: Sequence[Row]) -> list[Row]:
-    """One for each paragraph: without the answer to one question, it may still hold those to others."""
-    made: dict[str | None, Row] = {}
+    return [left for _, left in pairs(rows)]
+
+
+def pairs(rows: Sequence[Row]) -> list[tuple[Row, Row]]:
+    """A question of its page, and of what is left without the answer. One for each page: without the answer to one
+    question, it may still hold those to others."""
+    made: dict[str | None, tuple[Row, Row]] = {}
     for row in rows:
         left = None if row.context in made else _without_answer(row)
         if left is not None:
-            made[row.context] = left
+            made[row.context] = (row, left)
     return list(made.values())
 
 

@@ -3,9 +3,9 @@
     python -m tests.bench.unanswerable [--homes FOLDER]
 
 FOLDER keeps the indexes for the next run (`tests.bench.homes`). Prints one JSON object for each of the four files that
-have such questions, and for each of three files of paragraphs, of which every question is asked twice: of its page, and
-of the page without the sentences that answer it (`tests.bench.answers_removed`). Each says how many answerable and
-unanswerable ones were asked and sent, by the packaged confidence, and by halves: each half by what
+have such questions, and for each of three files of paragraphs, of which one question a page is asked twice: of the
+page, and of what is left without the sentences that answer it (`tests.bench.answers_removed`). Each says how many
+answerable and unanswerable ones were asked and sent, by the packaged confidence, and by halves: each half by what
 `answerloop calibrate` finds on the other one. Questions about one paragraph, or of one conversation, are in one half.
 Of files with paragraphs only that half is asked, at most 500 questions, which the packaged lines were not found on.
 Where a file has no answer that could count as right (conversations with free answers), one counts as right if the file
@@ -32,7 +32,7 @@ from services.calibration import fit
 from services.calibrations import packaged_calibration
 from services.evaluation import Asked, Row, read_rows
 from tests.bench import homes
-from tests.bench.answers_removed import without_answers
+from tests.bench.answers_removed import pairs
 from tests.bench.confidence import ask
 from tests.bench.homes import File
 from tests.bench.reading import held_out
@@ -55,8 +55,7 @@ def main() -> None:
         for file in files(folder):
             printed(file.name, ask(file, spread(read_rows(file.path))))
         for file in paragraphs(folder):
-            pairs = with_and_without(file)
-            asked = [one for rows in zip(*pairs, strict=True) for one in ask(file, rows)]
+            asked = [one for rows in zip(*with_and_without(file), strict=True) for one in ask(file, rows)]
             printed(f"{file.name}, with and without the answers", asked, lambda row: row.question.text)
 
 
@@ -77,7 +76,7 @@ def paragraphs(folder: Path) -> Iterator[File]:
 
 
 def spread(rows: Sequence[Row]) -> list[Row]:
-    """Those that nothing was fitted on, at most `_MOST`, from all over the file."""
+    """Those that the packaged lines were not found on, at most `_MOST`, from all over the file."""
     unseen = [row for row in rows if row.context is None or held_out(row.context)]
     return unseen[:: -(-len(unseen) // _MOST)]
 
@@ -85,8 +84,7 @@ def spread(rows: Sequence[Row]) -> list[Row]:
 def with_and_without(file: File) -> list[tuple[Row, Row]]:
     """Questions of pages that the lines were not found on: of the page, and of what is left without the answer."""
     rows = [row for row in read_rows(file.path) if row.answerable and held_out(row.context or "")]
-    whole = {row.question.text: row for row in rows}
-    return [(whole[one.question.text], one) for one in without_answers(rows)][:_MOST]
+    return pairs(rows)[:_MOST]
 
 
 def judged(asked: Sequence[Asked]) -> list[Asked]:

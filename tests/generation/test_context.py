@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -146,3 +147,16 @@ def test_citations_are_slices_of_their_passages() -> None:
 
 def _slice(source: Passage, one: Citation) -> str:
     return source.text[one.start - source.start : one.end - source.start]
+
+
+@pytest.mark.parametrize(
+    ("after", "heading", "witness"),
+    [("The rest.", ("Harbour", "Boats"), 1.0), ("The rest.", ("Harbour",), 0.0), ("", (), 0.0)],
+)
+def test_what_stands_before_the_first_section_of_a_page_is_no_running_text(
+    after: str, heading: tuple[str, ...], witness: float
+) -> None:
+    texts = ("The harbour was dug by monks in a cold winter. It froze twice.", after)
+    passages = cut(*filter(None, texts), headings=(("Harbour",), heading))
+    draft = ask("Who dug the harbour?", passages[0], beside_of(passages))
+    assert draft.citations and draft.support["beyond_words"] == witness

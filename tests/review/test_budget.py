@@ -15,9 +15,11 @@ from scipy import stats
 from router.confidence import Calibration
 from router.errors import InvalidInput
 from router.types import Release
+from services.calibrations import under
 from services.review import bounds, budget, quality
 from services.review.audit import Audited, Budget, Sample, certifying, drawn, split
 from services.review.budget import Certificate, State, Writer, certify
+from services.settings import Settings
 
 PROMISE = Budget()
 RELEASE = Release("r1", "2026-01-01", "v1", "c1", "extractive", "p1", "cal")
@@ -170,6 +172,16 @@ def test_a_certificate_survives_json() -> None:
 
 
 WRITER = Writer((("tuned-1", 1.0),), "p1")
+
+
+def test_another_line_of_what_words_alone_speak_for_ends_it() -> None:
+    """Less sure answers of that kind were never drawn."""
+    strict = replace(CALIBRATION, by_words={"en": 0.95})
+    made = certify(verdicts(59), PROMISE, 0.5, fingerprint=budget.fingerprint(RELEASE, "minilm", strict, WRITER))
+    usual = budget.fingerprint(RELEASE, "minilm", under(Settings(running_text="usual"), strict), WRITER)
+    assert budget.changed(made, usual) == ("words alone",)
+    assert usual == budget.fingerprint(RELEASE, "minilm", CALIBRATION, WRITER)
+    assert under(Settings(), strict) == strict
 
 
 @pytest.mark.parametrize(

@@ -294,11 +294,16 @@ def test_a_conversation_about_the_same_is_a_witness_too(parts: Parts) -> None:
             return replace(await Quotes.generate(self, question, found), support={"sure": 1.0, confidence.WITNESS: 0.0})
 
     strict = replace(parts, generator=ByWords(), calibration=replace(CALIBRATION, by_words={"en": 0.99}))
-    before = (Turn("user", "How do I add a node with add-node?"), Turn("assistant", "Run add-node."))
-    about_it = asyncio.run(answer(Question("Who adds the node?", before), strict))[0]
+
+    def after(*said: str, text: str = "Who should do it?") -> Trace:
+        history = tuple(Turn(("user", "assistant")[at % 2], text) for at, text in enumerate(said))
+        return asyncio.run(answer(Question(text, history), strict))[0]
+
+    about_it = after("How do I add a node with add-node?", "Run add-node.")
     assert (about_it.answer.route, about_it.features[confidence.WITNESS]) == (Route.GROUNDED, 1.0)
-    other = (Turn("user", "How do I bake bread at home?"), Turn("assistant", "Knead the dough."))
-    assert asyncio.run(answer(Question("Who adds the node?", other), strict))[0].features[confidence.WITNESS] == 0.0
+    assert after("How do I bake bread at home?", "Knead the dough.").features[confidence.WITNESS] == 0.0
+    again = after("Who adds a node?", "I found no reliable answer in the documents.", text="Who adds a node?")
+    assert again.features[confidence.WITNESS] == 0.0
 
 
 def test_a_reason_says_that_only_a_part_was_searched(parts: Parts) -> None:

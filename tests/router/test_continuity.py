@@ -19,6 +19,7 @@ def page(text: str, *heading: str) -> Passage:
 
 
 COURT = page("A lawyer may send the notice for you; the court needs the original.")
+ASKS = "When does a lawyer send the original?"
 COMPANY = page("A company with one owner may hire a lawyer.")
 
 
@@ -42,12 +43,13 @@ def test_a_short_message_wants_a_passage_about_the_same(text: str, passage: Pass
         (COMPANY, HISTORY, False),
         (page("A lawyer may appeal."), HISTORY, False),  # one word
         (COURT, (), False),
+        (COURT, (Turn("user", ASKS), Turn("assistant", "I found no reliable answer.")), False),  # the same again
     ],
 )
 def test_a_conversation_speaks_for_a_passage_about_the_same(
     passage: Passage, history: tuple[Turn, ...], speaks: bool
 ) -> None:
-    assert spoken_of(understand(Question("When do owners of companies hire lawyers?", history)), passage) is speaks
+    assert spoken_of(understand(Question(ASKS, history)), passage, ASKS) is speaks
 
 
 def test_the_more_a_message_says_itself_the_less_it_leans_on_what_was_before() -> None:

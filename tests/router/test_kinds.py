@@ -41,6 +41,11 @@ from router.types import UnitKind
         ("Who maintains it?", Kind.WHO),
         ("谁负责维护", Kind.WHO),
         ("誰負責維護", Kind.WHO),
+        ("連線數的預設值是多少？", Kind.DEFAULT),
+        ("服务重启后数据会丢，是不是？", Kind.WHETHER),
+        ("这几天的备份还在吗？", Kind.WHETHER),
+        ("几何类型支持索引吗？", Kind.WHETHER),
+        ("何总批准了吗？", Kind.WHETHER),
     ],
 )
 def test_asking_words(question: str, kind: Kind) -> None:
@@ -59,7 +64,9 @@ def test_something_in_particular_is_asked(question: str) -> None:
     assert asks(question)
 
 
-@pytest.mark.parametrize("text", ["几乎没有", "任何节点", "请简述架构", "shared buffers", "这个是主库。它很大"])
+@pytest.mark.parametrize(
+    "text", ["几乎没有", "几何类型", "任何节点", "请简述架构", "shared buffers", "这个是主库。它很大"]
+)
 def test_nothing_in_particular_is_asked(text: str) -> None:
     assert not asks(text)
 

@@ -150,10 +150,12 @@ def test_what_is_sent_passed_the_check_and_the_line(data: Path, base: Path) -> N
     rows = [one for one in tasks(data, base) if not one.example.refuses and one.example.method == "default"]
     examples = read_data(data).examples
     open_line = Quoting(examples, CALIBRATION.with_line(0.0))
+    alone = Quoting(examples, replace(CALIBRATION.with_line(0.0), by_words={"en": 1.1, "zh": 1.1}))
     shut = Quoting(examples, CALIBRATION.with_line(1.1))
     assert rows
     for row in rows:
         assert judge(row, judging.reply(row, said(row.answer), open_line).sent).right
+        assert judging.reply(row, said(row.answer), alone).sent  # a model has read what it wrote of
         assert judging.reply(row, said("77777MB [1]"), open_line).sent == ""
         refused = judge(row, judging.reply(row, said(row.answer), shut).sent)
         assert refused.refused and not refused.right and refused.score == 0.0
