@@ -26,6 +26,8 @@ def on_topic(understood: Understood, passage: Passage) -> float:
 def spoken_of(understood: Understood, passage: Passage, message: str) -> bool:
     """Whether the conversation before the message speaks for the passage: it has `_ENOUGH` words of it that the message
     itself does not say. Asking the same again is no other witness."""
+    if len(understood.spoken) < _ENOUGH:
+        return False
     return len(_said(understood, passage) - stems(message)) >= _ENOUGH
 
 
