@@ -44,7 +44,7 @@ _ASKED_BY: dict[Kind, tuple[str, ...]] = {  # patterns in Chinese apart from tho
     Kind.DEFAULT: (r"\bdefaults?\b", "默认|缺省|[预預]设"),
     Kind.HOW_TO: (
         r"\bhow (?:do|can|could|should|would|to|might)\b|\bhow(?:'d|'s)? (?:i|we|you)\b|\b(?:way|steps?) to\b",
-        "怎么(?!回事|样的|会)|怎样|如何|咋(?!回事)|步骤|教程|怎麼",
+        "怎么(?!回事|样的|会)|怎样|如何|咋(?!回事)|步骤|教程",
     ),
     Kind.COMMAND: (
         rf"\b(?:which|what) (?:\w+ ){{0,2}}{_THING}s?\b|{_THING}\b.{{0,12}}\bwhich\b|\bcommand to\b",
@@ -56,11 +56,11 @@ _ASKED_BY: dict[Kind, tuple[str, ...]] = {  # patterns in Chinese apart from tho
         r"\bwhat (?:\w+ )?\w{3,}s (?:are (?:there|available|supported|allowed)|can be|exist)\b",
         "哪些|哪几|有什么(?!区别)|都有|列出|分别",
     ),
-    Kind.WHY: (r"\bwhy\b|\bhow come\b|\b(?:reason|cause)s?\b", "为什么|为何|为啥|原因|怎么回事|怎么会|咋回事|為什麼"),
+    Kind.WHY: (r"\bwhy\b|\bhow come\b|\b(?:reason|cause)s?\b", "为什么|为何|为啥|原因|怎么回事|怎么会|咋回事"),
     Kind.WHETHER: (
         rf"^\W*(?:(?:and|but|so|then|or|hi|hey|ok),? )?{_AUXILIARY}\b(?! (?:you|we) (?:tell|explain|show))",
         rf"\b{_AUXILIARY} (?:i|we|you|it|they|the|others)\b|\bwhether\b",
-        r"(?:吗|嗎|(?<![什怎这那多])么)(?:\W*$|[，。？！,?])",
+        r"(?:吗|(?<![什怎这那多])么)(?:\W*$|[，。？！,?])",
         "是否|能不能|可不可以|是不是|有没有|会不会|要不要|支不支持|需不需要|用不用|行不行",
     ),
     Kind.WHAT_IS: (
