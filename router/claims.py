@@ -262,7 +262,7 @@ def _clauses(text: str) -> list[str]:
 
 def _content(clause: str, analyse: Analyser) -> frozenset[str]:
     """Its words without those that deny: they are what is compared."""
-    return frozenset(tokens_of(facts.NEGATION.sub(" ", clause), analyse)) - FUNCTION
+    return frozenset(tokens_of(facts.without_negations(clause), analyse)) - FUNCTION
 
 
 def _same(one: frozenset[str], other: frozenset[str], weight: Weight) -> float:

@@ -128,7 +128,7 @@ def _pieces(text: str, analyse: Analyser) -> list[_Piece]:
         within = kind in (UnitKind.ITEM, UnitKind.ROW, UnitKind.CODE)
         over = -1 if kind is UnitKind.HEADING else lead if within and lead >= 0 else heading
         shown = _row(_cells(raw), columns) if kind is UnitKind.ROW else raw
-        bounds = kind is UnitKind.SENTENCE and bool(facts.QUALIFIES_BEFORE.match(raw))
+        bounds = kind is UnitKind.SENTENCE and facts.bounds_before(raw)
         if not within:
             lead = len(out) if raw.endswith(_ANNOUNCES) else -1
         if kind is UnitKind.HEADING:

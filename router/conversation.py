@@ -9,7 +9,8 @@ import re
 
 from router import smalltalk, wording
 from router.followups import context_of, make_whole
-from router.phrases import GENERIC_ZH, STOP, is_chinese, simplified, without_little
+from router.phrases import GENERIC_ZH, STOP, is_chinese, without_little
+from router.script import simplified
 from router.types import MessageKind, Question, Turn, Understood
 
 

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from router import support
+from router.script import simplified
 
 
 class Quantity(NamedTuple):
@@ -72,7 +73,7 @@ _VALUES = {
 NEGATION = re.compile(
     r"""\b(?:not|no|never|none|neither|nor|cannot|without|unable|unsupported|isn't|aren't|wasn't|weren't|don't|doesn't
     |didn't|can't|couldn't|won't|wouldn't|shouldn't|mustn't|hasn't|haven't|needn't|lacks?|avoid(?:s|ing)?)\b
-    | 不(?!仅|但|同|断|过|久|止|论|管|妨|如|足|错|时|然|得不)|没有|沒有|没(?=[能法])|无(?:法|需|须|效|权|关)|無法
+    | 不(?!仅|但|同|断|过|久|止|论|管|妨|如|足|错|时|然|得不)|没有|没(?=[能法])|无(?:法|需|须|效|权|关)
     | [未勿毋莫]|禁止|避免|并非""",
     re.VERBOSE | re.IGNORECASE,
 )
@@ -88,13 +89,13 @@ QUALIFIER = re.compile(
 )
 """Words that bound what a statement says: when, for what, how much at most."""
 
-QUALIFIES_BEFORE = re.compile(
+_QUALIFIES_BEFORE = re.compile(
     r"""\W*(?:(?:however|but|except|unless|otherwise|only\ (?:if|when)|this\ (?:is\ not|does\ not|only|requires?)
     |note\ that|nevertheless|instead|if\ not)\b
     | 但|不过|然而|除非|否则|仅(?!仅)|只有|除此|此外不|反之|注意|前提)""",
     re.VERBOSE | re.IGNORECASE,
 )
-"""The opening of a sentence that bounds the one before it (use with `match`)."""
+"""The opening of a sentence that bounds the one before it."""
 
 OPPOSITES = (
     ("enable enabled enables", "disable disabled disables"),
@@ -149,7 +150,7 @@ _WIDE_OPPOSITE = re.compile("|".join(sorted((w for w in _OPPOSITE_OF if not w.is
 
 def quantities(text: str) -> frozenset[Quantity]:
     """Every number with its unit, numbers of lists apart; small numbers in words too ("three nodes", 三个)."""
-    text = _LIST_MARK.sub("", unicodedata.normalize("NFKC", text))
+    text = _LIST_MARK.sub("", simplified(unicodedata.normalize("NFKC", text)))
     return frozenset(_quantities(text))
 
 
@@ -207,7 +208,13 @@ def names(text: str) -> frozenset[str]:
 
 def denies(text: str) -> bool:
     """Whether the statement is negative: an odd number of negations; the "no" that answers a question is none."""
-    return len(NEGATION.findall(_ANSWERS.sub("", text.replace("’", "'")))) % 2 == 1
+    said = simplified(text.replace("’", "'"))
+    return len(NEGATION.findall(_ANSWERS.sub("", said))) % 2 == 1
+
+
+def without_negations(text: str) -> str:
+    """The words that are denied or not, in simplified characters."""
+    return NEGATION.sub(" ", simplified(text))
 
 
 def opposed(text: str, other: str) -> list[str]:
@@ -223,7 +230,7 @@ def opposed(text: str, other: str) -> list[str]:
 
 
 def _poles(text: str) -> frozenset[str]:
-    found = [*_LATIN_OPPOSITE.findall(text), *_WIDE_OPPOSITE.findall(text)]
+    found = [*_LATIN_OPPOSITE.findall(text), *_WIDE_OPPOSITE.findall(simplified(text))]
     return frozenset(word.lower() for word in found)
 
 
@@ -234,4 +241,10 @@ def is_exact(text: str) -> bool:
 
 def is_bounded(text: str) -> bool:
     """Whether the text denies something, or says when, for what or how far it holds."""
-    return bool(NEGATION.search(text) or QUALIFIER.search(text))
+    said = simplified(text)
+    return bool(NEGATION.search(said) or QUALIFIER.search(said))
+
+
+def bounds_before(sentence: str) -> bool:
+    """Whether it begins as one does that bounds the sentence before it."""
+    return bool(_QUALIFIES_BEFORE.match(simplified(sentence)))

@@ -10,7 +10,8 @@ from __future__ import annotations
 from functools import lru_cache
 
 from router import followups_en, followups_zh, smalltalk
-from router.phrases import is_chinese, simplified
+from router.phrases import is_chinese
+from router.script import simplified
 from router.topics import Context, after, exchanges
 from router.types import Turn
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from router.phrases import simplified
+from router.script import simplified
 from router.types import UnitKind
 
 
@@ -41,7 +41,7 @@ _ASKED_BY: dict[Kind, tuple[str, ...]] = {  # patterns in Chinese apart from tho
         "多少|几[个年位次种台天秒分小条倍份]|多[久长高大重远深宽快]|百分之几|大小|时长|间隔",
         "最[大小多少长短高低][值数]?|上限|下限",
     ),
-    Kind.DEFAULT: (r"\bdefaults?\b", "默认|缺省|[预預]设"),
+    Kind.DEFAULT: (r"\bdefaults?\b", "默认|缺省|预设"),
     Kind.HOW_TO: (
         r"\bhow (?:do|can|could|should|would|to|might)\b|\bhow(?:'d|'s)? (?:i|we|you)\b|\b(?:way|steps?) to\b",
         "怎么(?!回事|样的|会)|怎样|如何|咋(?!回事)|步骤|教程",
@@ -106,9 +106,9 @@ _SAID_BY: dict[Kind, tuple[tuple[str, ...], tuple[str, ...]]] = {
     Kind.DEFAULT: (
         (
             r"\bdefault\w*\b.{0,40}(?:\d|`|\b(?:on|off|yes|no|true|false|none|enabled|disabled)\b)",
-            r"(?:默认|缺省|[预預]设).{0,12}(?:\d|`|[关开]|启|停|空|不|on|off|[a-z])",
+            r"(?:默认|缺省|预设).{0,12}(?:\d|`|[关开]|启|停|空|不|on|off|[a-z])",
         ),
-        (r"\bdefault", "默认|缺省|[预預]设"),
+        (r"\bdefault", "默认|缺省|预设"),
     ),
     Kind.HOW_TO: (
         (
@@ -211,7 +211,7 @@ _DEMANDS = (
     (_ASKS_LIMIT, _SAYS_LIMIT),
     (_ASKS_TIME, _SAYS_TIME),
     (_ASKS_PRICE, _SAYS_PRICE),
-    (_ASKED_BY[Kind.DEFAULT], (r"\bdefault", "默认|缺省|[预預]设")),
+    (_ASKED_BY[Kind.DEFAULT], (r"\bdefault", "默认|缺省|预设")),
 )
 """What a question may ask for by name, and what an answer to it speaks of."""
 _DENIES = (r"\b(?:not|n't) (?:yet )?(?:supported|possible|available)\b|\bcannot be\b", "不支持|暂未|尚未|无法")

@@ -63,15 +63,6 @@ RELATIONAL = frozenset(
     "strategy plot origin result results year day".split()
 )
 _LATIN = re.compile(r"--?[A-Za-z][\w-]*|[A-Za-zÀ-ɏ0-9_](?:[A-Za-zÀ-ɏ0-9_'’.:/@+&-]*[A-Za-zÀ-ɏ0-9_+])?|[^\sA-Za-z0-9_]")
-_PAIRS = (
-    "麼么麽么嗎吗這这個个們们該该為为還还樣样裡里裏里時时會会問问請请謝谢說说話话誰谁幾几過过對对從从後后"
-    "來来邊边點点將将應应須须無无當当與与關关開开啟启啓启設设處处種种條条項项兩两間间轉转聯联繫系繼继續续"
-    "詳详細细區区別别選选擇择實实現现參参數数據据庫库節节單单機机鏡镜創创刪删備备復复運运維维護护連连線线"
-    "測测試试環环務务網网絡络緩缓讀读寫写擴扩縮缩遷迁導导錯错誤误報报見见幫帮員员專专換换讓让給给價价錢钱"
-    "長长慣惯優优勢势嘗尝舉举釋释講讲麗丽標标準准號号簡简義义動动頁页檔档盤盘碼码貴贵內内憶忆體体熱热歸归"
-    "鎖锁併并發发執执徑径戶户權权類类級级總总結结構构術术語语"
-)
-_TRADITIONAL = str.maketrans(dict(zip(_PAIRS[::2], _PAIRS[1::2], strict=True)))
 _BEFORE_VERB = frozenset(
     "i we you they he she it to can could should will would not please don't can't doesn't".split()
 )
@@ -130,11 +121,6 @@ class Phrase:
 
 def is_chinese(text: str) -> bool:
     return bool(_HAN.search(text))
-
-
-def simplified(text: str) -> str:
-    """Traditional forms of the commonest characters as simplified ones; the length stays."""
-    return text.translate(_TRADITIONAL)
 
 
 def is_code(name: str) -> bool:

@@ -6,7 +6,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from router.phrases import STOP, VERBS, is_chinese, simplified
+from router.phrases import STOP, VERBS, is_chinese
+from router.script import simplified
 from router.support import identifiers, proper_names
 from router.types import Turn
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from router.phrases import simplified
+from router.script import simplified
 from router.types import MessageKind
 
 LONGEST = 120  # characters; nobody says hello in more

@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from router.phrases import GENERIC, HAN, RELATIONAL, STOP, Phrase, is_chinese, phrases, simplified, stems
+from router.phrases import GENERIC, HAN, RELATIONAL, STOP, Phrase, is_chinese, phrases, stems
+from router.script import simplified
 from router.types import Turn
 
 TURNS = 4  # user turns looked at

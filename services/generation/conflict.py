@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from router.script import simplified
 from router.support import is_pair
 from router.types import Hit, UnitKind
 from services.generation.blocks import Facts
@@ -66,7 +67,7 @@ def _opposite(difference: set[str]) -> bool:
 
 
 def _values(text: str) -> list[str]:
-    return [value.lower() for value in _VALUES.findall(text)]
+    return [value.lower() for value in _VALUES.findall(simplified(text))]
 
 
 def _judged(best: Choice, other: Choice, hits: Sequence[Hit], facts: Facts) -> Conflict:

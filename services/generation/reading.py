@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from indexer.analysis import analyse
 from router import units
+from router.script import simplified
 from router.types import Passage, UnitKind
 
 _HOT = 2048  # passages kept read: about 20 kB each
@@ -111,7 +112,7 @@ class _Reader:
 
     def __init__(self, text: str, preamble: str, title: frozenset[str]) -> None:
         self.text, self.title = text, title
-        self.suspect = bool(_INJECTION.search(text))
+        self.suspect = bool(_INJECTION.search(simplified(text)))
         self.columns = cells(preamble.strip().splitlines()[0]) if preamble.lstrip().startswith("|") else ()
         self.headings, self.section, self.lead, self.run, self.last_item = title, -1, -1, -1, -1
         self.asked: frozenset[str] = frozenset()  # words of the question that stands above, as on pages of such pairs
@@ -147,7 +148,7 @@ class _Reader:
 
     def _orders(self, words: str) -> bool:
         """Whether the unit tells the reader's machine what to do. Passages that do so at all are rare."""
-        return self.suspect and bool(_INJECTION.search(words))
+        return self.suspect and bool(_INJECTION.search(simplified(words)))
 
     def _code(self, start: int, end: int) -> str:
         """As it was written, without fences and without the indentation that all its lines share."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from indexer.analysis import analyse
 from router.kinds import Kind, asks
+from router.script import simplified
 from router.types import Hit, UnitKind
 from services.generation import spans
 from services.generation.blocks import announces, wants_whole
@@ -114,7 +115,9 @@ def by_rule(choice: Choice, hits: Sequence[Hit], weights: Mapping[str, float], k
     if _UNIT_ITSELF.intersection(kinds):
         return None
     if Kind.DEFAULT in kinds:
-        return _only(found["value"] for pattern in _DEFAULTS for found in pattern.finditer(piece.text))
+        said = simplified(piece.text)
+        places = (found.span("value") for pattern in _DEFAULTS for found in pattern.finditer(said))
+        return _only(piece.text[slice(*place)] for place in places)
     if Kind.COMMAND in kinds and Kind.LIST not in kinds:
         return _only(name for name in _NAMES.findall(piece.text) if weights.keys().isdisjoint(analyse(name)))
     return None
@@ -158,7 +161,7 @@ def counts(text: str, kinds: Sequence[Kind]) -> bool:
 
 def with_unit(text: str, start: int, end: int) -> str:
     """The span, and the unit right after a number."""
-    unit = _UNIT.match(text, end) if text[end - 1 : end].isdigit() else None
+    unit = _UNIT.match(simplified(text), end) if text[end - 1 : end].isdigit() else None
     return text[start : unit.end() if unit else end]
 
 

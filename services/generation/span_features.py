@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from router.kinds import Kind
-from router.phrases import simplified
+from router.script import simplified
 from services.generation.cutting import LOOKS, Cut, Flags, Floats, Ints, is_wide, tokens
 
 SORTS = ("other", "count", "when", "who", "where", "why", "how", "whether", "list", "what", "which", "name")

@@ -43,6 +43,7 @@ def test_the_words_that_answer_come_first(question: str, text: str, words: str) 
         ),
         ("What is the default port?", "The port can be set. The default port is 6379, and few change it.", "6379"),
         ("max_wal 的默认值是多少？", "参数 max_wal 限制日志。max_wal 默认值为 16 GB，可以在线修改。", "16 GB"),
+        ("max_wal 的預設值是多少？", "參數 max_wal 限制日誌。max_wal 預設為 16 個週期，可線上修改。", "16 個週期"),
         ("default of width?", "| Name | Default |\n|---|---|\n| depth | 5 |\n| width | 9 |\n", "9"),
         ("Which command sets a timeout on a key?", "The `EXPIRE` command sets a timeout on a key.", "EXPIRE"),
     ],
