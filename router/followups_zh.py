@@ -104,8 +104,23 @@ def _other_slot(core: str, context: Context) -> Made | None:
     topic = "和".join(two) if two else next((one for one in context.topics if not stems(one) & stems(what)), "")
     if not topic:
         return None
-    name = _join(topic, what) + "".join(_join("", _asked_only(context)))
+    name = _in_frame(topic, what, context) or _join(topic, what) + _asked_only(context)
     return (f"{name}，{more}" if more else f"{name}？"), topic
+
+
+_SIDES = "单位|端口|语法|格式|作用|原理|用途|优点|缺点|好处|上限|下限|路径|位置|默认值|条件|前提"
+_SIDE = re.compile(
+    f"(?:{_SIDES}|大小|权限|价格|费用|时间|版本|性能|限制|影响|要求|风险|命令|参数|原因|后果|效果|场景)$"
+)
+_FRAME = re.compile("^(?:请问)?(?:怎么|如何|怎样)[^，。？?]{1,8}$")
+
+
+def _in_frame(topic: str, what: str, context: Context) -> str:
+    """「如何开启预读」 – 「那索引呢」: what was to be done stays; "" where only a side of the topic is asked for."""
+    ahead, found, behind = context.question.partition(topic)
+    if not found or behind.strip(" ？?。") or not _FRAME.match(ahead.strip()) or _SIDE.search(what):
+        return ""
+    return ahead + _join(topic, what)
 
 
 def _asked_only(context: Context) -> str:
@@ -291,9 +306,7 @@ def _with_noun(context: Context, noun: str) -> str:
 _SHORT, _SHORT_LED = 2, 4  # Han characters of content; the second after "那", which says that something goes on
 _ASK_FIRST = re.compile("^(?:怎么|如何|怎样|为什么|能否|能不能|可以|可否|是否|需要|要不要|支持)")
 _DEFINING = re.compile("什么是|是什么|是啥|是谁|什么意思|指的是|何谓")
-_ASPECT = re.compile(
-    "^(?:单位|端口|语法|格式|作用|原理|用途|优点|缺点|好处|上限|下限|路径|位置|默认值|条件|前提)(?:都?是|有)(?:什么|啥|哪些)"
-)
+_ASPECT = re.compile(f"^(?:{_SIDES})(?:都?是|有)(?:什么|啥|哪些)")
 _MODAL = re.compile(
     r"默认|自动|手动|改完|(?:默认|当前|最大|最小)?值|当前|最大|最小|在|还|也|都|要|需要?|必须|可以|能|会|得|[\d的了是吗呢有\s，。？?！!]"
 )
@@ -324,7 +337,7 @@ def _loose(core: str, context: Context) -> Made | None:
         return None
     if len(_MODAL.sub("", ASKING_ZH.sub("", own))) > (_SHORT_LED if led else _SHORT) or _has_object(own):
         return None
-    bare = own.rstrip("？?。！! ")
+    bare = own.rstrip("？?。！! ").removesuffix("呢")
     if _VERB_END.search(own) and not bare.endswith("吗") and _ASK_FIRST.match(own):
         return f"{_join(bare, context.topic)}？", context.topic
     return f"{_join(context.topic, bare)}？", context.topic

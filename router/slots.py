@@ -6,6 +6,7 @@ import re
 
 from router.phrases import HAN, Phrase, is_chinese, phrases, stem
 
+_PARTS_ZH = ("集群", "丛集", "实例", "节点")
 _ALIKE = tuple(
     frozenset(names.split())
     for names in (
@@ -17,7 +18,7 @@ _ALIKE = tuple(
         "aws azure gcp aliyun 阿里云 腾讯云 华为云",
         "主库 备库 从库 主节点 备节点 从节点 只读节点 读写节点 只读实例 主实例",
         "单机 集群 主备 分布式",
-        "生产环境 测试环境 开发环境",
+        "生产环境 测试环境 开发环境", " ".join(_PARTS_ZH),
         "读 写", "输入 输出", "上传 下载", "导入 导出", "备份 恢复", "启动 停止 重启", "开启 关闭", "启用 禁用 停用", 
         "创建 删除 修改",
         "安装 卸载 部署 升级", "扩容 缩容", "格式化 挂载 卸载", "增加 减少 添加 删除", "升级 降级 回滚",
@@ -49,7 +50,7 @@ def swap(question: str, new: str) -> str | None:
     if close := _swap_token(question, new) or _swap_counted(question, new) or _swap_sibling(question, new):
         return close
     old = _same_kind(question, new) or _subject(question, new)
-    return question[: old.start] + new + question[old.end :] if old else None
+    return _put(question, old.start, old.end, new) if old else None
 
 
 _TOKENS = {
@@ -98,8 +99,19 @@ def swap_alike(question: str, new: str) -> str | None:
             before = "" if is_chinese(other) else r"(?<![A-Za-z0-9_.-])"
             hits = list(re.finditer(before + re.escape(other) + edge, question, re.I))
             if len(hits) == 1:
-                return question[: hits[0].start()] + new + question[hits[0].end() :]
+                return _put(question, hits[0].start(), hits[0].end(), new)
     return None
+
+
+_ARTICLE = re.compile(r"(?:the|an?|my|our|this|that)\s+", re.I)
+
+
+def _put(question: str, start: int, end: int, new: str) -> str:
+    """`new` in place of what stands there, and of the article in front of it if it brings its own."""
+    ahead = question[:start]
+    if _ARTICLE.match(new):
+        ahead = re.sub(rf"\b{_ARTICLE.pattern}$", "", ahead, flags=re.I)
+    return ahead + new + question[end:]
 
 
 def _same_kind(question: str, new: str) -> Phrase | None:
@@ -112,7 +124,7 @@ def _same_kind(question: str, new: str) -> Phrase | None:
         if kind == "name":
             fitting = [phrase for phrase in fitting if all(word[:1].isupper() for word in phrase.text.split())]
     elif is_chinese(new):
-        fitting = [phrase for phrase in old if _tail(phrase.text, new)]
+        fitting = [phrase for phrase in old if _tail(phrase.text, new) or _ends_alike(phrase.text, new)]
         if not fitting and len(new) <= 3:
             fitting = [p for p in old if re.fullmatch(f"[{HAN}]{{2,3}}", p.text)] if _one_han(old) else []
     else:
@@ -173,6 +185,11 @@ def _subject(question: str, new: str) -> Phrase | None:
 def _one_han(old: list[Phrase]) -> bool:
     """ "怎么格式化 PFS": one Chinese word beside a name, so another Chinese word takes its place."""
     return sum(is_chinese(phrase.text) for phrase in old) == 1 and len(old) == 2
+
+
+def _ends_alike(old: str, new: str) -> bool:
+    """数据库集群 and 单个实例: what they end in is a part of the same whole."""
+    return old.endswith(_PARTS_ZH) and new.endswith(_PARTS_ZH)
 
 
 def _tail(old: str, new: str) -> bool:

@@ -56,6 +56,12 @@ CHINESE = [
     # verbs and nouns that miss what they belong to
     (("怎么创建只读节点？", "…"), "那怎么删除？", "怎么删除只读节点？"),
     (("怎么连接只读节点？", "…"), "端口是多少？", "只读节点端口是多少？"),
+    (("如何增加一个只读节点？", "…"), "那怎么删除呢？", "怎么删除只读节点？"),
+    (("如何重启整个集群？", "…"), "那如何停止呢？", "如何停止整个集群？"),
+    (("如何重啟整個資料庫叢集？", "…"), "那單個實例呢？", "如何重启单个实例？"),
+    (("如何重启数据库集群？", "…"), "那实例呢？", "如何重启数据库实例？"),
+    (("怎么开启堆表预读？", "…"), "那索引呢？", "怎么开启堆表预读索引？"),
+    (("怎么开启堆表预读？", "…"), "权限呢？", "堆表预读权限？"),
     (("怎么修改 max_connections？", "…"), "要重启吗？", "max_connections 要重启吗？"),
     (("并行查询怎么配置？", "…"), "默认开启吗？", "并行查询默认开启吗？"),
     # comparisons and lists
@@ -120,6 +126,7 @@ ENGLISH = [
     (("How do I install the agent on Linux?", "apt"), "and on Windows?", "How do I install the agent on Windows?"),
     (("How do I install the server?", "apt"), "with Docker?", "How do I install the server with Docker?"),
     (("How do I restart the primary?", "…"), "what about replicas?", "How do I restart the replicas?"),
+    (("How do I restart the cluster?", "…"), "what about a single cluster?", "How do I restart a single cluster?"),
     (("How do I migrate from Oracle to PolarDB?", "…"), "And MySQL?", "How do I migrate from MySQL to PolarDB?"),
     (("How much memory do a million hashes need?", "…"), "How about sets?", "How much memory do a million sets need?"),
     (
