@@ -91,9 +91,13 @@ def _other_slot(core: str, context: Context) -> Made | None:
     return (f"{_capital(what)} ({topic})?", topic) if topic else None
 
 
+_SIDE = re.compile(r"(?:the|its) (?:default|maximum|minimum|current|recommended)\b", _I)
+
+
 def _aspect(what: str, context: Context) -> Made | None:
     """ "And the default?": a side of the topic, not something in its place."""
-    if context.topic and not any(is_content(word) and word.lower() not in CLASSES for word in _WORDS.findall(what)):
+    named = any(is_content(word) and word.lower() not in CLASSES for word in _WORDS.findall(what))
+    if context.topic and (not named or _SIDE.match(what)):
         return f"{_capital(what)} ({context.topic})?", context.topic
     return None
 
@@ -212,6 +216,7 @@ _COMPARED = re.compile(
     r"cheaper|higher|lower|bigger|larger|smaller|longer|shorter|easier|harder|simpler|safer|older|newer)[\s?!.]*$",
     _I,
 )
+_THERE = re.compile(r"^(?:is|are) there (?:an?|any) (?:[a-z-]+ )?[a-z-]+[\s?!.]*$", _I)
 _DEFINING = re.compile(r"^\W*(?:what(?:'s| is| are| does)|who(?:'s| is| was| are)|define|what do you mean by)\b", _I)
 
 
@@ -227,7 +232,7 @@ def _loose(core: str, context: Context) -> Made | None:
         told = len(own) <= 4 and all(is_code(name) and stems(name) <= context.told - context.asked for name in names)
         return appended(core, context) if told else None
     led = bool(_CONNECT.match(core))
-    if (led and len(own) <= 2) or (len(own) <= 3 and _COMPARED.match(core)):
+    if (led and len(own) <= 2) or (len(own) <= 3 and (_COMPARED.match(core) or _THERE.match(core))):
         return appended(core, context)
     definite = _definite(core)
     leaning = definite | (own if len(own) <= 4 and (led or _MORE.search(core)) else frozenset())

@@ -68,7 +68,8 @@ def _clarified(core: str, context: Context) -> Made | None:
 
 
 _WHAT_ABOUT = re.compile(
-    r"^(?P<lead>那么?|然后|还有|换成|改成|如果是|要是)?[，, ]*(?P<what>[^，。？?]{1,24}?)呢(?P<rest>[，,？?。 ].*)?$"
+    "^(?P<lead>那么?|然后|还有|换成|改成|如果是|要是)?[，, ]*"
+    "(?P<what>[^，。？?]{1,24}?)(?:呢|的话)(?P<rest>[，,？?。 ].*)?$"
 )
 _IF = re.compile(r"^(?:那么?)?[，, ]*(?:如果|要是|假如|若是|万一)(?P<what>[^，。？?]{2,40}?)呢?[？?。 ]*$")
 
@@ -91,13 +92,16 @@ def _other_slot(core: str, context: Context) -> Made | None:
     match = _WHAT_ABOUT.match(core)
     if match is None:
         return None
-    what, rest = re.sub(r"^(?:在|对于|关于|用|是)", "", match["what"].strip()), (match["rest"] or "").strip()
+    what, rest = re.sub(r"^(?:对于|关于|用|是)", "", match["what"].strip()), (match["rest"] or "").strip()
+    placed, what = what.startswith("在"), what.removeprefix("在")
     what = re.sub(r"(?<=[A-Za-z0-9]) *[上中里下]$", "", what).strip()
     if pointed := _POINTED.match(what):
         return (context.question, context.question) if pointed.end() == len(what) else None
     if ASKING_ZH.search(what) or (not stems(what) and not re.fullmatch(f"[{HAN}]", what)):
         return None
     more = rest.lstrip("，,") if len(rest) > 1 else ""
+    if placed and "在" not in context.question and not slots.swap_alike(context.question, what):
+        return f"{match['what'].strip()}，{context.question}", context.question
     if swapped := slots.swap(context.question, what):
         return (swapped.rstrip("？?。 ") + f"，{more}" if more else swapped), context.question
     two = compared(context)
@@ -306,7 +310,8 @@ def _with_noun(context: Context, noun: str) -> str:
 _SHORT, _SHORT_LED = 2, 4  # Han characters of content; the second after "那", which says that something goes on
 _ASK_FIRST = re.compile("^(?:怎么|如何|怎样|为什么|能否|能不能|可以|可否|是否|需要|要不要|支持)")
 _DEFINING = re.compile("什么是|是什么|是啥|是谁|什么意思|指的是|何谓")
-_ASPECT = re.compile(f"^(?:{_SIDES})(?:都?是|有)(?:什么|啥|哪些)")
+_ASPECT = re.compile(f"^(?:{_SIDES}|(?:最[低高]|推荐|硬件)(?:配置|要求|版本))(?:都?是|有)(?:什么|啥|哪些|多少)")
+_NO_SUBJECT = re.compile("^(?:支持|兼容|包含|包括|依赖|占用|提供)(?:哪|什么|多少|几|啥)")
 _MODAL = re.compile(
     r"默认|自动|手动|改完|(?:默认|当前|最大|最小)?值|当前|最大|最小|在|还|也|都|要|需要?|必须|可以|能|会|得|[\d的了是吗呢有\s，。？?！!]"
 )
@@ -322,6 +327,11 @@ def _has_object(own: str) -> bool:
     return any(ENDS_IN_VERB_ZH.search(own[: phrase.start]) for phrase in things)
 
 
+_OFFERED = re.compile(
+    r"支持(?P<what>[^，。？?吗么]{2,16})[吗么]?[？?。 ]*$"
+)  # what is then turned on, not who offers it
+
+
 def _loose(core: str, context: Context) -> Made | None:
     """「那怎么删除」「端口是多少」: too few words of its own to stand alone, and none of the topic."""
     led = bool(_CONNECT.match(core)) and not core.startswith(("另外", "还有"))
@@ -335,11 +345,15 @@ def _loose(core: str, context: Context) -> Made | None:
         return None
     if re.search("[A-Za-z]", own) or stems(context.topic) & stems(own) or not context.topic:
         return None
-    if len(_MODAL.sub("", ASKING_ZH.sub("", own))) > (_SHORT_LED if led else _SHORT) or _has_object(own):
+    leans = _ASPECT.match(own) or _NO_SUBJECT.match(own)
+    long = len(_MODAL.sub("", ASKING_ZH.sub("", own))) > (_SHORT_LED if led else _SHORT)
+    if not leans and (long or _has_object(own)):
         return None
     bare = own.rstrip("？?。！! ").removesuffix("呢")
     if _VERB_END.search(own) and not bare.endswith("吗") and _ASK_FIRST.match(own):
-        return f"{_join(bare, context.topic)}？", context.topic
+        offered = _OFFERED.search(context.question)
+        done_to = offered["what"] if offered and context.topic not in offered["what"] else context.topic
+        return f"{_join(bare, done_to)}？", done_to
     return f"{_join(context.topic, bare)}？", context.topic
 
 

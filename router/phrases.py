@@ -103,6 +103,7 @@ _VERBS_ZH = (
 )
 VERB_ZH = re.compile("^" + _VERBS_ZH)
 ENDS_IN_VERB_ZH = re.compile(_VERBS_ZH + "$")
+_DEED_NAMED_ZH = re.compile("(?:备份|监控|扩容|缩容|升级|迁移)(?!到|至)")
 _VALUE_ZH = re.compile("(?:默认|当前|最大|最小|自动|手动)+")
 _VERB_BEHIND_ZH = re.compile("(?:支持|控制|影响|包含|提供|占用|存放|保留|使用|属于|位于)+$")
 _PUNCT_ZH = re.compile(r"[，。？！、；：,?!;（）()“”\"'《》【】…~—\t\r\n]|(?<![A-Za-z0-9])[.:]|[.:](?![A-Za-z0-9])")
@@ -245,7 +246,8 @@ def _han(text: str, start: int, end: int) -> Phrase:
     verb = VERB_ZH.match(text[start:end])
     if verb and verb.end() == end - start:
         return Phrase(text[start:end], start, end, 0.3)
-    if verb and end - start - verb.end() >= 2:
+    named = start == 0 and _DEED_NAMED_ZH.match(text)  # 备份保留多久
+    if verb and not named and end - start - verb.end() >= 2:
         start += verb.end()
     behind = _VERB_BEHIND_ZH.search(text[start:end])
     if behind and behind.start() >= 2:

@@ -57,7 +57,7 @@ _THAT_STANDS = re.compile(
     _I,
 )
 _THAT_ALONE = re.compile(
-    r"^\s*(?:[?.,!]|$|(?:mean|work|works|happen|cost|apply|include|also|take|be|still|true|correct|possible|safe|"
+    r"^\s*(?:[?.,!]|$|(?:mean|work|works|happen|cost|apply|include|need|require|break|also|take|be|still|true|correct|possible|safe|"
     r"free|the same|"
     r"supported|required|enough|is|was|affect|help|change|in|on|with|for|using|via|from|without|again|now|"
     r"automatically|manually)\b)", _I
