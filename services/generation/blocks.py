@@ -176,11 +176,21 @@ def _around(pieces: Sequence[Piece], number: int, whole: bool, most: int) -> lis
         return [*_referred_to(pieces, number), *_onward(pieces, number, whole, most)]
     lead = [piece.lead] if piece.lead >= 0 and pieces[piece.lead].quotable else []
     run = [at for at, other in enumerate(pieces) if other.run == piece.run and other.quotable]
+    step = _step_of(pieces, run, number) if piece.kind is UnitKind.CODE and not whole else []
+    if step:
+        return step
     if whole or piece.kind is UnitKind.CODE:
         return _bounded(pieces, lead, run, number, most)
     if announces(piece):
         return [number, *_until_next_item(pieces, number)]
     return [number]
+
+
+def _step_of(pieces: Sequence[Piece], run: Sequence[int], number: int) -> list[int]:
+    """The step that this code is part of, as far as the next one; nothing where it is part of none."""
+    begin = next((at for at in reversed(run) if at < number and pieces[at].kind is UnitKind.ITEM), None)
+    taken = [begin, *_until_next_item(pieces, begin)] if begin is not None else []
+    return taken if number in taken else []
 
 
 def _referred_to(pieces: Sequence[Piece], number: int) -> list[int]:

@@ -115,6 +115,7 @@ class _Reader:
         self.suspect = bool(_INJECTION.search(simplified(text)))
         self.columns = cells(preamble.strip().splitlines()[0]) if preamble.lstrip().startswith("|") else ()
         self.headings, self.section, self.lead, self.run, self.last_item = title, -1, -1, -1, -1
+        self.step = -1  # the last numbered item of this section
         self.asked: frozenset[str] = frozenset()  # words of the question that stands above, as on pages of such pairs
         self.out: list[Piece] = []
 
@@ -133,7 +134,7 @@ class _Reader:
         asks = words.endswith(("?", "？")) and kind in (UnitKind.SENTENCE, UnitKind.ITEM)
         if kind is UnitKind.HEADING:
             self.headings, self.section, self.lead, self.last_item = self.title | terms, len(self.out), -1, -1
-            self.asked = frozenset()
+            self.asked, self.step = frozenset(), -1
         elif asks:
             self.asked = terms
         run = self._run_of(kind, raw, start)
@@ -166,23 +167,37 @@ class _Reader:
             inside = self.last_item >= 0 and self._indented(start)
             return self.run if inside else -1
         if before is not None and before.run >= 0:
-            same = before.kind is kind or (self.last_item >= 0 and (kind is UnitKind.ITEM or self._indented(start)))
+            within = kind is UnitKind.ITEM or self._indented(start) or self._of_step(before)
+            same = before.kind is kind or (self.last_item >= 0 and within)
         else:
             same = False
-        if not same and kind is UnitKind.ITEM and self.last_item >= 0 and step_number(raw) > 1:
-            self._join_since_last_item()
+        if not same and kind is UnitKind.ITEM and self._goes_on(raw):
+            self._join_since_step()
             same = True
         if not same:
             self.run += 1
             self.last_item = -1
         if kind is UnitKind.ITEM:
             self.last_item = len(self.out)
+            self.step = self.last_item if step_number(raw) else self.step
         return self.run
 
-    def _join_since_last_item(self) -> None:
+    def _of_step(self, before: Piece) -> bool:
+        """Whether code or a table right below this unit is what a step does, or what an item announces, though it is
+        not indented."""
+        return before.kind is UnitKind.ITEM and (step_number(before.text) > 0 or before.text.endswith((":", "：")))
+
+    def _goes_on(self, raw: str) -> bool:
+        """Whether it is the step after the last one, or a later one of a list that is still open."""
+        number = step_number(raw)
+        last = step_number(self.out[self.step].text) if self.step >= 0 else 0
+        return number > 1 and (self.last_item >= 0 or number == last + 1)
+
+    def _join_since_step(self) -> None:
         """Step 2 follows step 1 however much stands between them: that is part of step 1."""
-        first = self.out[self.last_item]
-        for number in range(self.last_item + 1, len(self.out)):
+        begin = self.last_item if self.last_item >= 0 else self.step
+        first = self.out[begin]
+        for number in range(begin + 1, len(self.out)):
             self.out[number] = self.out[number]._replace(run=first.run, lead=first.lead)
         self.run, self.lead = first.run, first.lead
 

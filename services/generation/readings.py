@@ -18,7 +18,7 @@ from pathlib import Path
 
 from indexer import analysis
 from indexer.content import Content
-from router import units
+from router import script, units
 from router.ports import Progress
 from router.types import UnitKind
 from services.generation import reading
@@ -33,7 +33,7 @@ _KINDS = {kind.value: kind for kind in UnitKind}
 
 def _rules() -> str:
     """Names everything that a reading depends on: the source of the reader itself, so that nobody has to remember."""
-    sources = (Path(module.__file__ or "").read_bytes() for module in (reading, units))
+    sources = (Path(module.__file__ or "").read_bytes() for module in (reading, units, script))
     own = Path(__file__).read_bytes()
     return hashlib.sha256(b"\0".join((*sources, own, analysis.FINGERPRINT.encode()))).hexdigest()
 
