@@ -121,6 +121,9 @@ _ASKING_WORDS = frozenset(
 )
 
 
+_HOW_MUCH = re.compile(r"\bhow (?:long|often|many|much|soon)\b", re.IGNORECASE)  # as 多久 and 多少 are
+
+
 def question_words(text: str) -> str:
     """The question in simplified script, case kept, with a space for each Chinese word that only asks."""
     return _ASKING_CJK.sub(" ", fold_script(text))
@@ -128,7 +131,7 @@ def question_words(text: str) -> str:
 
 def analyse_question(text: str) -> list[str]:
     """Tokens of a question without the words that only ask; all its tokens if nothing else is left."""
-    folded = question_words(text)
+    folded = _HOW_MUCH.sub(" ", question_words(text))
     words = [part for part in _SPACES.split(folded) if part.strip(_EDGES).lower() not in _ASKING_WORDS]
     return analyse(" ".join(words)) or analyse(text)
 

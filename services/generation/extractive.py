@@ -202,9 +202,12 @@ def _context(
     answer: Sequence[Block], ranked: Sequence[Choice], hits: Sequence[Hit], kinds: Sequence[Kind]
 ) -> list[Block]:
     """A few further units that are nearly as good and say something else. Where code is wanted one block of it is
-    enough, and where a task is asked for its steps are said together or not at all."""
+    enough; where a task is asked for its steps are said together or not at all, and those of another page are another
+    task's."""
     terms = [block.terms for block in answer]
     room = MOST - sum(block.length for block in answer)
+    pages = {block.passage.document for block in answer}
+    stepped = Kind.HOW_TO in kinds and any(step_number(piece.text) for block in answer for piece in block.pieces)
     out: list[Block] = []
     for choice in ranked:
         if len(out) == _CONTEXT or choice.score < ranked[0].score - _WORTH:
@@ -216,7 +219,8 @@ def _context(
             choice.piece
         )
         new = said.isdisjoint(block.numbers) and not any(_repeats(choice.piece.terms, one) for one in terms)
-        if alone and new and block.length <= room:
+        task_elsewhere = stepped and block.passage.document not in pages and step_number(choice.piece.text) > 0
+        if alone and new and not task_elsewhere and block.length <= room:
             out.append(block)
             terms.append(choice.piece.terms)
             room -= block.length

@@ -3,18 +3,20 @@
 In running text, a sentence that answers a question and one that only has its words look the same to whoever counts
 words. A heading over it, the list, table or code that it belongs to, or its being the very definition asked for is
 another witness. What stands before the first section of a page that has sections is under its title as under a heading.
+None of them says why something is so: for that the unit, or one beside it, must give a reason.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from router.kinds import Kind, asks
+from router.kinds import Kind, asks, fit
 from router.types import Passage, UnitKind
 from services.generation.blocks import Beside, nothing_beside
 from services.generation.choosing import Choice, defines
 from services.generation.reading import read
 
+_NO_SIGN = fit((Kind.WHY,), UnitKind.SENTENCE, "")
 _TITLE = 1  # a page's title says what the page is about, not what this place of it is about
 
 
@@ -30,11 +32,19 @@ def beyond_words(
     that only name a topic, are not asked for something in particular. beside: the passages around one."""
     if Kind.WHETHER in kinds or not asks(question):
         return True
+    if Kind.WHY in kinds and not _reasons(best, passage):
+        return False
     if _structured(passage) or best.piece.section >= 0 or best.piece.run >= 0:
         return True
     if Kind.WHAT_IS in kinds and defines(best.piece, frozenset(weights)):
         return True
     return any(one is not None and len(one.heading) > _TITLE for one in beside(passage))
+
+
+def _reasons(best: Choice, passage: Passage) -> bool:
+    """Whether the unit or one right beside it says because, so that, therefore …, weakly or clearly."""
+    around = read(passage).pieces[max(best.number - 1, 0) : best.number + 2]
+    return any(fit((Kind.WHY,), UnitKind.SENTENCE, piece.text) > _NO_SIGN for piece in around)
 
 
 def _structured(passage: Passage) -> bool:

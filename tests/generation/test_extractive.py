@@ -312,6 +312,12 @@ def test_steps_with_code_and_tables_between_that_are_not_indented_are_one_list()
     assert places == sorted(places)
 
 
+def test_steps_of_another_page_are_another_task() -> None:
+    other = "## Restart counters\n\n1. Restart a node to test it.\n2. Read its counter.\n\nA counter is a number.\n"
+    text = quoted(ask("How do I restart a node?", passage(NODE_STEPS), passage(other, "docs/b.md")))
+    assert "3. Save the file." in text and "Read its counter" not in text
+
+
 def test_code_in_a_step_is_quoted_with_its_step_alone() -> None:
     text = quoted(ask("Which okapictl command edits the cluster?", passage(NODE_STEPS)))
     assert "1. Edit the cluster." in text and "okapictl edit cluster one" in text
@@ -489,6 +495,20 @@ def test_a_heading_a_list_a_table_or_a_definition_speaks_too(
     question: str, text: str, heading: tuple[str, ...]
 ) -> None:
     assert witnessed(question, text, heading) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("question", "text", "gives_a_reason"),
+    [
+        ("Why is the whole cluster restarted?", "## Restart\n\nRestart the whole cluster.", 0.0),
+        ("为什么重启整个集群？", "## 重启集群\n\n重启您的整个集群。", 0.0),
+        ("Why is the whole cluster restarted?", "## Restart\n\nRestart it, so that the settings take effect.", 1.0),
+        ("为什么重启整个集群？", "## 重启集群\n\n重启您的整个集群。这样是为了让配置生效。", 1.0),
+        ("為什麼重啟整個叢集？", "## 重啟叢集\n\n由於設定只在啟動時讀取，重啟整個叢集。", 1.0),
+    ],
+)
+def test_a_heading_does_not_say_why(question: str, text: str, gives_a_reason: float) -> None:
+    assert witnessed(question, text, ("Manual",)) == gives_a_reason
 
 
 def test_what_the_documents_do_not_know_shows() -> None:

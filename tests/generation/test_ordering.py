@@ -20,7 +20,7 @@ from services.generation.ordering import READ, WEIGHT, best_page_first, by_readi
 from tests.generation.test_extractive import passage
 
 ABOUT = "The cache is a part of the server. The cache was written in 2019. Its authors know the cache well."
-ANSWERS = "Entries are kept for 30 minutes. A longer time can be set in the cache section."
+ANSWERS = "Entries stay for 30 minutes. A longer time can be set in the cache section."
 QUESTION = "How long are cache entries kept?"
 
 

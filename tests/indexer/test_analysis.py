@@ -66,6 +66,10 @@ def test_a_space_or_punctuation_ends_a_pair() -> None:
         ("什么是只读节点", analyse("只读节点")),
         ("默认端口是多少", analyse("默认端口")),
         ("請問如何備份", analyse("备份")),
+        ("How long are backups kept?", ["backup", "kept"]),
+        ("备份保留多久？", analyse("备份保留")),
+        ("How much memory is used?", ["memori", "use"]),
+        ("How large is a page?", ["larg", "page"]),
     ],
 )
 def test_words_that_only_ask_are_left_out(question: str, left: list[str]) -> None:
