@@ -3,7 +3,7 @@
 In running text, a sentence that answers a question and one that only has its words look the same to whoever counts
 words. A heading over it, the list, table or code that it belongs to, or its being the very definition asked for is
 another witness. What stands before the first section of a page that has sections is under its title as under a heading.
-None of them says why something is so: for that the unit, or one beside it, must give a reason.
+None of them says why something is so: a unit that only repeats the question must have a reason in it or beside it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from router.types import Passage, UnitKind
 from services.generation.blocks import Beside, nothing_beside
 from services.generation.choosing import Choice, defines
 from services.generation.reading import read
+from services.generation.short import says_more
 
 _NO_SIGN = fit((Kind.WHY,), UnitKind.SENTENCE, "")
 _TITLE = 1  # a page's title says what the page is about, not what this place of it is about
@@ -28,11 +29,11 @@ def beyond_words(
     kinds: Sequence[Kind],
     beside: Beside = nothing_beside,
 ) -> bool:
-    """False for something in particular (who, when, which …) that is asked of running text. Yes or no, and messages
-    that only name a topic, are not asked for something in particular. beside: the passages around one."""
-    if Kind.WHETHER in kinds or not asks(question):
+    """False for something in particular (who, when, which, whether …) that is asked of running text. Messages that only
+    name a topic ask for nothing in particular. beside: the passages around one."""
+    if not asks(question):
         return True
-    if Kind.WHY in kinds and not _reasons(best, passage):
+    if Kind.WHY in kinds and not (says_more(best.piece.text, weights) or _reasons(best, passage)):
         return False
     if _structured(passage) or best.piece.section >= 0 or best.piece.run >= 0:
         return True

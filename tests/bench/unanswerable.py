@@ -7,7 +7,8 @@ have such questions, and for each of three files of paragraphs, of which one que
 page, and of what is left without the sentences that answer it (`tests.bench.answers_removed`). Each says how many
 answerable and unanswerable ones were asked and sent, by the packaged confidence, and by halves: each half by what
 `answerloop calibrate` finds on the other one. Questions about one paragraph, or of one conversation, are in one half.
-Of files with paragraphs only that half is asked, at most 500 questions, which the packaged lines were not found on.
+Of files with paragraphs only that half is asked which the packaged lines were not found on: all of its own questions,
+and at most 500 pages.
 Where a file has no answer that could count as right (conversations with free answers), one counts as right if the file
 says that there is one.
 
@@ -37,7 +38,8 @@ from tests.bench.confidence import ask
 from tests.bench.homes import File
 from tests.bench.reading import held_out
 
-_MOST = 500
+_PAGES = 500
+_AT_ONCE = 500  # questions asked of one index of their paragraphs
 _FEWEST_RIGHT = 0.05  # share of the answerable questions with a right answer; below that the file cannot tell
 
 
@@ -53,10 +55,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = (options.homes or Path(scratch)).resolve()
         for file in files(folder):
-            printed(file.name, ask(file, spread(read_rows(file.path))))
+            printed(file.name, asked_in_parts(file, unseen(read_rows(file.path))))
         for file in paragraphs(folder):
             asked = [one for rows in zip(*with_and_without(file), strict=True) for one in ask(file, rows)]
             printed(f"{file.name}, with and without the answers", asked, lambda row: row.question.text)
+
+
+def asked_in_parts(file: File, rows: Sequence[Row]) -> list[Asked]:
+    """A few hundred at once, each time from all over the file, so that the paragraphs are of all articles."""
+    parts = -(-len(rows) // _AT_ONCE)
+    return [one for part in range(parts) for one in ask(file, rows[part::parts])]
 
 
 def printed(name: str, asked: Sequence[Asked], group: Callable[[Row], str] = group_of) -> None:
@@ -75,16 +83,15 @@ def paragraphs(folder: Path) -> Iterator[File]:
         yield homes.paragraphs(name, folder)
 
 
-def spread(rows: Sequence[Row]) -> list[Row]:
-    """Those that the packaged lines were not found on, at most `_MOST`, from all over the file."""
-    unseen = [row for row in rows if row.context is None or held_out(row.context)]
-    return unseen[:: -(-len(unseen) // _MOST)]
+def unseen(rows: Sequence[Row]) -> list[Row]:
+    """Those that the packaged lines were not found on."""
+    return [row for row in rows if row.context is None or held_out(row.context)]
 
 
 def with_and_without(file: File) -> list[tuple[Row, Row]]:
     """Questions of pages that the lines were not found on: of the page, and of what is left without the answer."""
     rows = [row for row in read_rows(file.path) if row.answerable and held_out(row.context or "")]
-    return pairs(rows)[:_MOST]
+    return pairs(rows)[:_PAGES]
 
 
 def judged(asked: Sequence[Asked]) -> list[Asked]:

@@ -469,6 +469,7 @@ def witnessed(question: str, text: str, heading: tuple[str, ...] = ("Harbour Clu
     [
         (WHO, SAID),
         ("When did the Harbour Club move?", SAID),
+        ("Was the Harbour Club founded by sailors?", SAID),
         ("What is the year in which the Harbour Club was founded?", SAID),
         ("港口俱乐部是谁创立的？", "港口俱乐部由四名职员在1871年春天创立。后来搬过两次。"),
         ("港口俱樂部是誰創立的？", "港口俱樂部由四名職員在1871年春天創立。後來搬過兩次。"),
@@ -486,7 +487,7 @@ def test_only_words_speak_for_a_fact_in_running_text(question: str, text: str) -
         (WHO, f"## Founding\n\n{SAID}", ("Harbour Club",)),
         (WHO, f"{SAID}\n\n- Founded by four clerks.", ("Harbour Club",)),
         ("Who is the founder?", "| club | founder |\n|---|---|\n| Harbour Club | four clerks |", ("Clubs",)),
-        ("Was the Harbour Club founded by clerks?", SAID, ("Harbour Club",)),  # yes or no
+        ("Was the Harbour Club founded by clerks?", SAID, ("Manual", "Harbour Club")),
         ("the Harbour Club", SAID, ("Harbour Club",)),  # a topic
         ("What is the Harbour Club?", "The Harbour Club is a society of clerks. It moved twice.", ("Clubs",)),
     ],
