@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from router.kinds import Kind, asks, fit
+from router.phrases import stems
+from router.script import simplified
 from router.types import Passage, UnitKind
 from services.generation.blocks import Beside, nothing_beside
 from services.generation.choosing import Choice, defines
 from services.generation.reading import read
-from services.generation.short import says_more
 
 _NO_SIGN = fit((Kind.WHY,), UnitKind.SENTENCE, "")
 _TITLE = 1  # a page's title says what the page is about, not what this place of it is about
@@ -33,13 +34,18 @@ def beyond_words(
     name a topic ask for nothing in particular. beside: the passages around one."""
     if not asks(question):
         return True
-    if Kind.WHY in kinds and not (says_more(best.piece.text, weights) or _reasons(best, passage)):
+    if Kind.WHY in kinds and _repeats(question, best.piece.text) and not _reasons(best, passage):
         return False
     if _structured(passage) or best.piece.section >= 0 or best.piece.run >= 0:
         return True
     if Kind.WHAT_IS in kinds and defines(best.piece, frozenset(weights)):
         return True
     return any(one is not None and len(one.heading) > _TITLE for one in beside(passage))
+
+
+def _repeats(question: str, text: str) -> bool:
+    """Whether it has no word of its own, little ones apart."""
+    return stems(simplified(text)) <= stems(simplified(question))
 
 
 def _reasons(best: Choice, passage: Passage) -> bool:
