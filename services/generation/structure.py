@@ -34,7 +34,7 @@ def beyond_words(
     name a topic ask for nothing in particular. beside: the passages around one."""
     if not asks(question):
         return True
-    if Kind.WHY in kinds and _repeats(question, best.piece.text) and not _reasons(best, passage):
+    if Kind.WHY in kinds and _repeats(question, weights, best.piece.text) and not _reasons(best, passage):
         return False
     if _structured(passage) or best.piece.section >= 0 or best.piece.run >= 0:
         return True
@@ -43,9 +43,9 @@ def beyond_words(
     return any(one is not None and len(one.heading) > _TITLE for one in beside(passage))
 
 
-def _repeats(question: str, text: str) -> bool:
+def _repeats(question: str, weights: Mapping[str, float], text: str) -> bool:
     """Whether it has no word of its own, little ones apart."""
-    return stems(simplified(text)) <= stems(simplified(question))
+    return stems(simplified(text)) <= stems(simplified(question)) | weights.keys()
 
 
 def _reasons(best: Choice, passage: Passage) -> bool:
