@@ -121,7 +121,7 @@ _ASKING_WORDS = frozenset(
 )
 
 
-_HOW_MUCH = re.compile(r"\bhow (?:long|often|many|much|soon)\b", re.IGNORECASE)  # as 多久 and 多少 are
+_HOW_MUCH = re.compile(r"\bhow (?:long|often|many|much|soon)(?![-\w])", re.IGNORECASE)  # as 多久 and 多少 are
 
 
 def question_words(text: str) -> str:

@@ -213,7 +213,7 @@ def denies(text: str) -> bool:
 
 
 def without_negations(text: str) -> str:
-    """The words that are denied or not, in simplified characters."""
+    """Without the words that deny, in simplified characters."""
     return NEGATION.sub(" ", simplified(text))
 
 

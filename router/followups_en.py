@@ -92,12 +92,14 @@ def _other_slot(core: str, context: Context) -> Made | None:
 
 
 _SIDE = re.compile(r"(?:the|its) (?:default|maximum|minimum|current|recommended)\b", _I)
+_SIDED = re.compile(r"\b(?:default|maximum|minimum|current|recommended)\b", _I)
 
 
 def _aspect(what: str, context: Context) -> Made | None:
     """ "And the default?": a side of the topic, not something in its place."""
     named = any(is_content(word) and word.lower() not in CLASSES for word in _WORDS.findall(what))
-    if context.topic and (not named or _SIDE.match(what)):
+    side = _SIDE.match(what) and not _SIDED.search(context.question) and " of " not in what
+    if context.topic and (not named or side):
         return f"{_capital(what)} ({context.topic})?", context.topic
     return None
 
@@ -216,7 +218,11 @@ _COMPARED = re.compile(
     r"cheaper|higher|lower|bigger|larger|smaller|longer|shorter|easier|harder|simpler|safer|older|newer)[\s?!.]*$",
     _I,
 )
-_THERE = re.compile(r"^(?:is|are) there (?:an?|any) (?:[a-z-]+ )?[a-z-]+[\s?!.]*$", _I)
+_THERE = re.compile(
+    r"^(?:is|are) there (?:an?|any) (?:[a-z-]+ )?"
+    r"(?:costs?|limits?|limitations?|risks?|downsides?|drawbacks?|overhead|penalty|side effects?|fees?)[\s?!.]*$",
+    _I,
+)
 _DEFINING = re.compile(r"^\W*(?:what(?:'s| is| are| does)|who(?:'s| is| was| are)|define|what do you mean by)\b", _I)
 
 

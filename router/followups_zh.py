@@ -69,7 +69,7 @@ def _clarified(core: str, context: Context) -> Made | None:
 
 _WHAT_ABOUT = re.compile(
     "^(?P<lead>那么?|然后|还有|换成|改成|如果是|要是)?[，, ]*"
-    "(?P<what>[^，。？?]{1,24}?)(?:呢|的话)(?P<rest>[，,？?。 ].*)?$"
+    "(?P<what>[^，。？?]{1,24}?)(?:呢(?P<rest>[，,？?。 ].*)?|的话[？?。 ]*)$"
 )
 _IF = re.compile(r"^(?:那么?)?[，, ]*(?:如果|要是|假如|若是|万一)(?P<what>[^，。？?]{2,40}?)呢?[？?。 ]*$")
 
@@ -100,7 +100,8 @@ def _other_slot(core: str, context: Context) -> Made | None:
     if ASKING_ZH.search(what) or (not stems(what) and not re.fullmatch(f"[{HAN}]", what)):
         return None
     more = rest.lstrip("，,") if len(rest) > 1 else ""
-    if placed and "在" not in context.question and not slots.swap_alike(context.question, what):
+    place = placed and not what.startswith("线") and "在" not in context.question
+    if place and not slots.swap_alike(context.question, what):
         return f"{match['what'].strip()}，{context.question}", context.question
     if swapped := slots.swap(context.question, what):
         return (swapped.rstrip("？?。 ") + f"，{more}" if more else swapped), context.question
@@ -114,7 +115,8 @@ def _other_slot(core: str, context: Context) -> Made | None:
 
 _SIDES = "单位|端口|语法|格式|作用|原理|用途|优点|缺点|好处|上限|下限|路径|位置|默认值|条件|前提"
 _SIDE = re.compile(
-    f"(?:{_SIDES}|大小|权限|价格|费用|时间|版本|性能|限制|影响|要求|风险|命令|参数|原因|后果|效果|场景)$"
+    f"(?:{_SIDES}|大小|权限|价格|费用|时间|版本|性能|限制|影响|要求|风险|命令|参数|原因|后果|效果|场景|"
+    "方式|范围|事项|步骤|文档|教程|返回值|流程|规则|周期|频率)$"
 )
 _FRAME = re.compile("^(?:请问)?(?:怎么|如何|怎样)[^，。？?]{1,8}$")
 
@@ -243,7 +245,7 @@ _NOUN = (
 _POINTED = re.compile(
     f"(?P<own>它们?|(?:(?<=[，。；？])|^|(?<![其吉结]))[他她]们?(?=[的是在有会能可何为怎什哪曾要需做]))(?P<of>的)?|"
     f"(?<![应不就又还我你先])该(?=(?:{_NOUN}))(?P<n1>{_NOUN})|"
-    f"(?P<this>(?:上述|上面|前面|刚才|刚刚)(?:提到|说)?的?(?:这个|那个)?|这[个些种项类]|(?<!有)那些|那[个种项类])(?P<n2>{_NOUN})?|"
+    f"(?P<this>(?:上述|上面|前面|刚才|刚刚)(?:提到|说)?的?(?:这个|那个)?|这[个些种项类]|(?<!(?<![没所])有)(?<!支持)(?<!包括)(?<!包含)那些|那[个种项类])(?P<n2>{_NOUN})?|"
     "(?P<so>这样|(?:(?<=[，。；])|^)(?:那样|如此)|这么做)|(?P<place>这里|那里|这边)|(?P<bare>(?:(?<=[，。；])|^)这(?=[是会能要有需可也还怎为支]))|"
     "(?:(?<=[，。；及与和在从对将把为以由])|^)其(?=[中]?[^他它余实次中]{2})(?<=其)"
 )
@@ -310,8 +312,11 @@ def _with_noun(context: Context, noun: str) -> str:
 _SHORT, _SHORT_LED = 2, 4  # Han characters of content; the second after "那", which says that something goes on
 _ASK_FIRST = re.compile("^(?:怎么|如何|怎样|为什么|能否|能不能|可以|可否|是否|需要|要不要|支持)")
 _DEFINING = re.compile("什么是|是什么|是啥|是谁|什么意思|指的是|何谓")
-_ASPECT = re.compile(f"^(?:{_SIDES}|(?:最[低高]|推荐|硬件)(?:配置|要求|版本))(?:都?是|有)(?:什么|啥|哪些|多少)")
-_NO_SUBJECT = re.compile("^(?:支持|兼容|包含|包括|依赖|占用|提供)(?:哪|什么|多少|几|啥)")
+_ASPECT = re.compile(f"^(?:{_SIDES})(?:都?是|有)(?:什么|啥|哪些)")
+_NO_SUBJECT = re.compile(
+    "^(?:(?:支持|兼容|包含|包括|依赖|占用|提供)(?:哪些|什么|多少|啥)[^的，。？?]{1,6}|"
+    "(?:最[低高]|推荐|硬件)(?:配置|要求|版本)(?:是|有)(?:什么|啥|哪些|多少))[？?。 ]*$"
+)
 _MODAL = re.compile(
     r"默认|自动|手动|改完|(?:默认|当前|最大|最小)?值|当前|最大|最小|在|还|也|都|要|需要?|必须|可以|能|会|得|[\d的了是吗呢有\s，。？?！!]"
 )
@@ -328,8 +333,9 @@ def _has_object(own: str) -> bool:
 
 
 _OFFERED = re.compile(
-    r"支持(?P<what>[^，。？?吗么]{2,16})[吗么]?[？?。 ]*$"
-)  # what is then turned on, not who offers it
+    rf"(?<!不)支持(?!在|{ASKING_ZH.pattern})(?P<what>[^，。？?吗么嘛的]{{2,16}})的?[吗么嘛]?[？?。 ]*$"
+)
+_TURNED = re.compile("(?:开启|启用|打开|关闭|停用|禁用|配置|设置|使用)$")  # done to what is offered
 
 
 def _loose(core: str, context: Context) -> Made | None:
@@ -339,19 +345,19 @@ def _loose(core: str, context: Context) -> Made | None:
     content = _content(own)
     if (
         not content
-        or (_DEFINING.search(own) and not _ASPECT.match(own))
+        or (_DEFINING.search(own) and not (_ASPECT.match(own) or _NO_SUBJECT.match(own)))
         or (not ASKING_ZH.search(own) and not re.search("[吗呢][？?。 ]*$", own))
     ):
         return None
     if re.search("[A-Za-z]", own) or stems(context.topic) & stems(own) or not context.topic:
         return None
-    leans = _ASPECT.match(own) or _NO_SUBJECT.match(own)
+    product = _NO_SUBJECT.match(own) and re.search("[A-Za-z]", context.topic)  # a name, not "refunds"
     long = len(_MODAL.sub("", ASKING_ZH.sub("", own))) > (_SHORT_LED if led else _SHORT)
-    if not leans and (long or _has_object(own)):
+    if not product and (long or _has_object(own)):
         return None
     bare = own.rstrip("？?。！! ").removesuffix("呢")
     if _VERB_END.search(own) and not bare.endswith("吗") and _ASK_FIRST.match(own):
-        offered = _OFFERED.search(context.question)
+        offered = _OFFERED.search(context.question) if _TURNED.search(bare) else None
         done_to = offered["what"] if offered and context.topic not in offered["what"] else context.topic
         return f"{_join(bare, done_to)}？", done_to
     return f"{_join(context.topic, bare)}？", context.topic

@@ -84,7 +84,7 @@ LITTLE_ZH = re.compile(
     "其他|其它|别的|的时候|的话|时候|如果|要是|假如|那么|然后|所以|但是|不过|而且|并且|还是|或者|以及|关于|对于|根据|按照|通过|因为|由于|"
     "可以|可能|应该|必须|需要|能够|一下|一共|总共|现在|目前|已经|正在|之后|之前|以后|以前|我们|你们|咱们|"
     "它们|他们|她们|两者|二者|这个|那个|这些|那些|这种|那种|这样|那样|这里|那里|这边|那边|上面|上述|前面|刚才|刚刚|没有|不能|不会|还有|都有|"
-    "[一二两三四五六七八九十某每]个|"
+    "(?<![一二三四五六七八九十百第唯])[一二两三四五六七八九十某每]个(?!数|性|体|案)|"
     "[的了吗呢吧啊呀么嘛哦着过得地我你您他她它这那该此其是有在和与跟同及或把被对从到将为给让请也都还就才只再又很太更最会能要可应需并而但若则时不没去来个]"
 )
 GENERIC_ZH = re.compile(
@@ -103,7 +103,6 @@ _VERBS_ZH = (
 )
 VERB_ZH = re.compile("^" + _VERBS_ZH)
 ENDS_IN_VERB_ZH = re.compile(_VERBS_ZH + "$")
-_DEED_NAMED_ZH = re.compile("(?:备份|监控|扩容|缩容|升级|迁移)(?!到|至)")
 _VALUE_ZH = re.compile("(?:默认|当前|最大|最小|自动|手动)+")
 _VERB_BEHIND_ZH = re.compile("(?:支持|控制|影响|包含|提供|占用|存放|保留|使用|属于|位于)+$")
 _PUNCT_ZH = re.compile(r"[，。？！、；：,?!;（）()“”\"'《》【】…~—\t\r\n]|(?<![A-Za-z0-9])[.:]|[.:](?![A-Za-z0-9])")
@@ -246,8 +245,10 @@ def _han(text: str, start: int, end: int) -> Phrase:
     verb = VERB_ZH.match(text[start:end])
     if verb and verb.end() == end - start:
         return Phrase(text[start:end], start, end, 0.3)
-    named = start == 0 and _DEED_NAMED_ZH.match(text)  # 备份保留多久
-    if verb and not named and end - start - verb.end() >= 2:
+    deed = verb and _VERB_BEHIND_ZH.fullmatch(
+        text, start + verb.end(), end
+    )  # 备份保留: of the deed, not done to a thing
+    if verb and not deed and end - start - verb.end() >= 2:
         start += verb.end()
     behind = _VERB_BEHIND_ZH.search(text[start:end])
     if behind and behind.start() >= 2:

@@ -6,7 +6,7 @@ import re
 
 from router.phrases import HAN, Phrase, is_chinese, phrases, stem
 
-_PARTS_ZH = ("集群", "丛集", "实例", "节点")
+_PART_ZH = re.compile("(?:整个|单个|所有|全部|数据库|资料库)*(?:集群|丛集|实例|节点)")
 _ALIKE = tuple(
     frozenset(names.split())
     for names in (
@@ -18,7 +18,7 @@ _ALIKE = tuple(
         "aws azure gcp aliyun 阿里云 腾讯云 华为云",
         "主库 备库 从库 主节点 备节点 从节点 只读节点 读写节点 只读实例 主实例",
         "单机 集群 主备 分布式",
-        "生产环境 测试环境 开发环境", " ".join(_PARTS_ZH),
+        "生产环境 测试环境 开发环境",
         "读 写", "输入 输出", "上传 下载", "导入 导出", "备份 恢复", "启动 停止 重启", "开启 关闭", "启用 禁用 停用", 
         "创建 删除 修改",
         "安装 卸载 部署 升级", "扩容 缩容", "格式化 挂载 卸载", "增加 减少 添加 删除", "升级 降级 回滚",
@@ -188,8 +188,8 @@ def _one_han(old: list[Phrase]) -> bool:
 
 
 def _ends_alike(old: str, new: str) -> bool:
-    """数据库集群 and 单个实例: what they end in is a part of the same whole."""
-    return old.endswith(_PARTS_ZH) and new.endswith(_PARTS_ZH)
+    """数据库集群 and 单个实例: parts of the same whole, and no other word with them."""
+    return bool(_PART_ZH.fullmatch(old) and _PART_ZH.fullmatch(new))
 
 
 def _tail(old: str, new: str) -> bool:

@@ -52,7 +52,7 @@ def exchanges(history: tuple[Turn, ...]) -> list[tuple[str, str]]:
             pairs.append((simplified(turn.content[:ASKED].strip()), ""))
         elif turn.role == "assistant" and pairs:
             asked, said = pairs[-1]
-            pairs[-1] = (asked, (said + turn.content)[:SAID])
+            pairs[-1] = (asked, (said + simplified(turn.content))[:SAID])
     return pairs[-TURNS:]
 
 

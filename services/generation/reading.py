@@ -171,7 +171,7 @@ class _Reader:
             same = before.kind is kind or (self.last_item >= 0 and within)
         else:
             same = False
-        if not same and kind is UnitKind.ITEM and self._goes_on(raw):
+        if kind is UnitKind.ITEM and self._goes_on(raw):
             self._join_since_step()
             same = True
         if not same:
@@ -202,7 +202,9 @@ class _Reader:
         self.run, self.lead = first.run, first.lead
 
     def _indented(self, start: int) -> bool:
-        return self.text[start : start + 1] in " \t" or self.text[max(0, start - 1)] in " \t"
+        """Whether the line that it stands on begins with white space."""
+        begin = self.text.rfind("\n", 0, start) + 1
+        return self.text[begin : begin + 1] in (" ", "\t")
 
 
 def _points_elsewhere(raw: str) -> bool:

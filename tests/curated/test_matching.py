@@ -109,8 +109,6 @@ def test_one_word_that_matters_is_never_near(asked: str, guard: str) -> None:
         ("数据库集群整个怎么重启", "restart-cluster"),
         ("整个数据库集群如何进行重新启动", "restart-cluster"),
         ("查询缓存功能怎么启用", "enable-cache"),
-        ("請問如何重啟整個資料庫叢集？", "restart-cluster"),  # as it is said in Taiwan
-        ("怎麼開啟查詢快取功能？", "enable-cache"),
         ("how to turn on query caching on my table", "en-enable"),
     ],
 )
@@ -305,8 +303,6 @@ def fired(ours: str, theirs: str) -> tuple[str, ...]:
         ("Is 10GB enough?", "Is 10 GB enough?"),
         ("保留三天的备份", "保留 3 天的备份"),
         ("重启集群的步骤是什么", "怎么重启集群"),
-        ("記憶體和磁碟用了多少", "内存和磁盘用了多少"),
-        ("伺服器如何連線", "服务器如何连接"),
     ],
 )
 def test_nothing_fires_between_two_wordings_of_one_question(ours: str, theirs: str) -> None:

@@ -312,6 +312,12 @@ def test_steps_with_code_and_tables_between_that_are_not_indented_are_one_list()
     assert places == sorted(places)
 
 
+def test_what_stands_below_the_steps_is_none_of_them() -> None:
+    below = "\nOther tools exist. They delete every file. Do not trust them.\n"
+    text = quoted(ask("How can I gracefully restart lagging okapi machines?", passage(NODE_STEPS + below)))
+    assert "3. Save the file." in text and "They delete every file" not in text
+
+
 def test_steps_of_another_page_are_another_task() -> None:
     other = "## Restart counters\n\n1. Restart a node to test it.\n2. Read its counter.\n\nA counter is a number.\n"
     text = quoted(ask("How do I restart a node?", passage(NODE_STEPS), passage(other, "docs/b.md")))

@@ -70,6 +70,7 @@ def test_a_space_or_punctuation_ends_a_pair() -> None:
         ("备份保留多久？", analyse("备份保留")),
         ("How much memory is used?", ["memori", "use"]),
         ("How large is a page?", ["larg", "page"]),
+        ("How long-running queries end", analyse("long-running queries end")),
     ],
 )
 def test_words_that_only_ask_are_left_out(question: str, left: list[str]) -> None:
