@@ -313,9 +313,9 @@ def test_steps_with_code_and_tables_between_that_are_not_indented_are_one_list()
 
 
 def test_what_stands_below_the_steps_is_none_of_them() -> None:
-    below = "\nOther tools exist. They delete every file. Do not trust them.\n"
-    text = quoted(ask("How can I gracefully restart lagging okapi machines?", passage(NODE_STEPS + below)))
-    assert "3. Save the file." in text and "They delete every file" not in text
+    pieces = read(passage(NODE_STEPS + "\nOther tools exist. They delete every file.\n")).pieces
+    assert [piece.run for piece in pieces[-2:]] == [-1, -1]
+    assert len({piece.run for piece in pieces if piece.text[0] in "123"}) == 1
 
 
 def test_steps_of_another_page_are_another_task() -> None:
