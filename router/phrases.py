@@ -245,9 +245,8 @@ def _han(text: str, start: int, end: int) -> Phrase:
     verb = VERB_ZH.match(text[start:end])
     if verb and verb.end() == end - start:
         return Phrase(text[start:end], start, end, 0.3)
-    deed = verb and _VERB_BEHIND_ZH.fullmatch(
-        text, start + verb.end(), end
-    )  # 备份保留: of the deed, not done to a thing
+    # 备份保留 says something of the deed; 备份文件 does it to a thing.
+    deed = verb and _VERB_BEHIND_ZH.fullmatch(text, start + verb.end(), end)
     if verb and not deed and end - start - verb.end() >= 2:
         start += verb.end()
     behind = _VERB_BEHIND_ZH.search(text[start:end])
