@@ -174,7 +174,7 @@ def test_languages_and_routes_have_their_lines_on_the_page(start: Start) -> None
     here = start(max_wrong_rate=0.2)
     on_store(here, lambda store: serve(store, here.settings))
     for language, route in (("en", Route.GROUNDED), ("zh", Route.GROUNDED), ("zh", Route.CURATED)):
-        on_store(here, lambda store, one=language, by=route: audited(store, 70, RIGHT, language=one, route=by))
+        on_store(here, lambda store, one=language, by=route: audited(store, 100, RIGHT, language=one, route=by))
     made = here.client.post("/admin/budget/refit").json()["result"]
     person, reader = Person(here.url), Person(here.url, **ZH)
     lines = rows_of(person.page("/console/quality"), "lines")
