@@ -234,11 +234,6 @@ def _poles(text: str) -> frozenset[str]:
     return frozenset(word.lower() for word in found)
 
 
-def is_exact(text: str) -> bool:
-    """Whether the text states a number, a version, or a name, flag or path that must be spelt right."""
-    return bool(_NUMBER.search(text) or support.identifiers(text))
-
-
 def is_bounded(text: str) -> bool:
     """Whether the text denies something, or says when, for what or how far it holds."""
     said = simplified(text)

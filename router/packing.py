@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from router.condense import Condensed, Count, Span, condense, holds
+from router.condense import Condensed, Count, Span, Survived, condense, holds, survived
 from router.errors import InvalidInput
 from router.ports import Analyser
 from router.prompt import Message, Part, Prompt, Shot, Source, block, render
@@ -25,6 +25,13 @@ class DoesNotFit(InvalidInput):
     """What must be in the prompt is longer than the window."""
 
     code = "does_not_fit"
+
+
+COUNTED = {
+    "passages_condensed": "passages that did not fit into the model's window whole",
+    "numbers_lost": "numbers of those passages that the model did not see",
+}
+"""What a prompt had to do without, in numbers: for the trace, not for the confidence."""
 
 
 class Form(StrEnum):
@@ -59,13 +66,15 @@ class Window:
 @dataclass(frozen=True, slots=True)
 class Included:
     """A passage in the prompt. number: as it is cited. text: as the model sees it, before escaping. spans: what of the
-    document it shows, as offsets in the document."""
+    document it shows, as offsets in the document. survived: what is left of a condensed passage; None for a whole one.
+    """
 
     number: int
     passage: Passage
     form: Form
     text: str
     spans: tuple[Span, ...]
+    survived: Survived | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +116,12 @@ def pack(wanted: Wanted, hits: Sequence[Hit], window: Window, tokenizer: Tokeniz
     packer = _Packer(wanted, hits, tokenizer, analyse, room)
     packer.fill()
     return packer.rendered(window.prompt)
+
+
+def counts(included: Sequence[Included]) -> dict[str, float]:
+    """By the names of `COUNTED`."""
+    reports = [one.survived for one in included if one.survived]
+    return {"passages_condensed": float(len(reports)), "numbers_lost": float(sum(len(one.lost) for one in reports))}
 
 
 class _Packer:
@@ -201,7 +216,8 @@ def _included(number: int, passage: Passage, text: str, made: Condensed) -> Incl
     form = Form.CONDENSED if made.dropped or made.text != text else Form.WHOLE
     move = passage.start - _shift(passage)
     spans = ((max(start + move, passage.start), end + move) for start, end in made.kept)
-    return Included(number, passage, form, made.text, tuple(span for span in spans if span[1] > passage.start))
+    left = survived(text, made) if form is Form.CONDENSED else None
+    return Included(number, passage, form, made.text, tuple(span for span in spans if span[1] > passage.start), left)
 
 
 def _whole(text: str) -> Condensed:

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from router import checking, confidence, likelihood, support
+from router import checking, confidence, likelihood, packing, support
 from router.confidence import Calibration
 from router.types import Route, Trace
 
-MEANING = {**confidence.MEANING, **support.MEANING, **checking.MEANING, **likelihood.MEANING, **checking.COUNTED}
+MEANING = {
+    **confidence.MEANING,
+    **support.MEANING,
+    **checking.MEANING,
+    **likelihood.MEANING,
+    **checking.COUNTED,
+    **packing.COUNTED,
+}
 
 
 def explanation(trace: Trace, calibration: Calibration | None) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 
 from indexer.analysis import analyse
-from router import checking, likelihood, prompt
+from router import checking, likelihood, packing, prompt
 from router.checking import Entailment, Result, Statement
 from router.claims import tokens_of, weight_of
 from router.confidence import WITNESS
@@ -94,7 +94,8 @@ def drafted(
     where nothing may be, or where the model refused."""
     seen = [f"{_title(one.passage)}\n{one.text}" for one in included]
     checked = checking.check(whole(written), seen, analyse, packaged_model(), entails, question=question)
-    support = {**checked.support, **likelihood.features(written.logprobs), **checking.counts(checked)}
+    counted = {**checking.counts(checked), **packing.counts(included)}
+    support = {**checked.support, **likelihood.features(written.logprobs), **counted}
     if not checked.text or not checked.passages:
         return Draft("", (), model, written.logprobs, support)
     cited = [included[number - 1].passage for number in checked.passages]

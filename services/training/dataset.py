@@ -120,8 +120,9 @@ def _write(folder: Path, inputs: Inputs, built: Built, fitted: Sequence[Fitted],
 
 
 def _fit_row(row: Fitted) -> dict[str, Any]:
-    names = ("part", "parts", "tokens", "condensed", "left_out", "support")
-    return {"id": row.example.id, **{name: getattr(row, name) for name in names}}
+    names = ("part", "parts", "tokens", "left_out", "support")
+    condensed = {passage: asdict(survived) for passage, survived in row.condensed.items()}
+    return {"id": row.example.id, **{name: getattr(row, name) for name in names}, "condensed": condensed}
 
 
 def _texts(inputs: Inputs, rows: Iterable[Example], splits: Mapping[str, Split]) -> list[str]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from indexer.analysis import analyse
-from router.packing import DoesNotFit, Form, Packed, Tokenizer, Wanted, Window, pack
+from indexer.analysis import analyse, analyse_question
+from router.condense import Survived
+from router.packing import DoesNotFit, Packed, Tokenizer, Wanted, Window, pack
 from router.prompt import Part, Shot
 from router.types import Hit, Passage
 from services.training import metrics
@@ -25,14 +26,15 @@ KEPT = 0.8
 @dataclass(frozen=True, slots=True)
 class Fitted:
     """One training row. messages: prompt and answer. tokens: of the prompt. cited: passage numbers in the answer.
-    condensed, left_out: passage ids that were shortened, or found no room. part, parts: 1 and 1 for most.
-    seen: title and text of each passage as the model sees it. support: see `supported`."""
+    condensed: ids of the passages that were shortened, with what is left of them. left_out: of those that found no
+    room. part, parts: 1 and 1 for most. seen: title and text of each passage as the model sees it. support: see
+    `supported`."""
 
     example: Example
     messages: tuple[Message, ...]
     tokens: int
     cited: tuple[int, ...]
-    condensed: tuple[str, ...]
+    condensed: Mapping[str, Survived]
     left_out: tuple[str, ...]
     prompt_hash: str
     part: int = 1
@@ -80,7 +82,8 @@ def _words(text: str) -> set[str]:
 
 def _wanted(example: Example, shots: tuple[Shot, ...], part: Part) -> Wanted:
     keep = {one.passage_id: ((one.start, one.end),) for one in example.evidence}
-    return Wanted(example.question, example.language, shots=shots, must_keep=keep, part=part if part.of > 1 else None)
+    terms = dict.fromkeys(analyse_question(example.question), 1.0)  # no index says how rare a word is
+    return Wanted(example.question, example.language, terms, shots, keep, part if part.of > 1 else None)
 
 
 def _hit(one: Context) -> Hit:
@@ -99,7 +102,7 @@ def _row(example: Example, packed: Packed, answer: str, part: Part, support: flo
         messages=(*messages, {"role": "assistant", "content": said}),
         tokens=packed.tokens,
         cited=cited,
-        condensed=tuple(one.passage.id for one in packed.included if one.form is Form.CONDENSED),
+        condensed={one.passage.id: one.survived for one in packed.included if one.survived},
         left_out=packed.left_out,
         prompt_hash=packed.prompt.hash(),
         part=part.number,

@@ -17,8 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from indexer.analysis import analyse, analyse_question
-from router import facts, units
-from router.condense import Condensed, condense, holds
+from router.condense import Condensed, condense, holds, survived
 from tests.bench.retrieval import PARAGRAPHS, rows
 
 WINDOW = 3_000
@@ -93,9 +92,9 @@ def _order(name: str) -> dict[str, int]:
 
 def measure(chosen: Sequence[Case], share: float, aware: bool) -> dict[str, float]:
     """support_kept: share of questions all of whose gold answer's units were kept. token_recall: share of the gold
-    answer's words in the condensed text, mean. numbers, names: share of those of the text that the condensed text has.
-    denials, qualified: share of the text's units with a negation or a qualifier that were kept."""
-    flags, recalls, kept, lengths, spent = [], [], [], [], 0.0
+    answer's words in the condensed text, mean. numbers, names, numbered, denials, qualified, length: see
+    `router.condense.Survived`, means over the texts that have any."""
+    flags, recalls, kept, spent = [], [], [], 0.0
     once: dict[str, Condensed] = {}
     for case in chosen:
         begun = time.process_time()
@@ -105,18 +104,16 @@ def measure(chosen: Sequence[Case], share: float, aware: bool) -> dict[str, floa
             made = condense(case.text, int(share * len(case.text)), len, analyse, asked)
             spent += time.process_time() - begun
             kept.append(survived(case.text, made))
-            lengths.append(len(made.text) / len(case.text))
         once[case.text] = made
         flags.append(holds(made, case.span))
         recalls.append(recall(case.text[slice(*case.span)], made.text))
-    names = ("numbers", "names", "denials", "qualified")
-    means = {name: mean(one[name] for one in kept) for name in names}
+    names = ("numbers", "names", "numbered", "denials", "qualified", "length")
+    means = {name: mean(getattr(one, name) for one in kept) for name in names}
     return {
         "questions": len(flags),
         "support_kept": mean(flags),
         "token_recall": mean(recalls),
         **means,
-        "length": mean(lengths),
         "ms": round(spent / max(len(kept), 1) * 1e3, 2),
     }
 
@@ -128,22 +125,6 @@ def mean(values: Iterable[float | None]) -> float:
 def recall(answer: str, text: str) -> float:
     wanted = set(analyse(answer))
     return len(wanted & set(analyse(text))) / max(len(wanted), 1)
-
-
-def survived(text: str, made: Condensed) -> dict[str, float | None]:
-    spans = [(unit.start, unit.end) for unit in units.split(text)]
-    return {
-        "numbers": share_of(facts.quantities(text), facts.quantities(made.text)),
-        "names": share_of(facts.names(text), facts.names(made.text)),
-        "denials": share_of({s for s in spans if facts.NEGATION.search(text[slice(*s)])}, set(made.kept)),
-        "qualified": share_of({s for s in spans if facts.QUALIFIER.search(text[slice(*s)])}, set(made.kept)),
-    }
-
-
-def share_of(wanted: Iterable[object], known: Iterable[object]) -> float | None:
-    """None where there is nothing to lose."""
-    there = set(wanted)
-    return len(there & set(known)) / len(there) if there else None
 
 
 if __name__ == "__main__":

@@ -229,6 +229,20 @@ def test_an_approved_answer_that_joined_the_pool_can_be_cited() -> None:
     assert [(one.source, one.quote) for one in draft.citations] == [("curated/e1", approved.text)]
 
 
+def test_the_trace_says_what_the_model_did_not_see_for_want_of_room() -> None:
+    story = "The pool has a long story that nobody needs. "
+    text = story * 40 + "The pool holds 40 connections. " + "".join(f"Then came pool {at}. " for at in range(100, 200))
+    pool = Passage("f" * 32, "manual/pool.md", ("Pool",), 0, len(text), text, "en")
+    found = SearchResult((Hit(pool, {}, 1.0),), {}, "en", "v1")
+    wanted = Wanted(POOL, "en", dict.fromkeys(analyse(POOL), 1.0))
+    template = CHARACTERS.messages(wanted.rendered(()).messages)
+    included = pack(wanted, found.hits, Window(template + 900, 100), CHARACTERS, analyse).included
+    draft = drafted(POOL, Written("The pool holds 40 connections [1].", (), "stop", 9), included, "m", {})
+    assert (draft.text, draft.support["passages_condensed"]) == ("The pool holds 40 connections [1].", 1.0)
+    assert draft.support["numbers_lost"] == sum(str(at) not in included[0].text for at in range(100, 200)) > 0
+    assert made("The pool holds 40 connections [1].").support["passages_condensed"] == 0.0
+
+
 def _numbers(draft: Draft) -> Sequence[int]:
     from router.prompt import citations_of
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import pairwise
 
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from indexer.analysis import analyse, analyse_question
 from router import units
-from router.condense import SHARES, Condensed, condense, holds
+from router.condense import SHARES, Condensed, Survived, condense, holds, survived
 from router.types import UnitKind
 from tests.bench.condense import cases, in_half, measure
 from tests.bench.retrieval import DATA
@@ -88,9 +88,9 @@ def test_the_question_is_answered_first() -> None:
     ],
 )
 def test_what_bounds_a_sentence_stays_with_it(text: str, question: str, together: str) -> None:
-    """Even where words that bound count for nothing by themselves, and the room is only for these two."""
+    """Even where only the question's words count, and the room is only for these two."""
     asked = dict.fromkeys(analyse_question(question), 1.0)
-    blind = replace(SHARES, bounds=0.0, near=0.0, early=0.0, central=0.0, exact=0.0)
+    blind = replace(SHARES, near=0.0, early=0.0, central=0.0)
     result = condense(text, len(together) + 45, len, analyse, asked, shares=blind)
     assert together in result.text
     assert together[:12] not in condense(text, len(together) - 1, len, analyse, asked, shares=blind).text
@@ -102,6 +102,87 @@ def test_without_a_question_negations_and_qualifiers_stay() -> None:
     result = made(text, 0.2)
     assert "never logged" in result.text
     assert "only on trusted" in result.text
+
+
+PAGE_EN = """PolarDB is a database. Backups are kept for 7 days. It was named by a team. Do not delete the WAL of
+version 11.9 unless the standby has it. The weather was fine that day. Many people like databases.
+
+| name | default |
+|---|---|
+| ttl | 7 days |
+| size | 64 MB |
+"""
+PAGE_ZH = """PolarDB 是一种数据库。备份保留七天。它的名字是团队起的。
+备库收到之前，不要删除 11.9 版本的日志。那天天气很好。很多人喜欢数据库。
+
+| 参数 | 默认值 |
+|---|---|
+| 大小 | 64 MB |
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "budget", "count", "left"),
+    [
+        (
+            PAGE_EN,
+            30,
+            words,
+            "Backups are kept for 7 days. | Do not delete the WAL of\nversion 11.9 unless the standby has it. | "
+            "name: ttl; default: 7 days | name: size; default: 64 MB",
+        ),
+        (PAGE_ZH, 54, len, "备份保留七天。 | 备库收到之前，不要删除 11.9 版本的日志。 | 参数: 大小; 默认值: 64 MB"),
+    ],
+)
+def test_numbers_and_what_bounds_go_last(text: str, budget: int, count: Callable[[str], int], left: str) -> None:
+    """Also a number that a row says as well: it is another statement."""
+    result = condense(text, budget, count, analyse)
+    assert result.text == left.replace(" | ", "\n")
+    report = survived(text, result)
+    assert (report.numbers, report.numbered, report.denials, report.lost) == (1.0, 1.0, 1.0, ())
+
+
+def test_what_the_question_names_comes_before_them() -> None:
+    asked = dict.fromkeys(analyse_question("Who named it?"), 1.0)
+    result = condense(PAGE_EN, 24, words, analyse, asked)
+    assert "It was named by a team." in result.text and "The weather" not in result.text
+    assert survived(PAGE_EN, result).lost == ("64 mb",)
+    assert "It was named" not in condense(PAGE_EN, 24, words, analyse, {"unknown": 1.0}).text
+
+
+PLAIN = ("The tool has a menu.", "Many people like it.", "天气很好。", "It was named long ago by its makers.")
+STATED = (
+    "It keeps 7 days.",
+    "Never stop it.",
+    "默认 64 MB。",
+    "Only on 11.9.",
+    "Do not wait for 30 s in a row.",
+    "最多三个。",
+)
+
+
+@given(st.lists(st.sampled_from(PLAIN + STATED), max_size=14), st.integers(0, 60))
+@settings(max_examples=300, deadline=None)
+def test_nothing_plain_stays_at_the_cost_of_them(sentences: list[str], budget: int) -> None:
+    """A statement with a number, negation or qualifier is left out only where it has no room beside its like."""
+    text = "\n\n".join(sentences)
+    result = condense(text, budget, words, analyse)
+    kept = [text[start:end] for start, end in result.kept]
+    taken = sum(words(one) for one in kept if one in STATED)
+    for start, end in result.dropped:
+        assert text[start:end] in PLAIN or taken + words(text[start:end]) > budget
+
+
+def test_the_report_says_what_was_lost() -> None:
+    text = "It keeps 7 days. Never stop it. Only Grace may. It waits 30 s. 版本为 11.9。請勿刪除。"
+    spans = [(unit.start, unit.end) for unit in units.split(text)]
+    first, rest = tuple(spans[:2]), tuple(spans[2:])
+    report = survived(text, Condensed(text[: spans[1][1]], first, rest))
+    assert (report.numbers, report.lost) == (pytest.approx(1 / 3), ("11.9", "30 s"))
+    assert (report.names, report.numbered) == (0.0, pytest.approx(1 / 3))
+    assert (report.denials, report.qualified) == (0.5, 0.0)
+    nothing = survived("", condense("", 0, len, analyse))
+    assert nothing == Survived(None, None, None, None, None, None, ())
 
 
 def test_rows_are_shown_with_their_columns() -> None:
@@ -163,4 +244,6 @@ def test_gold_answers_survive_half_the_length() -> None:
     if not (DATA / "qa" / "covidqa_longdoc_en.jsonl").exists():
         pytest.skip("../shared/data is absent")
     chosen = [case for case in cases("covidqa") if in_half(case, "odd", "covidqa")][::20]
-    assert measure(chosen, 0.5, aware=True)["support_kept"] >= 0.8
+    figures = measure(chosen, 0.5, aware=True)
+    assert figures["support_kept"] >= 0.8
+    assert min(figures["numbers"], figures["denials"], figures["qualified"]) >= 0.8

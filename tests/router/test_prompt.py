@@ -15,7 +15,7 @@ from tokenizers import models, pre_tokenizers, trainers
 
 from indexer.analysis import analyse
 from router import prompt
-from router.packing import DoesNotFit, Form, Packed, Tokenizer, Wanted, Window, pack
+from router.packing import DoesNotFit, Form, Packed, Tokenizer, Wanted, Window, counts, pack
 from router.prompt import TEMPLATES, Message, Part, Shot, Source
 from router.types import Hit, Passage
 from router.wording import REFUSAL
@@ -237,6 +237,9 @@ def test_whole_passages_first_then_condensed_ones() -> None:
     made = packed([SHORT, LONG, SHORT + " x"], base + 50 + 2 * tokens(SHORT) + 100)
     assert [one.form for one in made.included] == [Form.WHOLE, Form.CONDENSED, Form.WHOLE]
     assert "The limit is 64 MB." in made.included[1].text
+    left = made.included[1].survived
+    assert left and (left.numbers, left.lost) == (1.0, ()) and made.included[0].survived is None
+    assert counts(made.included) == {"passages_condensed": 1.0, "numbers_lost": 0.0}
     everything = packed([SHORT, LONG], 5000)
     assert [one.form for one in everything.included] == [Form.WHOLE, Form.WHOLE]
     assert everything.left_out == ()
@@ -278,6 +281,7 @@ def test_a_cut_table_gets_its_columns() -> None:
     assert "name: s7; size: 7 MB" in made.text
     assert any(rows[start - 1000 : end - 1000].startswith("| s7 ") for start, end in made.spans)
     whole = pack(wanted, [one], Window(5000, 50), MODEL, analyse).included[0]
+    assert counts([made])["numbers_lost"] == 40 - made.text.count("MB")
     assert whole.text.startswith("| name | size |")
     assert whole.spans == ((1000, 1000 + len(rows)),)
 

@@ -105,7 +105,8 @@ def rows(talking: Talking, tmp_path_factory: pytest.TempPathFactory) -> list[Any
     data = read_data(folder)
     tasks, _ = tasks_of(data.judged(), data.window, budget.tokenizer)
     fits = [json.loads(line) for line in (folder / "fits.jsonl").read_text("utf-8").splitlines()]
-    assert any(one["condensed"] for one in fits) and any(one["left_out"] for one in fits)
+    reports = [report for one in fits for report in one["condensed"].values()]
+    assert reports and all(0 < report["length"] < 1 for report in reports) and any(one["left_out"] for one in fits)
     assert {one.example.language for one in tasks} == {"zh", "en"} and len({one.example.refuses for one in tasks}) == 2
     assert len(tasks) > 20 and sum(len(one.example.context) > 1 for one in tasks) > 10
     return tasks
