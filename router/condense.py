@@ -2,9 +2,11 @@
 
 What is never done: a sentence, list item, table row or block of code is kept whole or left out whole, so no number,
 version, negation or qualifier ("only", "unless", 仅, 除非) is ever cut out of the statement it belongs to. A sentence
-that bounds the one before it ("However, …", 除非 …) stays whenever that one does. Statements with a negation or a
-qualifier stay before all others, then those with a number, first the numbers that stand nowhere else: nothing plain
-stays at their cost unless the question names it. Where there is no room for all of them, `survived` says what was lost.
+that bounds the one before it ("However, …", 除非 …) stays whenever that one does, and nothing stays without the words
+above it that bound it ("The following are not supported:"). Statements with a negation or a qualifier stay before all
+others, then those with a number, first the numbers that stand nowhere else, then those with a name that must be spelt
+right: nothing plain stays at their cost, but for the best one that the question names and others in a part of the room.
+Where there is no room for all of them, `router.survival` says what was lost.
 
 Among statements of one kind the choice is TextRank's (a statement is central when others share its words), walked over
 the graph of statements and words instead of over pairs of statements: the work grows with the length of the text, not
@@ -17,12 +19,11 @@ import heapq
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from router import facts, units
+from router import facts, support, units
 from router.ports import Analyser
-from router.script import simplified
 from router.types import UnitKind
 
 Span = tuple[int, int]
@@ -69,7 +70,7 @@ _ANNOUNCES = (":", "：")
 @dataclass(frozen=True, slots=True)
 class _Piece:
     """text: as it is shown. over: number of the heading, or of the sentence that announces it, or -1. bounds: whether
-    it qualifies the piece before it."""
+    it qualifies the piece before it. bounded: whether it denies, or says how far it holds."""
 
     kind: UnitKind
     start: int
@@ -78,19 +79,24 @@ class _Piece:
     terms: frozenset[str]
     over: int
     bounds: bool
+    bounded: bool
+    figures: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """Pieces that stay together. asked: the question names it. bounded: denies, or says how far it holds."""
+    """Pieces that stay together. above: what stands over them. asked: the question names it. bounded, figures: also
+    by what stands above. named: says something that must be spelt right."""
 
     numbers: tuple[int, ...]
+    above: tuple[int, ...]
     cost: int
     worth: float
     needed: bool
     asked: bool
     bounded: bool
-    quantities: frozenset[facts.Quantity]
+    figures: frozenset[str]
+    named: bool
 
 
 def condense(
@@ -110,57 +116,15 @@ def condense(
     if count(text) <= budget:
         return Condensed(text, ((0, len(text)),) if text else (), ())
     pieces = _pieces(text, analyse)
-    gap = count("\n")
-    costs = [count(piece.text) + gap for piece in pieces]
+    costs = _costs(text, pieces, count)
     groups = _groups(pieces, costs, _scores(pieces, question_terms or {}, shares), keep, shares.length)
-    chosen = _chosen(groups, pieces, costs, budget + gap)
-    while (over := count(_shown(text, pieces, chosen)) - budget) > 0 and chosen:
-        chosen = _without_last(chosen, costs, over)
-    numbers = set(_flat(chosen))
+    shown, numbers = _filled(text, pieces, budget, count, lambda room: _chosen(groups, pieces, costs, room))
     spans = [(piece.start, piece.end) for piece in pieces]
     return Condensed(
-        _shown(text, pieces, chosen),
+        shown,
         tuple(span for number, span in enumerate(spans) if number in numbers),
         tuple(span for number, span in enumerate(spans) if number not in numbers),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Survived:
-    """Shares, 0..1, of what the original has; None where it has none. length: in characters. numbers, names: distinct
-    ones, a number with its unit (see `facts.quantities`, `facts.names`). numbered, denials, qualified: units with a
-    number, with a negation, with a qualifier. lost: the numbers that are nowhere in the condensed form, sorted."""
-
-    length: float | None
-    numbers: float | None
-    names: float | None
-    numbered: float | None
-    denials: float | None
-    qualified: float | None
-    lost: tuple[str, ...]
-
-
-def survived(text: str, condensed: Condensed) -> Survived:
-    numbers, left = facts.quantities(text), facts.quantities(condensed.text)
-    spans = [(unit.start, unit.end) for unit in units.split(text)]
-    said = {span: simplified(text[slice(*span)]) for span in spans}
-
-    def units_kept(has: Callable[[str], object]) -> float | None:
-        return _share([span for span in spans if has(said[span])], condensed.kept)
-
-    return Survived(
-        length=len(condensed.text) / len(text) if text else None,
-        numbers=_share(numbers, left),
-        names=_share(facts.names(text), facts.names(condensed.text)),
-        numbered=units_kept(facts.quantities),
-        denials=units_kept(facts.NEGATION.search),
-        qualified=units_kept(facts.QUALIFIER.search),
-        lost=tuple(sorted(f"{one.value} {one.unit}".strip() for one in numbers - left)),
-    )
-
-
-def _share(wanted: Collection[object], known: Collection[object]) -> float | None:
-    return len(set(wanted) & set(known)) / len(wanted) if wanted else None
 
 
 def holds(condensed: Condensed, span: Span) -> bool:
@@ -184,12 +148,20 @@ def _pieces(text: str, analyse: Analyser) -> list[_Piece]:
         over = -1 if kind is UnitKind.HEADING else lead if within and lead >= 0 else heading
         shown = _row(_cells(raw), columns) if kind is UnitKind.ROW else raw
         bounds = kind is UnitKind.SENTENCE and facts.bounds_before(raw)
+        bounded = _bounded(kind, raw)
         if not within:
             lead = len(out) if raw.endswith(_ANNOUNCES) else -1
         if kind is UnitKind.HEADING:
             heading, lead = len(out), -1
-        out.append(_Piece(kind, start, end, shown, frozenset(analyse(raw)), over, bounds))
+        out.append(_Piece(kind, start, end, shown, frozenset(analyse(raw)), over, bounds, bounded, facts.figures(raw)))
     return out
+
+
+def _bounded(kind: UnitKind, raw: str) -> bool:
+    """What a heading qualifies ("Default settings") is whole without it."""
+    if kind is UnitKind.CODE:
+        return False
+    return facts.negates(raw) or (kind is not UnitKind.HEADING and facts.qualifies(raw))
 
 
 def _cells(row: str) -> tuple[str, ...]:
@@ -203,34 +175,38 @@ def _row(values: tuple[str, ...], columns: tuple[str, ...]) -> str:
 
 
 def _together(pieces: Sequence[_Piece]) -> list[tuple[int, ...]]:
-    """Statements with the ones that bound them. Headings come with what stands under them, never on their own."""
+    """Statements with the ones that bound them. Headings, and what bounds the list that it announces, come with what
+    stands under them, never on their own."""
+    leads = {piece.over for piece in pieces}
     groups: list[tuple[int, ...]] = []
     for number, piece in enumerate(pieces):
-        if piece.kind is UnitKind.HEADING:
-            continue
         if piece.bounds and groups and groups[-1][-1] == number - 1:
             groups[-1] = (*groups[-1], number)
-        else:
+        elif piece.kind is not UnitKind.HEADING and not (number in leads and piece.bounded):
             groups.append((number,))
     return groups
+
+
+def _above(pieces: Sequence[_Piece], number: int) -> list[int]:
+    """The nearest first."""
+    over = pieces[number].over
+    return [over, *_above(pieces, over)] if over >= 0 else []
 
 
 # --- what a piece is worth --------------------------------------------------------------------------------------------
 
 
 def _scores(pieces: Sequence[_Piece], asked: Mapping[str, float], shares: Shares) -> list[tuple[float, bool]]:
-    """Of each piece its worth, comparable within one text only, and whether the question names it or what stands
-    beside or above it."""
+    """Of each piece its worth, comparable within one text only, and whether the question names it."""
     frequency = Counter(term for piece in pieces for term in piece.terms)
     rarity = {term: math.log(1 + (len(pieces) - n + 0.5) / (n + 0.5)) for term, n in frequency.items()}
     central = _walk(pieces, frequency, rarity)
     matched = _matched(pieces, asked, rarity)
     scores = []
     for number in range(len(pieces)):
-        near = _near(number, pieces, matched)
-        relevant = shares.question * matched[number] + shares.near * near
+        relevant = shares.question * matched[number] + shares.near * _near(number, pieces, matched)
         usual = shares.central * central[number] + shares.early * (1 - number / len(pieces))
-        scores.append((usual + relevant, matched[number] + near > 0))
+        scores.append((usual + relevant, matched[number] > 0))
     return scores
 
 
@@ -275,15 +251,18 @@ def _groups(
 
     def group(numbers: tuple[int, ...]) -> _Group:
         cost = max(sum(costs[number] for number in numbers), 1)
-        mine = [pieces[number] for number in numbers]
+        above = tuple(sorted({over for number in numbers for over in _above(pieces, number)} - set(numbers)))
+        mine, all_of = [pieces[number] for number in numbers], [pieces[number] for number in (*above, *numbers)]
         return _Group(
             numbers,
+            above,
             cost,
             worth=max(scores[number][0] for number in numbers) / cost**power,
             needed=any(one.start < end and start < one.end for one in mine for start, end in keep),
             asked=any(scores[number][1] for number in numbers),
-            bounded=any(facts.is_bounded(one.text) for one in mine),
-            quantities=frozenset().union(*(facts.quantities(one.text) for one in mine)),
+            bounded=any(one.bounded for one in all_of),
+            figures=frozenset().union(*(one.figures for one in all_of)),
+            named=any(support.identifiers(one.text) for one in mine),
         )
 
     return sorted(map(group, _together(pieces)), key=lambda one: one.worth, reverse=True)
@@ -292,42 +271,41 @@ def _groups(
 # --- what is kept -----------------------------------------------------------------------------------------------------
 
 
-def _chosen(
-    groups: Sequence[_Group], pieces: Sequence[_Piece], costs: Sequence[int], room: int
-) -> list[tuple[int, ...]]:
-    """The pieces of what there is room for, in the order in which it was chosen. costs: each with a line break."""
+def _chosen(groups: Sequence[_Group], pieces: Sequence[_Piece], costs: Sequence[int], room: int) -> set[int]:
+    """The numbers of the pieces that there is room for."""
     kept = _Kept(pieces, costs, room)
     left = [one for one in groups if not (one.needed and kept.add(one))]
-    for_others = kept.room * (1 - _ASKED)
-    left = [one for one in left if not (one.asked and kept.room > for_others and kept.add(one))]
+    others = int(kept.room * (1 - _ASKED))
+    best = next((one for one in left if one.asked), None)
+    left = [one for one in left if not (one.asked and kept.add(one, 0 if one is best else others))]
     left = [one for one in left if not (one.bounded and kept.add(one))]
     kept.cover(left)
-    for one in sorted(left, key=lambda one: not one.quantities):
+    for one in sorted(left, key=lambda one: (not one.figures, not one.named)):
         kept.add(one)
-    return kept.chosen
+    return kept.numbers
 
 
 @dataclass(slots=True)
 class _Kept:
-    """room: what is left of it, counted like `costs`. numbers: of pieces. quantities: that stand in them."""
+    """room: what is left of it, counted like `costs`. numbers: of pieces. figures: that stand in them."""
 
     pieces: Sequence[_Piece]
     costs: Sequence[int]
     room: int
-    chosen: list[tuple[int, ...]] = field(default_factory=list)
     numbers: set[int] = field(default_factory=set)
-    quantities: set[facts.Quantity] = field(default_factory=set)
+    figures: set[str] = field(default_factory=set)
 
-    def add(self, group: _Group) -> bool:
-        """Whether there was room: for it with what stands over it, or for it alone."""
+    def add(self, group: _Group, others: int = 0) -> bool:
+        """Whether there was room, `others` apart: for it with all that stands above it, or with what it must not be
+        said without."""
         mine = set(group.numbers) - self.numbers
-        over = {self.pieces[number].over for number in mine} - self.numbers - {-1}
-        for numbers in (mine | over, mine):
+        bound = {number for number in group.above if self.pieces[number].bounded}
+        for above in (set(group.above), bound):
+            numbers = mine | (above - self.numbers)
             cost = sum(self.costs[number] for number in numbers)
-            if numbers and cost <= self.room:
-                self.chosen.append(tuple(sorted(numbers)))
+            if mine and cost <= self.room - others:
                 self.numbers |= numbers
-                self.quantities |= group.quantities
+                self.figures.update(*(self.pieces[number].figures for number in numbers))
                 self.room -= cost
                 return True
         return False
@@ -337,7 +315,7 @@ class _Kept:
         of Chvátal (1979). A gain never grows, so only the best one is looked at again (Minoux 1978)."""
 
         def gain(group: _Group) -> float:
-            return len(group.quantities - self.quantities) / group.cost
+            return len(group.figures - self.figures) / group.cost
 
         heap = [(-gain(group), place) for place, group in enumerate(groups)]
         heapq.heapify(heap)
@@ -350,22 +328,41 @@ class _Kept:
                 self.add(groups[place])
 
 
-def _without_last(chosen: list[tuple[int, ...]], costs: Sequence[int], over: int) -> list[tuple[int, ...]]:
-    """Without the last groups, as many as cost `over`: joined pieces may be longer than the sum of their lengths."""
-    while chosen and over > 0:
-        over -= sum(costs[number] for number in chosen[-1]) or 1
-        chosen = chosen[:-1]
-    return chosen
+def _costs(text: str, pieces: Sequence[_Piece], count: Count) -> list[int]:
+    """Of each piece with what stands before it in the text, where that is white space only; else with a line break."""
+    costs = []
+    end = 0
+    for piece in pieces:
+        gap = text[end : piece.start]
+        costs.append(count(piece.text) + count("\n" if gap.strip() else gap))
+        end = piece.end
+    return costs
 
 
-def _flat(chosen: Iterable[tuple[int, ...]]) -> list[int]:
-    return sorted(number for group in chosen for number in group)
+def _filled(
+    text: str, pieces: Sequence[_Piece], budget: int, count: Count, choose: Callable[[int], set[int]]
+) -> tuple[str, set[int]]:
+    """What is shown, and the numbers of its pieces. Joined pieces are longer or shorter than the sum of their costs:
+    what there is too much, or left over, is taken off the room, or added to it, until more would be too much."""
+    best: tuple[str, set[int]] = "", set()
+    room = budget + count("\n")
+    while True:
+        numbers = choose(room)
+        shown = _shown(text, pieces, numbers)
+        spare = budget - count(shown)
+        if spare < 0 and best[1]:
+            return best
+        if spare >= 0:
+            if spare == 0 or numbers == best[1]:
+                return shown, numbers
+            best = shown, numbers
+        room += spare
 
 
-def _shown(text: str, pieces: Sequence[_Piece], chosen: Iterable[tuple[int, ...]]) -> str:
+def _shown(text: str, pieces: Sequence[_Piece], numbers: Iterable[int]) -> str:
     out: list[str] = []
     before = -1
-    for number in _flat(chosen):
+    for number in sorted(numbers):
         if out:
             between = text[pieces[before].end : pieces[number].start]
             neighbours = number == before + 1 and not between.strip()

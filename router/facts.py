@@ -1,6 +1,6 @@
 """What a text must not get nearly right: quantities, negations, qualifiers, identifiers, names. Chinese and English.
 
-Pure functions of text. Condensing keeps what holds them, checking compares them between a draft and its passage.
+Pure functions of text. Condensing drops last what holds them, checking compares them between a draft and its passage.
 """
 
 from __future__ import annotations
@@ -57,20 +57,27 @@ _NUMBER = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _GLUED = re.compile(rf"(?<![A-Za-z0-9_.-])(\d+(?:\.\d+)?)(?=(?:{_LATIN_UNITS})(?![A-Za-z0-9_]))", re.IGNORECASE)
-_SPELLED_WIDE = re.compile(
-    rf"(?<![第十百千万几])(?P<value>[两二三四五六七八九十])(?:个|(?P<unit>{_WIDE_UNITS})|[种次台条倍份步])"
+_DIGITS_WIDE = {**{char: value for value, char in enumerate("零一二三四五六七八九")}, "〇": 0, "两": 2}
+_TENS_WIDE = {"十": 10, "百": 100, "千": 1000}
+_NUMERALS_WIDE = "".join((*_DIGITS_WIDE, *_TENS_WIDE))
+_SPELLED_WIDE = re.compile(  # 一个 and 一天 are "a"
+    rf"(?<![第几数万{_NUMERALS_WIDE}])(?!一[^{_NUMERALS_WIDE}])(?P<value>[{_NUMERALS_WIDE}]+)"
+    rf"(?:个|(?P<unit>{_WIDE_UNITS})|[种次台条倍份步])"
 )
+_TEENS = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen"
+).split()
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
 _SPELLED = re.compile(
-    rf"\b(?P<value>two|three|four|five|six|seven|eight|nine|ten|twelve|twenty)\b(?:[ -](?P<unit>{_LATIN_UNITS})\b)?",
+    rf"\b(?P<value>(?:{'|'.join(_TENS)})(?:[ -](?:{'|'.join(_TEENS[1:10])}))?|{'|'.join(_TEENS[2:])})\b"
+    rf"(?:[ -](?P<unit>{_LATIN_UNITS})\b)?",
     re.I,
 )
-_VALUES = {
-    **{word: str(value) for value, word in enumerate("two three four five six seven eight nine ten".split(), 2)},
-    **{"twelve": "12", "twenty": "20", "两": "2"},
-    **{char: str(value) for value, char in enumerate("二三四五六七八九十", 2)},
-}
+_VALUES = {word: at for at, word in enumerate(_TEENS)} | {word: 10 * at for at, word in enumerate(_TENS, 2)}
+_CODED = re.compile(r"(?<![\w.])[A-Za-z_][\w+-]*\d[\w.+-]*")  # JDK1.8, PG14
 
-NEGATION = re.compile(
+_NEGATION = re.compile(
     r"""\b(?:not|no|never|none|neither|nor|cannot|without|unable|unsupported|isn't|aren't|wasn't|weren't|don't|doesn't
     |didn't|can't|couldn't|won't|wouldn't|shouldn't|mustn't|hasn't|haven't|needn't|lacks?|avoid(?:s|ing)?)\b
     | 不(?!仅|但|同|断|过|久|止|论|管|妨|如|足|错|时|然|得不)|没有|没(?=[能法])|无(?:法|需|须|效|权|关)
@@ -79,7 +86,7 @@ NEGATION = re.compile(
 )
 """Words that turn a statement into its opposite. 不 inside words that deny nothing (不仅, 不同, 不断 …) is none."""
 
-QUALIFIER = re.compile(
+_QUALIFIER = re.compile(
     r"""\b(?:only|unless|except(?:ing)?|excluding|until|solely|merely|at\ (?:least|most)|up\ to|no\ more\ than|must
     |required?|mandatory|deprecated|experimental|default|by\ default|provided\ that|as\ long\ as|otherwise|however
     |warning|caution|important)\b
@@ -129,7 +136,9 @@ OPPOSITES = (
 )
 """Words that cannot stand for one another; each side lists the forms of one word."""
 
-_LIST_MARK = re.compile(r"(?:^[ \t>]*|(?<=[:;.：；。]) ?)(?:\d{1,3}[.)、](?!\d))[ \t]*", re.MULTILINE)
+_LIST_MARK = re.compile(  # behind a colon a list begins, and "port: 443." is none
+    r"(?:^[ \t>]*\d{1,3}|(?<=[;.；。]) ?\d{1,3}|(?<=[:：]) ?1)[.)、](?!\d)[ \t]*", re.MULTILINE
+)
 _NAME = re.compile(r"(?<![A-Za-z0-9_.])[A-Z][\w'’-]*[A-Za-z0-9]")
 _START = re.compile(r"(?:\A|[.!?:;\n。！？：；]|[-*•])[\s\"'“(\[*_]*\Z")
 _ABBREVIATIONS = frozenset({"e.g", "i.e", "and/or"})
@@ -149,18 +158,47 @@ _WIDE_OPPOSITE = re.compile("|".join(sorted((w for w in _OPPOSITE_OF if not w.is
 
 
 def quantities(text: str) -> frozenset[Quantity]:
-    """Every number with its unit, numbers of lists apart; small numbers in words too ("three nodes", 三个)."""
-    text = _LIST_MARK.sub("", simplified(unicodedata.normalize("NFKC", text)))
-    return frozenset(_quantities(text))
+    """Every number with its unit, numbers of lists apart; numbers in words too ("thirty days", 二十四小时)."""
+    return frozenset(_quantities(_unlisted(text)))
+
+
+def figures(text: str) -> frozenset[str]:
+    """`quantities` as they are said ("7 d"), and the words that a number is part of, like JDK1.8, in lower case."""
+    said = _unlisted(text)
+    counted = {f"{value} {unit}".strip() for value, unit in _quantities(said)}
+    return frozenset(counted | {word.lower().rstrip(".-") for word in _CODED.findall(said)})
+
+
+def _unlisted(text: str) -> str:
+    return _LIST_MARK.sub("", simplified(unicodedata.normalize("NFKC", text)))
 
 
 def _quantities(text: str) -> Iterator[Quantity]:
     for found in _NUMBER.finditer(text):
         unit = "%" if found[0].startswith("百分之") else _FOLDED.get((found["unit"] or "").lower(), "")
         yield Quantity(found["value"].replace(",", ""), unit)
-    for pattern in (_SPELLED, _SPELLED_WIDE):
+    for pattern, value in ((_SPELLED, _value), (_SPELLED_WIDE, _value_wide)):
         for found in pattern.finditer(text):
-            yield Quantity(_VALUES[found["value"].lower()], _FOLDED.get((found["unit"] or "").lower(), ""))
+            yield Quantity(str(value(found["value"])), _FOLDED.get((found["unit"] or "").lower(), ""))
+
+
+def _value(numeral: str) -> int:
+    """Twenty-four: 24."""
+    return sum(_VALUES[word] for word in re.split("[ -]", numeral.lower()))
+
+
+def _value_wide(numeral: str) -> int:
+    """二十四: 24; 一百零五: 105; 二〇二四: 2024."""
+    if not any(char in _TENS_WIDE for char in numeral):
+        return int("".join(str(_DIGITS_WIDE[char]) for char in numeral))
+    whole = digit = 0
+    for char in numeral:
+        if char in _DIGITS_WIDE:
+            digit = _DIGITS_WIDE[char]
+        else:
+            whole += (digit or 1) * _TENS_WIDE[char]
+            digit = 0
+    return whole + digit
 
 
 def spaced(text: str) -> str:
@@ -208,13 +246,26 @@ def names(text: str) -> frozenset[str]:
 
 def denies(text: str) -> bool:
     """Whether the statement is negative: an odd number of negations; the "no" that answers a question is none."""
-    said = simplified(text.replace("’", "'"))
-    return len(NEGATION.findall(_ANSWERS.sub("", said))) % 2 == 1
+    return len(_NEGATION.findall(_ANSWERS.sub("", _plainly(text)))) % 2 == 1
+
+
+def negates(text: str) -> bool:
+    """Whether there is a word that denies."""
+    return bool(_NEGATION.search(_plainly(text)))
+
+
+def qualifies(text: str) -> bool:
+    """Whether it says when, for what, or how far it holds."""
+    return bool(_QUALIFIER.search(_plainly(text)))
 
 
 def without_negations(text: str) -> str:
     """Without the words that deny, in simplified characters."""
-    return NEGATION.sub(" ", simplified(text))
+    return _NEGATION.sub(" ", _plainly(text))
+
+
+def _plainly(text: str) -> str:
+    return simplified(text.replace("’", "'"))
 
 
 def opposed(text: str, other: str) -> list[str]:
@@ -234,12 +285,6 @@ def _poles(text: str) -> frozenset[str]:
     return frozenset(word.lower() for word in found)
 
 
-def is_bounded(text: str) -> bool:
-    """Whether the text denies something, or says when, for what or how far it holds."""
-    said = simplified(text)
-    return bool(NEGATION.search(said) or QUALIFIER.search(said))
-
-
 def bounds_before(sentence: str) -> bool:
     """Whether it begins as one does that bounds the sentence before it."""
-    return bool(_QUALIFIES_BEFORE.match(simplified(sentence)))
+    return bool(_QUALIFIES_BEFORE.match(_plainly(sentence)))

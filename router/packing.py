@@ -11,10 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from router.condense import Condensed, Count, Span, Survived, condense, holds, survived
+from router import facts
+from router.condense import Condensed, Count, Span, condense, holds
 from router.errors import InvalidInput
 from router.ports import Analyser
 from router.prompt import Message, Part, Prompt, Shot, Source, block, render
+from router.survival import Survived, survived
 from router.types import Hit, Passage
 
 ChatCount = Callable[[Sequence[Message]], int]
@@ -28,8 +30,8 @@ class DoesNotFit(InvalidInput):
 
 
 COUNTED = {
-    "passages_condensed": "passages that did not fit into the model's window whole",
-    "numbers_lost": "numbers of those passages that the model did not see",
+    "passages_condensed": "passages that the model saw shortened, to fit into its window",
+    "numbers_lost": "numbers of those passages that it did not see, in none that it was shown",
 }
 """What a prompt had to do without, in numbers: for the trace, not for the confidence."""
 
@@ -121,7 +123,8 @@ def pack(wanted: Wanted, hits: Sequence[Hit], window: Window, tokenizer: Tokeniz
 def counts(included: Sequence[Included]) -> dict[str, float]:
     """By the names of `COUNTED`."""
     reports = [one.survived for one in included if one.survived]
-    return {"passages_condensed": float(len(reports)), "numbers_lost": float(sum(len(one.lost) for one in reports))}
+    lost = {number for one in reports for number in one.lost}.difference(*(facts.figures(one.text) for one in included))
+    return {"passages_condensed": float(len(reports)), "numbers_lost": float(len(lost))}
 
 
 class _Packer:

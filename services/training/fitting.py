@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from indexer.analysis import analyse, analyse_question
-from router.condense import Survived
 from router.packing import DoesNotFit, Packed, Tokenizer, Wanted, Window, pack
 from router.prompt import Part, Shot
+from router.survival import Survived
 from router.types import Hit, Passage
 from services.training import metrics
 from services.training.records import Context, Example, Rejected

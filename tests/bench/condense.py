@@ -17,7 +17,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from indexer.analysis import analyse, analyse_question
-from router.condense import Condensed, condense, holds, survived
+from router.condense import Condensed, condense, holds
+from router.survival import survived
 from tests.bench.retrieval import PARAGRAPHS, rows
 
 WINDOW = 3_000
@@ -93,7 +94,7 @@ def _order(name: str) -> dict[str, int]:
 def measure(chosen: Sequence[Case], share: float, aware: bool) -> dict[str, float]:
     """support_kept: share of questions all of whose gold answer's units were kept. token_recall: share of the gold
     answer's words in the condensed text, mean. numbers, names, numbered, denials, qualified, length: see
-    `router.condense.Survived`, means over the texts that have any."""
+    `router.survival.Survived`, means over the texts that have any."""
     flags, recalls, kept, spent = [], [], [], 0.0
     once: dict[str, Condensed] = {}
     for case in chosen:

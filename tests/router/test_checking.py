@@ -277,6 +277,16 @@ def test_the_packaged_model_says_where_it_is_from() -> None:
         ("1. first\n2. second", "nothing", 0),
         ("a population of 6,960", "6,960.", 0),
         ("最多64个", "64", 0),
+        ("三十天", "30 天", 0),
+        ("三十天", "10 天", 1),
+        ("二十四小时", "24 h", 0),
+        ("一百零五个", "105", 0),
+        ("二〇二四年", "2024 年", 0),
+        ("一天，第三个，几十个，数十台", "nothing", 0),
+        ("twenty-four hours", "24 h", 0),
+        ("fifteen nodes", "15 nodes", 0),
+        ("the port: 443.", "nothing", 1),
+        ("Steps: 1. open it.", "nothing", 0),
     ],
 )
 def test_quantities(text: str, known: str, missing: int) -> None:

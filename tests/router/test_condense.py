@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from indexer.analysis import analyse, analyse_question
 from router import units
-from router.condense import SHARES, Condensed, Survived, condense, holds, survived
+from router.condense import SHARES, Condensed, condense, holds
+from router.survival import Survived, survived
 from router.types import UnitKind
 from tests.bench.condense import cases, in_half, measure
 from tests.bench.retrieval import DATA
@@ -171,6 +172,92 @@ def test_nothing_plain_stays_at_the_cost_of_them(sentences: list[str], budget: i
     taken = sum(words(one) for one in kept if one in STATED)
     for start, end in result.dropped:
         assert text[start:end] in PLAIN or taken + words(text[start:end]) > budget
+
+
+LISTED_EN = """The following are not supported:
+
+- joins
+- views
+
+Port 443 is open to everyone on the network. It was named by a team long ago and people like it.
+"""
+LISTED_ZH = """以下对象不支持复制到备库，无论集群处于哪一种模式：
+
+- 序列
+- 视图
+
+端口 443 对所有人开放。这个工具的名字是团队起的，大家都很喜欢。
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "lead", "items", "question"),
+    [
+        (LISTED_EN, "not supported:", ("- joins", "- views"), "are views supported"),
+        (LISTED_ZH, "不支持", ("- 序列", "- 视图"), "视图能复制吗"),
+        ("## Not supported\n\n" + LISTED_EN.partition("\n\n")[2], "## Not", ("- joins", "- views"), "views"),
+    ],
+)
+def test_a_list_and_what_denies_it_stay_together(text: str, lead: str, items: tuple[str, ...], question: str) -> None:
+    """Neither are the items said without it, nor does it stand over something else."""
+    for asked in ({}, dict.fromkeys(analyse_question(question), 1.0)):
+        for budget in range(len(text)):
+            left = condense(text, budget, len, analyse, asked).text
+            if not lead.startswith("#") or any(item in left for item in items):
+                assert (lead in left) == any(item in left for item in items)
+
+
+@pytest.mark.parametrize(
+    ("text", "stays"),
+    [
+        ("The tool is a nice one indeed. Don’t delete the WAL. It was named by a team.", "Don’t delete the WAL."),
+        ("工具很好用，大家都喜欢。系统需要 JDK1.8。团队给它起了名字。", "系统需要 JDK1.8。"),
+        ("Many like the tool very much. Use port: 443. It was named by a team.", "Use port: 443."),
+        ("The tool is a very nice one. Keep it for thirty days. It was named by a team.", "Keep it for thirty days."),
+        ("The tool is a very nice one. Set max_wal_size on it. It was named by a team.", "Set max_wal_size on it."),
+        ("版本很好，大家都喜欢它。請勿刪除日誌。团队给它起了名字。", "請勿刪除日誌。"),
+    ],
+)
+def test_what_counts_as_a_number_or_negation(text: str, stays: str) -> None:
+    assert condense(text, max(len(stays) + 3, len(text) // 2 - 3), len, analyse).text == stays
+
+
+def test_the_name_of_a_column_bounds_no_row() -> None:
+    rows = "".join(f"| {letter} | red |\n" for letter in "abcdefgh")
+    text = f"The port is 443. It waits 30 s. It keeps 8 copies.\n\n| No. | default |\n|---|---|\n{rows}"
+    assert condense(text, 60, len, analyse).text.startswith("The port is 443. It waits 30 s. It keeps 8 copies.")
+
+
+def test_numbers_that_stand_nowhere_come_before_those_that_do() -> None:
+    same = [f"It is kept {how} 7 days." for how in ("for", "about", "some", "nearly")]
+    text = "\n\n".join([*same, "The other port of the second machine here is 443."])
+    assert "443" in condense(text, 16, words, analyse).text
+    assert "11.9" in condense(f"It was 5 MB.\n\n# Release 11.9\n\nIt is 5 MB.\n\n{text}", 9, words, analyse).text
+
+
+def test_the_room_is_filled() -> None:
+    """Chinese sentences are joined by nothing, paragraphs by more than one character."""
+    text = "甲保留七天。乙保留八天。丙保留九天。丁保留六天。很好。天气好。"
+    assert condense(text, 24, len, analyse).text == text[:24]
+    apart = (
+        "Use port 443 here.\n\nWait for 30 s then.\n\nIt keeps 7 days on disk.\n\n5 MB.\n\nIt is a tool.\n\nIt is nice."
+    )
+    assert len(condense(apart, 44, len, analyse).text) > 38
+
+
+def test_one_long_answer_may_take_the_room_of_the_rest_but_not_its_neighbours() -> None:
+    stated = "Never stop the primary. It keeps 7 days."
+    text = f"A backup runs. Many people like long walks. {stated} It rained on and on for the whole of that day."
+    result = condense(text, 60, len, analyse, dict.fromkeys(analyse_question("when does a backup run"), 1.0))
+    assert "A backup runs." in result.text and stated in result.text and "walks" not in result.text
+    long = "A backup, said the writer of this page, is what everybody likes to have when the day comes at last."
+    result = condense(f"{long} {stated} It rained.", len(long) + 5, len, analyse, {"backup": 1.0})
+    assert result.text == long
+
+
+def test_a_whole_text_has_lost_nothing() -> None:
+    whole = survived(PAGE_EN, condense(PAGE_EN, 1000, words, analyse))
+    assert (whole.numbers, whole.names, whole.numbered, whole.denials, whole.qualified, whole.lost) == (1,) * 5 + ((),)
 
 
 def test_the_report_says_what_was_lost() -> None:

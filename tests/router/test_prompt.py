@@ -15,7 +15,7 @@ from tokenizers import models, pre_tokenizers, trainers
 
 from indexer.analysis import analyse
 from router import prompt
-from router.packing import DoesNotFit, Form, Packed, Tokenizer, Wanted, Window, counts, pack
+from router.packing import DoesNotFit, Form, Included, Packed, Tokenizer, Wanted, Window, counts, pack
 from router.prompt import TEMPLATES, Message, Part, Shot, Source
 from router.types import Hit, Passage
 from router.wording import REFUSAL
@@ -281,7 +281,8 @@ def test_a_cut_table_gets_its_columns() -> None:
     assert "name: s7; size: 7 MB" in made.text
     assert any(rows[start - 1000 : end - 1000].startswith("| s7 ") for start, end in made.spans)
     whole = pack(wanted, [one], Window(5000, 50), MODEL, analyse).included[0]
-    assert counts([made])["numbers_lost"] == 40 - made.text.count("MB")
+    assert counts([made])["numbers_lost"] == 2 * (40 - made.text.count("MB"))  # s3 and 3 MB
+    assert counts([made, Included(2, one.passage, Form.WHOLE, rows, ())])["numbers_lost"] == 0  # it saw them there
     assert whole.text.startswith("| name | size |")
     assert whole.spans == ((1000, 1000 + len(rows)),)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from indexer.analysis import fold_script
-from router.facts import bounds_before, denies, is_bounded, opposed, quantities
+from router.facts import bounds_before, denies, negates, opposed, qualifies, quantities
 from router.kinds import Kind, kinds_of
 from router.script import simplified
 
@@ -58,7 +58,7 @@ def test_kinds(traditional: str, kind: Kind) -> None:
 
 def test_what_a_text_must_not_get_nearly_right() -> None:
     assert denies("備庫沒有辦法寫入") and denies("無須重新啟動") and not denies("備庫可以寫入")
-    assert is_bounded("僅主節點可寫入") and is_bounded("除非關閉預讀")
+    assert qualifies("僅主節點可寫入") and qualifies("除非關閉預讀") and negates("請勿關閉預讀")
     assert bounds_before("僅當主節點停止時") and not bounds_before("主節點會停止")
     assert opposed("開啟預讀", "關閉預讀") == ["开启"]
     assert quantities("保留 7 個月，共 3 億列") == quantities("保留 7 个月，共 3 亿列")
