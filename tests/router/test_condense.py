@@ -91,7 +91,7 @@ def test_the_question_is_answered_first() -> None:
 def test_what_bounds_a_sentence_stays_with_it(text: str, question: str, together: str) -> None:
     """Even where only the question's words count, and the room is only for these two."""
     asked = dict.fromkeys(analyse_question(question), 1.0)
-    blind = replace(SHARES, near=0.0, early=0.0, central=0.0)
+    blind = replace(SHARES, early=0.0, central=0.0)
     result = condense(text, len(together) + 45, len, analyse, asked, shares=blind)
     assert together in result.text
     assert together[:12] not in condense(text, len(together) - 1, len, analyse, asked, shares=blind).text
