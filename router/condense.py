@@ -343,7 +343,7 @@ def _filled(
         numbers = choose(room)
         shown = _shown(text, pieces, numbers)
         spare = budget - count(shown)
-        if spare < 0 and best[1]:
+        if spare < 0 and (best[1] or not numbers):
             return best
         if spare >= 0:
             if spare == 0 or numbers == best[1]:

@@ -59,6 +59,7 @@ def test_what_fits_stays_as_it_is() -> None:
     text = "One. \n\n* Two\n"
     assert condense(text, len(text), len, analyse) == Condensed(text, ((0, len(text)),), ())
     assert condense("", 0, len, analyse) == Condensed("", (), ())
+    assert condense("One.", -1, len, analyse) == Condensed("", (), ((0, 4),))
 
 
 PAGE = """# Backups
