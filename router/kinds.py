@@ -203,7 +203,8 @@ _ASKS_PRICE = (
     r"(?:价格|价钱|售价|单价|费用|资费|工资|薪水)(?:是|要|为|大概|一般)?多少|多少(?:钱|元|费用)|[怎如]\w?[么何]?(?:收费|计费|定价)",
 )
 _SAYS_PRICE = (
-    r"[$]|\d\s?(?:%|usd\b|eur\b|gbp\b|cny\b|rmb\b)|\b(?:dollars?|euros?|pounds|cents?|yuan|percent)\b",
+    r"[$]|\d\s?(?:usd|eur|gbp|cny|rmb)\b|\b(?:dollars?|euros?|pounds|cents?|yuan)\b",
+    r"\d\s?(?:%|percent\b) of\b|\b(?:fee|rate|charge|commission|discount|interest)\w*\b.{0,60}\d\s?(?:%|percent\b)",
     r"\b(?:free|no (?:extra |additional )?(?:cost|charge|fee)s?)\b",
     r"[€£¥￥]|[0-9一二三四五六七八九十百千万]\s?(?:元|块|美元|人民币)|免费|不(?:另)?收费|按[^，。]{1,10}(?:收费|计费|付费)",
 )

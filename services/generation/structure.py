@@ -3,15 +3,15 @@
 In running text, a sentence that answers a question and one that only has its words look the same to whoever counts
 words. A heading over it, the list, table or code that it belongs to, or its being the very definition asked for is
 another witness. What stands before the first section of a page that has sections is under its title as under a heading.
-None of them says why something is so: a unit that only repeats the question must have a reason in it or beside it.
+None of them says why something is so: that wants a reason or a condition in the unit or beside it.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from router.kinds import Kind, asks, fit
-from router.phrases import stems
 from router.script import simplified
 from router.types import Passage, UnitKind
 from services.generation.blocks import Beside, nothing_beside
@@ -34,7 +34,7 @@ def beyond_words(
     name a topic ask for nothing in particular. beside: the passages around one."""
     if not asks(question):
         return True
-    if Kind.WHY in kinds and _repeats(question, weights, best.piece.text) and not _reasons(best, passage):
+    if Kind.WHY in kinds and not _reasons(best, passage):
         return False
     if _structured(passage) or best.piece.section >= 0 or best.piece.run >= 0:
         return True
@@ -43,15 +43,17 @@ def beyond_words(
     return any(one is not None and len(one.heading) > _TITLE for one in beside(passage))
 
 
-def _repeats(question: str, weights: Mapping[str, float], text: str) -> bool:
-    """Whether it has no word of its own, little ones apart."""
-    return stems(simplified(text)) <= stems(simplified(question)) | weights.keys()
+_CONDITION = re.compile(r"如果|若|除非|只有|否则|\b(?:if|unless|otherwise|only when)\b", re.IGNORECASE)
 
 
 def _reasons(best: Choice, passage: Passage) -> bool:
-    """Whether the unit or one right beside it says because, so that, therefore …, weakly or clearly."""
+    """Whether the unit or one right beside it says because, so that, therefore …, weakly or clearly, or on what
+    condition: "if the disk cannot be shared, the box is not shown"."""
     around = read(passage).pieces[max(best.number - 1, 0) : best.number + 2]
-    return any(fit((Kind.WHY,), UnitKind.SENTENCE, piece.text) > _NO_SIGN for piece in around)
+    return any(
+        fit((Kind.WHY,), UnitKind.SENTENCE, piece.text) > _NO_SIGN or _CONDITION.search(simplified(piece.text))
+        for piece in around
+    )
 
 
 def _structured(passage: Passage) -> bool:

@@ -509,6 +509,12 @@ def test_a_heading_a_list_a_table_or_a_definition_speaks_too(
     [
         ("Why is the whole cluster restarted?", "## Restart\n\nRestart the whole cluster.", 0.0),
         ("为什么重启整个集群？", "## 重启集群\n\n重启您的整个集群。", 0.0),
+        ("为什么重启整个集群？", "## 重启集群\n\n重启您的整个数据库集群。", 0.0),
+        ("Why is the cluster restarted?", "## Restart\n\n1. Restart the nodes of the cluster one by one.", 0.0),
+        ("Why is the cluster restarted?", "## Restart\n\n1. Restart the cluster because settings are read then.", 1.0),
+        ("Why is the cluster restarted?", "## Restart\n\nA restarted cluster has new nodes and a new cache.", 0.0),
+        ("Why is there no box?", "## Disks\n\nTick the box. It is not there if the disk cannot be shared.", 1.0),
+        ("为什么没有选框？", "## 云盘\n\n勾选该选框。如果云盘不能共享，则选框不会出现。", 1.0),
         ("Why is the whole cluster restarted?", "## Restart\n\nRestart it, so that the settings take effect.", 1.0),
         ("为什么重启整个集群？", "## 重启集群\n\n重启您的整个集群。这样是为了让配置生效。", 1.0),
         ("為什麼重啟整個叢集？", "## 重啟叢集\n\n由於設定只在啟動時讀取，重啟整個叢集。", 1.0),

@@ -134,6 +134,8 @@ def test_long_texts_take_no_time(part: str) -> None:
         ("How much does the managed service cost?", "The managed service runs in 12 regions.", False),
         ("How much does the managed service cost?", "The managed service is $20 a month.", True),
         ("How much do they charge?", "Advisers ask for 1% of what they manage.", True),
+        ("How much do they charge?", "The fee of an adviser is 1% a year.", True),
+        ("How much does the database cost?", "It is 100% compatible and has an availability of 99.9%.", False),
         ("What is the price of a licence?", "A licence is free of charge.", True),
         ("How much memory does it use?", "It takes 3 MB.", True),
         ("How much does a pipeline improve throughput?", "Five times.", True),
