@@ -203,6 +203,14 @@ def test_what_a_killed_process_left_is_never_used_and_goes(tmp_path: Path, monke
     assert young.exists()  # perhaps another process is at it
 
 
+def test_what_goes_while_it_is_looked_at_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process has just renamed its folder: like a link to nothing, it is listed and cannot be looked at."""
+    install(tmp_path, TINY, monkeypatch)
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / f".{packed.NAME}-gone").symlink_to(tmp_path / "nowhere")
+    assert load(packed.NAME, tmp_path / "models").dimension == 32
+
+
 def test_all_who_come_at_once_get_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(tmp_path, TINY, monkeypatch)
     with ThreadPoolExecutor(8) as pool:

@@ -5,6 +5,7 @@ Only the package's data file is used. Its own engine is compiled for one version
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import shutil
@@ -92,8 +93,9 @@ def _make(file: Path, target: Path) -> None:
 def _clear(parent: Path) -> None:
     """Away with what a killed process left; a living one needs seconds."""
     for left in parent.glob(f".{NAME}-*"):
-        if left.stat().st_mtime < time.time() - _ABANDONED_S:
-            shutil.rmtree(left, ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError):  # whoever wrote it has just taken it away
+            if left.stat().st_mtime < time.time() - _ABANDONED_S:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def _rename(beside: Path, target: Path) -> None:
