@@ -85,8 +85,8 @@ class _Piece:
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """Pieces that stay together. above: what stands over them. asked: the question names it. bounded, figures: also
-    by what stands above. named: says something that must be spelt right."""
+    """Pieces that stay together. above: what stands over them. asked: the question names it. needed, bounded,
+    figures: also by what stands above. named: says something that must be spelt right."""
 
     numbers: tuple[int, ...]
     above: tuple[int, ...]
@@ -251,7 +251,7 @@ def _groups(
             above,
             cost,
             worth=max(scores[number][0] for number in numbers) / cost**power,
-            needed=any(one.start < end and start < one.end for one in mine for start, end in keep),
+            needed=any(one.start < end and start < one.end for one in all_of for start, end in keep),
             asked=any(scores[number][1] for number in numbers),
             bounded=any(one.bounded for one in all_of),
             figures=frozenset().union(*(one.figures for one in all_of)),

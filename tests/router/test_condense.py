@@ -301,6 +301,14 @@ def test_evidence_comes_first() -> None:
     assert not holds(condense(PAGE, 10, len, analyse, keep=[span]), span)
 
 
+def test_evidence_that_announces_a_list_comes_with_an_item_of_it() -> None:
+    lead = LISTED_EN.partition("\n")[0]
+    result = condense(
+        "Port 443 is never open. " * 5 + LISTED_EN, len(lead) + 12, len, analyse, keep=[(120, 120 + len(lead))]
+    )
+    assert result.text == f"{lead}\n\n- joins"
+
+
 def test_a_heading_comes_with_what_stands_under_it() -> None:
     assert made(PAGE, 0.4, "How often does a backup run?").text.startswith("# Backups\n")
 
