@@ -57,7 +57,7 @@ _NUMBER = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _GLUED = re.compile(rf"(?<![A-Za-z0-9_.-])(\d+(?:\.\d+)?)(?=(?:{_LATIN_UNITS})(?![A-Za-z0-9_]))", re.IGNORECASE)
-_DIGITS_WIDE = {**{char: value for value, char in enumerate("零一二三四五六七八九")}, "〇": 0, "两": 2}
+_DIGITS_WIDE = {char: value for value, char in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2}
 _TENS_WIDE = {"十": 10, "百": 100, "千": 1000}
 _NUMERALS_WIDE = "".join((*_DIGITS_WIDE, *_TENS_WIDE))
 _SPELLED_WIDE = re.compile(  # 一个 and 一天 are "a"
@@ -179,18 +179,18 @@ def _quantities(text: str) -> Iterator[Quantity]:
         yield Quantity(found["value"].replace(",", ""), unit)
     for pattern, value in ((_SPELLED, _value), (_SPELLED_WIDE, _value_wide)):
         for found in pattern.finditer(text):
-            yield Quantity(str(value(found["value"])), _FOLDED.get((found["unit"] or "").lower(), ""))
+            yield Quantity(value(found["value"]), _FOLDED.get((found["unit"] or "").lower(), ""))
 
 
-def _value(numeral: str) -> int:
+def _value(numeral: str) -> str:
     """Twenty-four: 24."""
-    return sum(_VALUES[word] for word in re.split("[ -]", numeral.lower()))
+    return str(sum(_VALUES[word] for word in re.split("[ -]", numeral.lower())))
 
 
-def _value_wide(numeral: str) -> int:
-    """二十四: 24; 一百零五: 105; 二〇二四: 2024."""
+def _value_wide(numeral: str) -> str:
+    """二十四: 24; 一百零五: 105; 二〇二四: 2024. However long it is: Python reads no integer of 5,000 digits."""
     if not any(char in _TENS_WIDE for char in numeral):
-        return int("".join(str(_DIGITS_WIDE[char]) for char in numeral))
+        return "".join(str(_DIGITS_WIDE[char]) for char in numeral).lstrip("0") or "0"
     whole = digit = 0
     for char in numeral:
         if char in _DIGITS_WIDE:
@@ -198,7 +198,7 @@ def _value_wide(numeral: str) -> int:
         else:
             whole += (digit or 1) * _TENS_WIDE[char]
             digit = 0
-    return whole + digit
+    return str(whole + digit)
 
 
 def spaced(text: str) -> str:

@@ -282,6 +282,7 @@ def test_the_packaged_model_says_where_it_is_from() -> None:
         ("二十四小时", "24 h", 0),
         ("一百零五个", "105", 0),
         ("二〇二四年", "2024 年", 0),
+        ("三" * 5000 + "个", "3" * 5000, 0),
         ("一天，第三个，几十个，数十台", "nothing", 0),
         ("twenty-four hours", "24 h", 0),
         ("fifteen nodes", "15 nodes", 0),
