@@ -39,6 +39,12 @@ WITNESS = "beyond_words"
 """The feature that pulls nowhere: it says which line holds. A quote that words alone speak for is sent where they leave
 hardly any doubt."""
 
+VALUE = "value_there"
+"""The other one: a quote without the figure, time, price or default that is asked for is not sent, however sure the
+rest looks."""
+
+UNFITTED = frozenset({WITNESS, VALUE})
+
 OF_THE_EMBEDDER = ("meaning", "meaning_lead")
 """Cosines of the text embedder, each of which has a scale of its own: what MiniLM gives only to the same thing said in
 other words, multilingual-e5-small gives to any two sentences."""

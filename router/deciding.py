@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from router import wording
+from router.confidence import VALUE
 from router.types import (
     Answer,
     Citation,
@@ -51,6 +52,11 @@ class Grounds:
     filtered: bool = False
     by_words: bool = False
 
+    @property
+    def without_value(self) -> bool:
+        """Whether the quote lacks the figure, time, price or default that is asked for."""
+        return self.draft is not None and self.draft.support.get(VALUE) == 0.0
+
 
 def curated(entry: CuratedEntry, match: CuratedMatch, language: str) -> Answer:
     """The approved text, word for word. language: in which it is said why."""
@@ -69,8 +75,8 @@ def talk(understood: Understood) -> Answer | None:
 
 
 def grounded(on: Grounds) -> Answer | None:
-    """The draft, if it quotes something and is sure enough."""
-    if on.draft is None or not on.draft.citations or on.refused or on.probability < on.line:
+    """The draft, if it quotes something that may be what is asked for, and is sure enough."""
+    if on.draft is None or not on.draft.citations or on.refused or on.without_value or on.probability < on.line:
         return None
     reason = on.degraded + wording.reason("sent", on.language, confidence=on.probability, line=on.line)
     return Answer(on.draft.text, Route.GROUNDED, on.probability, on.draft.citations, reason, on.draft.model)
@@ -115,6 +121,8 @@ def _why_not(on: Grounds) -> str:
         return on.refused
     if on.draft is None or not on.draft.citations:
         return wording.reason("no quote", on.language)
+    if on.without_value and on.probability >= on.line:
+        return wording.reason("no value", on.language)
     places = next((places for places in (2, 3, 4) if round(on.probability, places) < round(on.line, places)), 5)
     confidence, line = f"{on.probability:.{places}f}", f"{on.line:.{places}f}"
     name = "words alone" if on.by_words else "unsure"

@@ -175,46 +175,6 @@ _SAID_BY: dict[Kind, tuple[tuple[str, ...], tuple[str, ...]]] = {
         (r"\w \w", "被|为|是"),
     ),
 }
-_ASKS_LIMIT = (
-    r"\b(?:max(?:imum)?|min(?:imum)?|at (?:most|least)|limit|largest|smallest|longest|highest|lowest)\b",
-    r"\b(?:fastest|slowest|cheapest|newest|oldest)\b",
-    "最[大小多少长短高低快慢新旧](?!化)|上限|下限|至少|至多",
-)
-_SAYS_LIMIT = (
-    r"\b(?:max\w*|min(?:imum)?|at (?:most|least)|up to|(?:un)?limit\w*|between|ranges?|exceed\w*|largest|smallest)\b",
-    r"\b(?:no (?:more|less|fewer)|(?:larger|longer|smaller|greater|less|more|fewer|higher|lower)) than\b",
-    r"\b(?:fast|slow|cheap|new|old)(?:er|est)\b|\blatest\b|\brecommend",
-    "最[大小多少长短高低快慢新旧]|推荐|上限|下限|至少|至多|不(?:能|可|得)?(?:超过|小于|大于|少于|多于)|范围|超过|低于|以内|以[上下]",
-)
-_ASKS_TIME = (
-    r"\bhow (?:long|often|soon)\b|\bhow many (?:(?:milli|micro|nano)?second|minute|hour|day|week|month|year)s?\b",
-    "多久|多长时间|(?:几|多少)个?(?:毫秒|微秒|秒|分钟|小时|天|周|月|年)",
-)
-_SAYS_TIME = (
-    r"\b(?:(?:nano|micro|milli)?second|minute|hour|day|night|week|month|year)s?\b|\d\s?(?:[num]?s|min|[mhd])\b",
-    r"\b(?:hourly|daily|nightly|weekly|monthly|yearly|immediately|instant\w*|never|always|forever|\w*finite\w*)\b",
-    r"毫秒|微秒|分钟|小时|[0-9一二两三四五六七八九十百千几半数]\s?个?(?:秒|分|天|日|周|星期|月|年)|每[天日周月年时分秒次]",
-    r"\b(?:characters?|chars|letters?|bytes?|digits?)\b",  # how long a name may be
-    r"字符|字节|立[即刻]|马上|永[久不]|实时|一直|无限|\d\s?μs",
-)
-_ASKS_PRICE = (
-    r"\bhow much (?:money\b|.{0,40}\b(?:costs?|charged?|pay|paid|earn|owe|(?:people|they|we|you|i) make)\b)",
-    r"\bwhat(?:'s| is| are| does| do)\b.{0,30}\b(?:prices?|pricing|fees?|salary|salaries|rent)\b",
-    r"(?:价格|价钱|售价|单价|费用|资费|工资|薪水)(?:是|要|为|大概|一般)?多少|多少(?:钱|元|费用)|[怎如]\w?[么何]?(?:收费|计费|定价)",
-)
-_SAYS_PRICE = (
-    r"[$]|\d\s?(?:usd|eur|gbp|cny|rmb)\b|\b(?:dollars?|euros?|pounds|cents?|yuan)\b",
-    r"\d\s?(?:%|percent\b) of\b|\b(?:fee|rate|charge|commission|discount|interest)\w*\b.{0,60}\d\s?(?:%|percent\b)",
-    r"\b(?:free|no (?:extra |additional )?(?:cost|charge|fee)s?)\b",
-    r"[€£¥￥]|[0-9一二三四五六七八九十百千万]\s?(?:元|块|美元|人民币)|免费|不(?:另)?收费|按[^，。]{1,10}(?:收费|计费|付费)",
-)
-_DEMANDS = (
-    (_ASKS_LIMIT, _SAYS_LIMIT),
-    (_ASKS_TIME, _SAYS_TIME),
-    (_ASKS_PRICE, _SAYS_PRICE),
-    (_ASKED_BY[Kind.DEFAULT], (r"\bdefault", "默认|缺省|预设")),
-)
-"""What a question may ask for by name, and what an answer to it speaks of."""
 _DENIES = (r"\b(?:not|n't) (?:yet )?(?:supported|possible|available)\b|\bcannot be\b", "不支持|暂未|尚未|无法")
 """What cannot be done is no way to do it."""
 _MARKER = re.compile(r"^\W*\d{1,2}(?:[.:)、]|\s-)\s")
@@ -245,14 +205,12 @@ class _Signs:
     asked: Mapping[Kind, re.Pattern[str]]
     said: Mapping[Kind, tuple[re.Pattern[str], re.Pattern[str]]]
     denied: re.Pattern[str]
-    demands: tuple[tuple[re.Pattern[str], re.Pattern[str]], ...]
 
     @classmethod
     def of(cls, compiled: Callable[[Iterable[str]], re.Pattern[str]]) -> _Signs:
         asked = {kind: compiled(patterns) for kind, patterns in _ASKED_BY.items()}
         said = {kind: (compiled(clear), compiled(weak)) for kind, (clear, weak) in _SAID_BY.items()}
-        demands = tuple((compiled(asks), compiled(says)) for asks, says in _DEMANDS)
-        return cls(compiled(_WH), compiled(_MAY_ASK), asked, said, compiled(_DENIES), demands)
+        return cls(compiled(_WH), compiled(_MAY_ASK), asked, said, compiled(_DENIES))
 
 
 _SIGNS = _Signs.of(lambda patterns: re.compile("|".join(patterns), re.IGNORECASE))
@@ -269,17 +227,6 @@ def asks(question: str) -> bool:
     """Whether it asks for something in particular: by a word like "which" or 什么, or by being of some kind."""
     signs, text = _signs_in(question)
     return bool(signs.wh.search(text) or kinds_of(question) or signs.may_ask.search(text))
-
-
-def demand_met(question: str, text: str) -> bool:
-    """Whether a question for a limit or the most of something, for a time, a price or a default finds a text that
-    speaks of one; True for any other."""
-    signs, asking = _signs_in(question)
-    wanted = [number for number, (asks, _) in enumerate(signs.demands) if asks.search(asking)]
-    if not wanted:
-        return True
-    signs, said = _signs_in(text)
-    return all(signs.demands[number][1].search(said) for number in wanted)
 
 
 def kinds_of(question: str) -> tuple[Kind, ...]:

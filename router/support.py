@@ -38,6 +38,8 @@ MEANING = {
     "identifiers_here": "1 when the page that is quoted first holds them all, 0 when others have to",
     "demand_met": "0 when the question asks for a limit, a superlative, a time, a price or a default and the quotes "
     "speak of none",
+    "value_there": "0 when the question asks for a figure, a time, a price or a default, and the sentence, item or row "
+    "that its words point to has none; then nothing is sent",
     "beyond_words": "0 when something in particular (who, when, which) is asked of running text, where a sentence that "
     "only has the question's words looks like one that answers; 1 when a heading, a list, a table or the conversation "
     "speaks for it too",
@@ -48,6 +50,7 @@ MEANING = {
 _CAMEL = re.compile(r"(?<![A-Za-z0-9_-])[A-Za-z]*[a-z][A-Z][A-Za-z0-9]*")  # LoongArch, GraphQL
 _LATIN = re.compile(r"(?<![A-Za-z0-9_.-])[A-Za-z]{3,}(?![A-Za-z0-9_.(-])")
 _PROPER = re.compile(r"(?<=[a-z0-9,'’)] )[A-Z][a-z]{2,}\b")  # Datadog, not at the beginning of a sentence
+_QUOTED = re.compile(r'“([^”\n]{2,24})”|"([^"\n]{2,24})"|「([^」\n]{2,24})」|‘([^’\n]{2,24})’')
 _HAN = re.compile(r"[\u3400-\u9fff]")
 _FIRST_WIDE = "\u2e80"  # where the scripts that are cut into characters begin
 _EXACT = re.compile(
@@ -100,6 +103,7 @@ def named(question: str) -> tuple[str, ...]:
     answer that holds none of it answers another question. Lower case."""
     found = [*_EXACT.findall(question), *_CAMEL.findall(question)]
     found += _LATIN.findall(question) if _HAN.search(question) else []
+    found += [next(filter(None, one)).strip() for one in _QUOTED.findall(question)]
     return tuple(dict.fromkeys(name.lower() for name in found))
 
 

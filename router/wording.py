@@ -97,6 +97,10 @@ REASON = {
         "en": "The passage found is about another action than the question: {action}.",
         "zh": "找到的段落讲的是另一种操作：{action}。",
     },
+    "no value": {
+        "en": "The question asks for a figure, a time, a price or a default, and the passage found gives none.",
+        "zh": "问题问的是数值、时间、价格或默认值，而找到的段落没有给出。",
+    },
     "no model": {
         "en": "The model is not available ({problem}); quoted instead. ",
         "zh": "模型不可用（{problem}），改为直接引用文档。",

@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from router import checking, likelihood
-from router.confidence import EITHER_WAY, OF_THE_EMBEDDER, WITNESS, Calibration
+from router.confidence import EITHER_WAY, OF_THE_EMBEDDER, UNFITTED, WITNESS, Calibration
 from router.errors import InvalidInput
 from router.ports import Progress
 from router.types import Route
@@ -161,8 +161,9 @@ def _written(one: Asked) -> bool:
 
 
 def _refused(one: Asked) -> bool:
-    """Whether such a model left nothing that could be sent, although the line is at 0."""
-    return _written(one) and one.trace.answer.route is Route.ABSTAINED
+    """Whether nothing could be sent, although the line is at 0: a model left nothing, or what is asked for is missing,
+    or the passage is about something else."""
+    return bool(one.trace.features) and one.trace.answer.route is Route.ABSTAINED
 
 
 def _has_answer(one: Asked) -> bool:
@@ -200,7 +201,7 @@ def _new_names(rows: Sequence[Mapping[str, float]], start: Calibration) -> tuple
     """Features to fit that the model to begin with does not know: those of written answers and of another embedder,
     where enough have them; all of them, where it knows none."""
     if not start.names:
-        return tuple(sorted({name for row in rows for name in row} - {WITNESS}))
+        return tuple(sorted({name for row in rows for name in row} - UNFITTED))
     had = Counter(name for row in rows for name in row)
     more = (*WRITTEN, *OF_THE_EMBEDDER)
     return tuple(name for name in more if name not in start.names and had[name] >= _FEWEST)

@@ -11,7 +11,7 @@ from indexer.analysis import analyse
 from router import checking, likelihood, packing, prompt
 from router.checking import Entailment, Result, Statement
 from router.claims import tokens_of, weight_of
-from router.confidence import WITNESS
+from router.confidence import VALUE, WITNESS
 from router.errors import GeneratorUnavailable
 from router.packing import DoesNotFit, Included, Packed, Wanted, pack
 from router.ports import Generator
@@ -52,8 +52,9 @@ class ModelGenerator:
 
 
 def _with(draft: Draft, quoted: Draft) -> Draft:
-    """The features of both. What a model read before it wrote is not spoken for by words alone."""
-    support = {**quoted.support, WITNESS: 1.0, **draft.support}
+    """The features of both. What a model read before it wrote is not spoken for by words alone, and what it wrote may
+    have the value that the quote has not."""
+    support = {**quoted.support, WITNESS: 1.0, VALUE: 1.0, **draft.support}
     return Draft(draft.text, draft.citations, draft.model, draft.logprobs, support)
 
 

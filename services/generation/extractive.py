@@ -8,8 +8,9 @@ from itertools import compress
 
 from indexer.analysis import analyse, analyse_question
 from router import support, wording
-from router.confidence import WITNESS
-from router.kinds import Kind, demand_met, kinds_of
+from router.confidence import VALUE, WITNESS
+from router.demands import Demands
+from router.kinds import Kind, kinds_of
 from router.types import Citation, Draft, Hit, Passage, Question, SearchResult, UnitKind
 from services.generation.blocks import (
     MOST,
@@ -36,6 +37,7 @@ _TRIED = 3  # units that are tried when the best one only announces what was not
 _CONTEXT = 4  # further units after the answer; the fourth held what was missing in 1 of 60 questions on product pages
 _WORTH = 3.0  # log-odds behind the answer, from which a unit is no longer worth saying after it
 _WIDE_MARGIN = 5.0  # log-odds between the best unit and the next that says something else: surely the best
+_NEARLY = 2.0  # log-odds behind the best unit, up to which one that has what is asked for goes before it
 _RARE = 0.5  # share of the idf of the question's rarest word, from which a name tells pages apart; set by hand
 _SAME = 0.75  # share of common words from which two units say the same
 
@@ -67,19 +69,21 @@ def quote(question: str, found: SearchResult, facts: FactsOf, beside: Beside = n
     as_read = rank(hits, weights, kinds)
     if not as_read:
         return Draft("", (), ExtractiveGenerator.name)
-    ranked = best_page_first(hits, as_read, weight_of(found))
+    demands = Demands.of(question)
+    ranked = _value_first(demands.values, best_page_first(hits, as_read, weight_of(found)), hits)
     known = facts(list(dict.fromkeys(hit.passage.document for hit in found.hits)))
-    asked = _Asked(question, weights, known, beside)
+    asked = _Asked(question, demands, weights, known, beside)
     conflict = find(ranked, hits, weights, known)
     likely = [conflict.first] if conflict else ranked[:_TRIED]
     few = short(question, likely, hits, weights, kinds, found.language)
     best, grown = _whole_answer([few.choice] if few.choice else likely, found, kinds, weights, beside)
     answer = list(grown.blocks)
     spans = {"short_sure": few.sure, "short_here": few.here}
+    there = {VALUE: float(demands.values.met(f"{few.text}\n{_with_above(grown.blocks)}"))}
     undisputed = {"undisputed": float(conflict is None or conflict.settled)}
     read_there = {"read_there": shares(hits, as_read).get(hits[best.hit].passage.document, 0.0)}
     witness = {WITNESS: float(beyond_words(question, best, hits[best.hit].passage, weights, kinds, beside))}
-    features = _support(hits, weights, ranked, best, answer) | spans | undisputed | read_there | witness
+    features = _support(hits, weights, ranked, best, answer) | spans | there | undisputed | read_there | witness
     if conflict and not conflict.settled:
         both = (answer[0], Block(hits[conflict.other.hit].passage, (conflict.other.number,)))
         text = "\n".join(f"{render(block)} ({block.passage.document})" for block in both)
@@ -92,6 +96,27 @@ def quote(question: str, found: SearchResult, facts: FactsOf, beside: Beside = n
     lines = [*map(render, [*referred, *grown.blocks]), *_goes_on(grown, found.language), *map(render, more)]
     text, said = _with(few, "\n".join(lines)), [*grown.blocks, *more]
     return _draft(asked, text, [*said, *referred], features)
+
+
+def _value_first(values: Demands, ranked: list[Choice], hits: Sequence[Hit]) -> list[Choice]:
+    """With the first unit in front that has the figure, time, price or default that is asked for, where it is nearly as
+    good as the best, which has none."""
+    if not values.wanted:
+        return ranked
+    near = (choice for choice in ranked if choice.score >= ranked[0].score - _NEARLY)
+    blocks = ((choice, Block(hits[choice.hit].passage, (choice.number,))) for choice in near)
+    first = next((choice for choice, block in blocks if values.met(_with_above([block]))), ranked[0])
+    return [first, *(choice for choice in ranked if choice is not first)]
+
+
+def _with_above(blocks: Sequence[Block]) -> str:
+    """What is quoted, below the headings and the sentences that introduce it: a default may be said there."""
+    above: list[str] = []
+    for block in blocks:
+        pieces = read(block.passage).pieces
+        above += block.passage.heading
+        above += [pieces[at].text for piece in block.pieces for at in (piece.section, piece.lead) if at >= 0]
+    return "\n".join([*dict.fromkeys(above), *map(render, blocks)])
 
 
 def _once_each(beside: Beside) -> Beside:
@@ -130,9 +155,11 @@ def _whole_answer(
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """weights: the question's tokens with their idf. facts: of the documents found. beside: see `quote`."""
+    """demands: what the question asks for by name. weights: its tokens with their idf. facts: of the documents found.
+    beside: see `quote`."""
 
     question: str
+    demands: Demands
     weights: Mapping[str, float]
     facts: Facts
     beside: Beside
@@ -150,7 +177,7 @@ def _draft(asked: _Asked, text: str, said: Sequence[Block], features: Mapping[st
         "identifiers_covered": names,
         "identifiers_all": float(names == 1.0),
         "identifiers_here": float(support.identifiers_covered(asked.question, here, rare) == 1.0),
-        "demand_met": float(demand_met(asked.question, f"{shown}\n{text}")),
+        "demand_met": float(asked.demands.met(f"{shown}\n{text}")),
     }
     return Draft(text, citations, ExtractiveGenerator.name, support={**features, **held})
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from indexer.analysis import analyse, analyse_question
 from router import support, units
+from router.confidence import VALUE
 from router.kinds import Kind, fit
 from router.types import Draft, Hit, Passage, Question, SearchResult, UnitKind
 from services.generation.blocks import MOST
@@ -77,6 +78,33 @@ def test_chinese() -> None:
 def test_a_number_is_wanted() -> None:
     text = "The cache size can be changed at run time. The cache size is 64 MB."
     assert quoted(ask("How large is the cache size?", passage(text))).startswith("The cache size is 64 MB.")
+
+
+@pytest.mark.parametrize(
+    ("question", "text", "first", "there"),
+    [
+        (
+            "How many replicas may a primary have?",
+            "A primary with replicas may have what a primary has. A primary may have 12 replicas in a region.",
+            "A primary may have 12 replicas in a region.",
+            1.0,
+        ),
+        (
+            "How many replicas may a primary have?",
+            "A primary with replicas may have what a primary has. Mirrors are in 12 regions.",
+            "A primary with replicas may have what a primary has.",
+            0.0,
+        ),
+        ("port 默认值", "port 的类型为整数。port 默认为 443。", "port 默认为 443。", 1.0),
+        ("port 默认值", "port 的类型为整数，host 则为字符串。", "port 的类型为整数，host 则为字符串。", 0.0),
+        ("size default", "## Defaults\n\n- size: 9 MB\n- host: here", "- size: 9 MB", 1.0),
+        ("How do I count how many replicas there are?", "Replicas are counted with `ls`.", "Replicas are counted", 1.0),
+    ],
+)
+def test_an_answer_begins_with_the_value_that_is_asked_for(question: str, text: str, first: str, there: float) -> None:
+    draft = ask(question, passage(text))
+    assert quoted(draft).startswith(first)
+    assert draft.support[VALUE] == there
 
 
 def test_a_question_is_no_answer() -> None:

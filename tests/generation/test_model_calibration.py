@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from router import wording
+from router.confidence import VALUE
 from router.errors import GeneratorUnavailable
-from router.types import CuratedEntry, Question
+from router.types import CuratedEntry, Question, Route
 from services import calibration, evaluation
 from services.calibration import WRITTEN, run_calibrate
 from services.calibrations import packaged_calibration
@@ -120,6 +121,27 @@ def test_a_quoted_answer_is_not_moved_by_what_it_lacks(home: Path, speaker: Spea
     assert all(pulls[name] == 0 for name in WRITTEN if name in pulls)
     few = calibration.fit({"f": _quoted(asked)}, packaged_calibration())
     assert few.names == packaged_calibration().names
+
+
+def test_what_lacks_the_price_that_is_asked_for_is_refused_and_not_fitted(home: Path) -> None:
+    """It is one of the unanswerable questions all the same, of which few may be sent."""
+    path = home / "weights.jsonl"
+    rows = [
+        {"question": f"How much does the {name} pump cost?", "answer_keys": [], "answerable": False} for name in NAMES
+    ]
+    path.write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    asked = [
+        one
+        for file in (home / "questions.jsonl", path)
+        for one in evaluation.ask_rows(
+            Settings(home=home / "home"), evaluation.read_rows(file), EVERYTHING, lambda *_: None
+        )
+    ]
+    refused = [one for one in asked if one.trace.features.get(VALUE) == 0.0]
+    assert refused and all(one.trace.answer.route is Route.ABSTAINED for one in refused)
+    fitted = calibration.fit({"f": asked}, packaged_calibration())
+    assert (fitted.quality["answers"], fitted.quality["refused"]) == (len(asked) - len(refused), len(refused))
+    assert VALUE not in fitted.names
 
 
 def _quoted(asked: list[evaluation.Asked]) -> list[evaluation.Asked]:

@@ -10,7 +10,7 @@ import pytest
 
 from router import confidence, wording
 from router.answering import Parts, answer, propose
-from router.confidence import Calibration
+from router.confidence import VALUE, Calibration
 from router.deciding import CURATED_SOURCE
 from router.errors import GeneratorUnavailable, IndexUnavailable
 from router.policy import Policy, waits
@@ -71,6 +71,7 @@ class Quotes:
 
     name: str = "quotes"
     sure: float = 1.0
+    value: float = 1.0
     down: bool = False
     seen: list[Sequence[Hit]] = field(default_factory=list)
 
@@ -78,7 +79,7 @@ class Quotes:
         if self.down:
             raise GeneratorUnavailable("no route to it")
         self.seen.append(found.hits)
-        return Draft(found.hits[0].passage.text, (CITED,), self.name, support={"sure": self.sure})
+        return Draft(found.hits[0].passage.text, (CITED,), self.name, support={"sure": self.sure, VALUE: self.value})
 
 
 class Refuses(Quotes):
@@ -251,6 +252,18 @@ def test_a_page_about_another_action_is_no_answer_however_sure_it_looks(parts: P
     assert trace.answer.reason == "The passage found is about another action than the question: remove / add."
     assert differing == [("How do I remove a node?", PASSAGE.id)]
     assert item is not None
+
+
+def test_a_quote_without_the_figure_that_is_asked_for_is_not_sent_however_sure_it_looks(parts: Parts) -> None:
+    without = replace(parts, generator=Quotes(value=0.0))
+    trace, item = asked("How many nodes may there be?", without)
+    assert (trace.answer.route, trace.answer.text) == (Route.ABSTAINED, wording.REFUSAL["en"])
+    assert trace.answer.reason == wording.reason("no value", "en")
+    assert item is not None
+    trace, _ = asked("How many nodes may this pool have?", without)
+    assert trace.answer.route is Route.CLARIFY  # who asked can say which
+    trace, _ = asked("How many nodes may there be?", replace(parts, generator=Quotes(value=0.0, sure=0.0)))
+    assert "below the line" in trace.answer.reason
 
 
 def test_a_reason_shows_enough_digits_to_be_true(parts: Parts) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.kinds import Kind, asks, demand_met, fit, kinds_of
+from router.kinds import Kind, asks, fit, kinds_of
 from router.types import UnitKind
 
 
@@ -111,41 +111,6 @@ def test_any_text_has_a_fit(question: str, text: str, unit: UnitKind) -> None:
 def test_long_texts_take_no_time(part: str) -> None:
     kinds_of(part * 5_000)
     fit(tuple(Kind), UnitKind.SENTENCE, (part * 400)[:400])
-
-
-@pytest.mark.parametrize(
-    ("question", "text", "said"),
-    [
-        ("polar_bulk_read_size 最大能设成多少？", "默认大小为 128kB。", False),
-        ("polar_bulk_read_size 最大能设成多少？", "默认 128kB，不超过 1MB。", True),
-        ("What is the maximum length of a name?", "Names are 8 letters long.", False),
-        ("What is the maximum length of a name?", "Names have up to 8 letters.", True),
-        ("which region is the fastest?", "A region is a group of houses.", False),
-        ("which region is the fastest?", "Region 2 is faster than the others.", True),
-        ("How long is a name?", "Names are 8 letters long.", True),
-        ("How long does a failover take?", "A failover needs the majority of the masters.", False),
-        ("How long does a failover take?", "It is over within a few seconds.", True),
-        ("How long does a failover take?", "通常在 30 秒内完成。", True),
-        ("切换要多久？", "切换时先通知只读节点。", False),
-        ("切换要多久？", "一般 2 分钟之内。", True),
-        ("What is the default port?", "The port is set by RI_PORT.", False),
-        ("What is the default port?", "| RI_PORT | default: 5540 |", True),
-        ("默认端口是多少？", "端口由 RI_PORT 决定。", False),
-        ("How much does the managed service cost?", "The managed service runs in 12 regions.", False),
-        ("How much does the managed service cost?", "The managed service is $20 a month.", True),
-        ("How much do they charge?", "Advisers ask for 1% of what they manage.", True),
-        ("How much do they charge?", "The fee of an adviser is 1% a year.", True),
-        ("How much does the database cost?", "It is 100% compatible and has an availability of 99.9%.", False),
-        ("What is the price of a licence?", "A licence is free of charge.", True),
-        ("How much memory does it use?", "It takes 3 MB.", True),
-        ("How much does a pipeline improve throughput?", "Five times.", True),
-        ("企业版多少钱一年？", "企业版支持 24 小时服务。", False),
-        ("企业版多少钱一年？", "企业版每年 9800 元。", True),
-        ("备份怎么收费？", "备份按存储量计费。", True),
-    ],
-)
-def test_what_a_question_asks_for_by_name_is_spoken_of(question: str, text: str, said: bool) -> None:
-    assert demand_met(question, text) is said
 
 
 def test_the_number_of_an_item_counts_nothing() -> None:

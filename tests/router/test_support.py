@@ -45,6 +45,9 @@ def test_pairs_across_words_are_not_asked_for() -> None:
         ("how do I start", "anything", 1.0),
         ("参数max_workers怎么设", "设置 max_workers", 1.0),
         ("does sort() work in conf.d/main.conf", "sort() and conf.d/other.conf", 0.5),
+        ("“最大容灾模式”怎么配置", "最大保护模式的配置", 0.0),
+        ('怎么设 "最大保护" 模式', "最大 保护模式", 1.0),
+        ('what is the "two phase" mode of COPY', "COPY has one phase", 0.5),
         ("is a read-only node needed", "a node for reading", 1.0),
     ],
 )

@@ -1,0 +1,39 @@
+"""How right, and how silent, answers are on questions that nothing was ever fitted on and no rule was made with.
+
+    python -m tests.bench.unseen [--homes FOLDER]
+
+The files in `tests/bench/questions/unseen` were written by who saw the documents and the style of the dev files, and
+neither this code nor its answers. Two thirds have an answer in the documents; the others ask in the documents' words for
+what is not there, rest on a false premise, or are about something else. They are worth something for as long as nobody
+reads them to find out what to mend: so this prints figures, one JSON object for each file, and no question.
+FOLDER keeps the indexes for the next run (`tests.bench.homes`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+
+from services.calibrations import packaged_calibration
+from services.evaluation import ask_rows, figures, read_rows
+from services.settings import Settings
+from tests.bench import homes
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--homes", type=Path, help="keep the indexes here")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = (options.homes or Path(scratch)).resolve()
+        for name in ("polardb", "redis"):
+            file = homes.own(f"unseen/{name}", name, folder)
+            asked = ask_rows(Settings(home=file.home), read_rows(file.path), packaged_calibration(), lambda *_: None)
+            found = {key: value for key, value in figures(asked).items() if key != "confidently_wrong"}
+            print(json.dumps({"file": f"unseen/{file.name}", **found}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
