@@ -95,7 +95,7 @@ def abstained(on: Grounds, cite: Callable[[tuple[Hit, ...]], tuple[Citation, ...
     return Answer(
         wording.in_language(wording.REFUSAL, on.language),
         Route.ABSTAINED,
-        on.probability if on.draft and on.draft.citations else 0.0,
+        on.probability if on.draft and on.draft.citations and not on.without_value else 0.0,
         (),
         on.degraded + _why_not(on),
         on.draft.model if on.draft else "none",
@@ -121,7 +121,7 @@ def _why_not(on: Grounds) -> str:
         return on.refused
     if on.draft is None or not on.draft.citations:
         return wording.reason("no quote", on.language)
-    if on.without_value and on.probability >= on.line:
+    if on.without_value:
         return wording.reason("no value", on.language)
     places = next((places for places in (2, 3, 4) if round(on.probability, places) < round(on.line, places)), 5)
     confidence, line = f"{on.probability:.{places}f}", f"{on.line:.{places}f}"

@@ -8,24 +8,42 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from router.facts import Quantity, figures, quantities
+from router.facts import figures, quantities
 from router.kinds import Kind, kinds_of
 from router.script import simplified
-
-_NO_VALUE = frozenset({Kind.HOW_TO, Kind.COMMAND, Kind.WHY, Kind.WHETHER, Kind.WHERE, Kind.WHO})
 
 Says = Callable[[str, str], bool]
 """Of a question and a text, in simplified characters: whether the text has what is asked for."""
 
 
+def _any_of(*patterns: str) -> re.Pattern[str]:
+    return re.compile("|".join(patterns), re.IGNORECASE)
+
+
+_ELSE = frozenset({Kind.HOW_TO, Kind.COMMAND, Kind.WHY, Kind.WHETHER, Kind.WHERE, Kind.WHO})
+_NO_VALUE = _any_of(
+    r"^\W*(?:show|see|check|count|find|get|list|change|set|reset|limit|add|alter|invalid|err(?:or)?)\b",
+    r"^\W*(?:can|could|may|do|does|did|is|are|will|should)\b(?!.{0,12}\b(?:tell|know|say)\b)",
+    r"\b(?:exceed\w*|reached|not working|matter)\b|\bwhat (?:determines|affects|controls|decides|limits|happens)\b",
+    "^(?:查看|查询|统计|获取|监控|修改|重置|设置|设定|限制|恢复|删除|添加|取消|调整|自动)",
+    "(?<![知道告诉])吗\\W*$|报错|不生效|没多久|不管多|无论多|给.{1,8}(?:加|设)",
+)
+"""Tasks, messages of machines and questions for yes or no, in which a figure is spoken of."""
+
+
 @dataclass(frozen=True, slots=True)
 class Demand:
     """asks: how a question asks for it. says: whether a text has it. value: whether an answer begins with it, as with a
-    figure; a name often stands below the sentence that says what it does."""
+    figure; a name often stands below the sentence that says what it does. above: words in the headings over a text that
+    say it. unit: whether a plain figure is not enough, as for a time or a price. hardly: whether a text may have it all
+    the same."""
 
     asks: re.Pattern[str]
     says: Says
     value: bool = False
+    above: re.Pattern[str] | None = None
+    unit: bool = False
+    hardly: Says | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,20 +61,26 @@ class Demands:
     @property
     def values(self) -> Demands:
         """Those that an answer begins with, where nothing else is asked: "how do I see how many" asks for a way."""
-        if not _NO_VALUE.isdisjoint(kinds_of(self.question)):
-            return Demands(self.question, ())
-        return Demands(self.question, tuple([demand for demand in self.wanted if demand.value]))
+        found = [demand for demand in self.wanted if demand.value]
+        plain = found and _ELSE.isdisjoint(kinds_of(self.question)) and not _NO_VALUE.search(self.question)
+        found = [demand for demand in found if demand.unit] or found
+        return Demands(self.question, tuple(found) if plain else ())
 
-    def met(self, text: str) -> bool:
-        """Whether a text has all of them."""
-        if not self.wanted:
-            return True
-        said = simplified(text)
-        return all(demand.says(self.question, said) for demand in self.wanted)
+    def met(self, text: str, above: str = "") -> bool:
+        """Whether a text has all of them. above: the headings over it."""
+        said, over = simplified(text), simplified(above)
+        return all(self._has(demand, said, over) for demand in self.wanted)
 
+    def touched(self, text: str, above: str = "") -> bool:
+        """Whether a text may have one of them, if there are any: of a figure and a default a figure is enough."""
+        said, over = simplified(text), simplified(above)
+        return not self.wanted or any(
+            self._has(demand, said, over) or (demand.hardly is not None and demand.hardly(self.question, said))
+            for demand in self.wanted
+        )
 
-def _any_of(*patterns: str) -> re.Pattern[str]:
-    return re.compile("|".join(patterns), re.IGNORECASE)
+    def _has(self, demand: Demand, said: str, over: str) -> bool:
+        return demand.says(self.question, said) or bool(demand.above and demand.above.search(over))
 
 
 def _speaks(*patterns: str) -> Says:
@@ -67,46 +91,67 @@ def _speaks(*patterns: str) -> Says:
 # --- figures ----------------------------------------------------------------------------------------------------------
 
 _AMOUNT = _any_of(
-    r"\b(?:un\w*limited|in\w*finite\w*|no (?:fixed |upper |hard )?limit|any number|equals?|equal to"
-    r"|as (?:many|much|large)|once|twice|half|double|single|none|one(?! (?:of|or|that|which|can)\b))\b",
-    "不限|无限|没有(?:上限|限制)|任意|等于|相同|一半|[一单][个台次种份条]|唯一",
+    r"\b(?:un\w*limited|in\w*finite\w*|not limited|no (?:\w+ )?limits?|any number|equals?(?= (?:to|the)\b)|equal to"
+    r"|as (?:many|much|large)|once(?= (?:an?|per|every|each)\b)|twice|half|double(?![- ](?:click|quote))|majority|all"
+    r"|every|each|both|quarter|thirds?|dozens|hundreds|thousands|millions|single(?! quote)|none"
+    r"|one(?! (?:of|or|that|which|can)\b))\b",
+    "不限|不受限|无限|无上限|没有[^，。]{0,6}(?:上限|限制)|等于|(?:数量|个数|大小|数).{0,4}(?:相同|一致)|一半|半数|多数|所有|全部"
+    "|[一单][个台次种份条倍]|[一二三四五六七八九十]分之|[一上数几][十百千万亿]|[KMGTP]B ?级|[两三四五六七八]副本",
 )
 """How much, in words. "One" in "one of them" counts nothing."""
+_COUNTABLE = _any_of(r"\bhow many\b", "(?:几|多少)[个种类]")
+_ENUMERATES = _any_of("、[^，。；\\n]+[、和及与]", r",[^.;\n]+,? and\b", "(?:^|\\n)[-*] .*\\n+[-*] ")
+_OF_WHAT = re.compile(r"(\d[\d.,]*)\s?([A-Za-z]+|[\u3400-\u9fff]{1,2})?")
 
 
 def _counts(question: str, text: str) -> bool:
-    return bool(figures(text) - figures(question) or _AMOUNT.search(text))
+    """Who lists things has said how many there are."""
+    if figures(text) - figures(question) or _AMOUNT.search(text):
+        return True
+    if not set(_OF_WHAT.findall(text)) <= {*_OF_WHAT.findall(question), ("", "")}:
+        return True  # 3 replicas for 3 primaries
+    return bool(_COUNTABLE.search(question) and _ENUMERATES.search(text))
 
 
 _TIMES = frozenset({"ns", "us", "ms", "s", "min", "h", "d", "wk", "mo", "y"})
+_LENGTHS = frozenset({"b", "kb", "mb", "gb", "tb", "bit"})  # how long a name may be
 _TIME = _any_of(
-    r"\b(?:hourly|daily|nightly|weekly|monthly|yearly|annual\w*|immediately|instant\w*|real.?time|never|always|forever"
-    r"|\w*finite\w*|midnight|until|at once)\b",
-    r"\b(?:every|each|per|an?|one|half an?|(?:a )?few|several|some) (?:\w+ )?"
-    r"(?:(?:nano|micro|milli)?second|minute|hour|day|night|week|month|year)s?\b",
-    r"\b(?:characters?|chars|letters?|bytes?|digits?|elements?|pages?|(?:kilo)?met(?:er|re)s?|km|miles?|feet)\b",
-    r"立即|立刻|马上|永[久不]|实时|一直|无限|直到|[每几半数][个]?(?:毫秒|秒|分|小时|天|日|周|星期|月|年|次)|字符|字节|[公千]?米",
-    r"[一二两三四五六七八九十百千]个?(?:毫秒|微秒|秒|分钟|小时|天|日|周|星期|月|年)",
+    r"\b(?:hourly|daily|nightly|weekly|monthly|quarterly|yearly|annual\w*|immediately|instant\w*|real.?time|never|always"
+    r"|forever|\w*finite\w*|midnight|until|at once"
+    r"|(?:each|every|per) (?:write|commit|command|query|request)|(?:\d+|two|three|four|five) times (?!more\b))\b",
+    r"\b(?:every|each|per|one|half an?|(?:a )?few|several|some|within|in|takes?) (?:\w+ )?"
+    r"(?:(?:nano|micro|milli)?seconds?|minutes?|hours?|days?|nights?|weeks?|months?|years?)\b",
+    r"\ban? (?:millisecond|minute|hour|day|night|week|month|year)s?\b|\bone second\b|\b\d?\d:\d\d\b",
+    r"\d (?:characters?|chars|letters?|digits?|elements?|pages?|(?:kilo)?met(?:er|re)s?|km|miles?|feet)\b",
+    r"立即|立刻|马上|永[久不]|实时|一直|无限|直到|凌晨|季度|\d倍|[秒分]钟?级|[每几半]个?(?:毫秒|秒|分|小时|天|日|周|星期|月|年|次)",
+    r"(?<![参函整多少大系])数个?(?:毫秒|秒|分钟|小时|天|周|月|年)|\d个?字[符节]|\d[公千]?米",
+    r"[一二两三四五六七八九十百千]个?(?:毫秒|微秒|秒|分钟|小时|天|日|周|星期|月|年|字[符节])",
 )
 """How long or how often, in words; and how long a name may be, or a road."""
 
 
 def _times(question: str, text: str) -> bool:
-    fresh: frozenset[Quantity] = quantities(text) - quantities(question)
-    return any(unit in _TIMES for _, unit in fresh) or bool(_TIME.search(text))
+    fresh = quantities(text) - quantities(question)
+    return any(unit in _TIMES or unit in _LENGTHS for _, unit in fresh) or bool(_TIME.search(text))
 
 
 # --- defaults ---------------------------------------------------------------------------------------------------------
 
 _DEFAULT = _any_of(r"\bdefault", "默认|缺省|预设")
-_SETTING = re.compile(r"[A-Za-z]\w*(?:[-_.]\w+)+")
-_SET_TO = r"[`*\"']*(?:\s*[=:：]\s*|[ \t]+)[`\"']?(?:\d|(?:yes|no|on|off|true|false)\b)"
+_SETTING = re.compile(r"(?<![A-Za-z0-9_])[A-Za-z]\w*(?:[-_.]\w+)+", re.ASCII)
+_LONGEST_NAME = 100  # characters
+_SET_TO = r"[`*\"']*(?:\s*[=:：]\s*|[ \t]+)[`\"']?(?:[-+]?\d|(?:yes|no|on|off|true|false)\b)"
 
 
 def _defaults(question: str, text: str) -> bool:
     """A configuration file says it by setting what is asked for: `hash-max-listpack-entries 512`."""
-    names = "|".join(map(re.escape, _SETTING.findall(question)))
+    names = "|".join(re.escape(name) for name in _SETTING.findall(question) if len(name) <= _LONGEST_NAME)
     return bool(_DEFAULT.search(text) or (names and re.search(f"(?:{names}){_SET_TO}", text, re.IGNORECASE)))
+
+
+def _figures(question: str, text: str) -> bool:
+    """ "It listens on port 6379" may say a default."""
+    return bool(figures(text) - figures(question))
 
 
 # --- names ------------------------------------------------------------------------------------------------------------
@@ -118,11 +163,11 @@ _THING_ZH = "命令|参数|选项|函数|配置项|变量|开关|指令|关键�
 _NAME = re.compile(
     r"""`[^`\n]+` | ```[^`]+
     | (?<![\w/.-])--?[A-Za-z][\w-]+                   # --flag
-    | [A-Za-z]\w*(?:[_.]\w+)+ | [A-Za-z]\w*\(\)       # a_name, a.name, call()
-    | (?<![A-Za-z])[A-Z]{2,}[A-Z0-9]*(?![a-z])        # SET
-    | \b[a-z]+(?:-[a-z]+){2,}\b                       # hash-max-entries
-    | /\w+(?:/[\w.-]+)+""",
-    re.VERBOSE,
+    | (?<![A-Za-z0-9_.])[A-Za-z]\w*(?:(?:[_.]\w+)+|\(\))   # a_name, a.name, call()
+    | (?<![A-Za-z0-9])[A-Z]{2,}[A-Z0-9]*(?![a-z])     # SET
+    | (?<![\w-])[a-z]+(?:-[a-z]+){2,}\b               # hash-max-entries
+    | (?<![\w/])/\w+(?:/[\w.-]+)+""",
+    re.VERBOSE | re.ASCII,
 )
 
 
@@ -136,6 +181,11 @@ def _squeezed(text: str) -> str:
     return "".join(text.split()).lower()
 
 
+_CLAUSE = (
+    r"(?=\W*$| (?:is|are|was|were|do|does|did|can|could|may|might|must|should|will|would|has|have|a|an|the|it|they|this"
+    r"|that|after|before|until|ago|for)\b)"
+)
+"""Behind "how long": not "how long polling works"."""
 _SOME = "(?<![这那前后头哪好任上下每隔十])"  # 这几个 and 哪几个 ask for no number
 _DEMANDS = (
     Demand(
@@ -155,51 +205,58 @@ _DEMANDS = (
     ),
     Demand(
         _any_of(
-            r"\bhow (?:many|large|big|high|deep|old)\b|\bhow far (?:apart|away|back|behind|from)\b",
+            rf"\bhow many\b(?!-)|\bhow (?:large|big|high|deep|old){_CLAUSE}",
+            r"\bhow far (?:apart|away|back|behind|from)\b",
             r"\bhow much (?:memory|ram|space|disk|data|storage|faster|slower|more|less|time)\b",
             r"\b(?:what|which) (?:number|percentage|port)\b",
             r"(?:^|\bwhat(?:'?s| is| are) (?:the )?)(?:[\w.-]+ ){0,2}"
             r"(?:max(?:imum)?|min(?:imum)?|default|largest|longest) (?:\w+ )?(?:size|length|number|port)\b",
-            f"(?<!没)多少(?!有点|会)|{_SOME}几[个年位次种台天秒分小条倍份]|多[久长高大重远深宽快]|百分之几|第几",
+            f"(?<!没)多少(?!有点|会)|{_SOME}几[个年位次种台天秒分小条倍份]|百分之几|第几",
+            "多(?:高(?!可用|并发)|大(?!语言|模型)|重(?![身认定索继试启要])|远(?!程)|深(?!度学)|宽(?!表)|快(?!照)|长(?!时间))",
         ),
         _counts,
         value=True,
     ),
     Demand(
         _any_of(
-            r"\bhow (?:long|often|soon)\b",
+            rf"\bhow (?:long|often|soon){_CLAUSE}",
             r"\bhow many (?:(?:milli|micro|nano)?second|minute|hour|day|week|month|year)s?\b",
             rf"多久|多长时间|(?:{_SOME}几|多少)个?(?:毫秒|微秒|秒|分钟|小时|天|周|月|年)",
         ),
         _times,
         value=True,
+        unit=True,
     ),
     Demand(
         _any_of(
             r"\bhow much (?:money\b|.{0,40}\b(?:costs?|charged?|pay|paid|earn|owe|(?:people|they|we|you|i) make)\b)",
-            r"\bwhat(?:'s| is| are| does| do)\b.{0,30}\b(?:prices?|pricing|fees?|salary|salaries|rent)\b",
+            r"\bwhat(?:'s| is| are| does| do)\b.{0,30}\b(?:prices?|pricing|fees?|salary|salaries)\b"
+            r"(?! (?:page|control|alert|structure|model|calculator|paid))|\bwhat(?:'s| is) the rent\b",
             r"(?:价格|价钱|售价|单价|费用|资费|工资|薪水)(?:是|要|为|大概|一般)?多少|多少(?:钱|元|费用)",
             r"[怎如]\w?[么何]?(?:收费|计费|定价)",
         ),
         _speaks(
-            r"[$]|\d\s?(?:usd|eur|gbp|cny|rmb)\b|\b(?:dollars?|euros?|pounds|cents?|yuan)\b",
-            r"\d\s?(?:%|percent\b) of\b",
+            r"\$\s?\d|\d\s?(?:usd|eur|gbp|cny|rmb)\b|\b(?:usd|eur|gbp|cny|rmb)\s?\d",
+            r"\b(?:dollars?|euros?|pounds|cents?|yuan)\b|\d\s?(?:%|percent\b) of\b",
             r"\b(?:fee|rate|charge|commission|discount|interest)\w*\b.{0,60}\d\s?(?:%|percent\b)",
-            r"\b(?:free|no (?:extra |additional )?(?:cost|charge|fee)s?)\b",
-            r"[€£¥￥]|[0-9一二三四五六七八九十百千万]\s?(?:元|块|美元|人民币)|免费|不(?:另)?收费",
-            r"按[^，。]{1,10}(?:收费|计费|付费)",
+            r"\b(?:(?:is|are|for) free|free (?:of|plan|tier|trial)|no (?:extra |additional )?(?:cost|charge|fee)s?)\b",
+            r"[€£¥￥₹]|[0-9一二三四五六七八九十百千万]\s?(?:元|块(?! ?[磁盘网])|美元|人民币)|免费|无[需须]付费",
+            r"不(?:另|额外)?收(?:费|取)|按[^，。]{1,10}(?:收费|计费|付费)",
         ),
         value=True,
+        unit=True,
     ),
     Demand(_any_of(r"\bdefaults?\b", "默认|缺省|预设"), _defaults),
     Demand(
         _any_of(
-            r"\bdefaults? (?:value|size|port|number|length|limit|level|mode|timeout|interval)s?\b",
-            r"\bdefaults? (?:of|for)\b|\b(?:is|are) the default\b|(?<!by )\bdefaults?\W*$",
-            r"(?:默认|缺省|预设)[^，。？！]{0,4}(?:值|大小|多[少大久长高]|几|什么|啥|\W*$)",
+            r"\bdefaults? (?:value|size|port|number|length|limit|timeout|interval)s?\b",
+            r"\bdefaults? (?:of|for)\b|(?<!by )\bdefaults?\W*$",
+            r"(?:默认|缺省|预设)[^，。？！]{0,4}(?:值|大小|端口|多[少大久长高]|几)|(?:默认|缺省|预设)\W*$",
         ),
         _defaults,
         value=True,
+        above=_DEFAULT,
+        hardly=_figures,
     ),
     Demand(
         _any_of(

@@ -75,7 +75,7 @@ _SPELLED = re.compile(
     re.I,
 )
 _VALUES = {word: at for at, word in enumerate(_TEENS)} | {word: 10 * at for at, word in enumerate(_TENS, 2)}
-_CODED = re.compile(r"(?<![\w.])[A-Za-z_][\w+-]*\d[\w.+-]*")  # JDK1.8, PG14
+_CODED = re.compile(r"(?<![\w.])[A-Za-z_][\w+-]{0,63}\d[\w.+-]*")  # JDK1.8, PG14
 
 _NEGATION = re.compile(
     r"""\b(?:not|no|never|none|neither|nor|cannot|without|unable|unsupported|isn't|aren't|wasn't|weren't|don't|doesn't

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from router.script import simplified
 from router.types import Hit
 
 Weights = Mapping[str, float]
@@ -36,8 +37,8 @@ MEANING = {
     "headings over them",
     "identifiers_all": "1 when none of these is missing there",
     "identifiers_here": "1 when the page that is quoted first holds them all, 0 when others have to",
-    "demand_met": "0 when the question asks for a limit, a superlative, a time, a price or a default and the quotes "
-    "speak of none",
+    "demand_met": "0 when the question asks for a limit, a superlative, a figure, a time, a price, a default or the "
+    "name of a setting or command, and the quotes have none",
     "value_there": "0 when the question asks for a figure, a time, a price or a default, and the sentence, item or row "
     "that its words point to has none; then nothing is sent",
     "beyond_words": "0 when something in particular (who, when, which) is asked of running text, where a sentence that "
@@ -50,7 +51,9 @@ MEANING = {
 _CAMEL = re.compile(r"(?<![A-Za-z0-9_-])[A-Za-z]*[a-z][A-Z][A-Za-z0-9]*")  # LoongArch, GraphQL
 _LATIN = re.compile(r"(?<![A-Za-z0-9_.-])[A-Za-z]{3,}(?![A-Za-z0-9_.(-])")
 _PROPER = re.compile(r"(?<=[a-z0-9,'’)] )[A-Z][a-z]{2,}\b")  # Datadog, not at the beginning of a sentence
-_QUOTED = re.compile(r'“([^”\n]{2,24})”|"([^"\n]{2,24})"|「([^」\n]{2,24})」|‘([^’\n]{2,24})’')
+_QUOTED = re.compile(r'“([^”\n]*)”|(?<![\d=])"([^"\n]*)"|「([^」\n]*)」|『([^』\n]*)』')
+_TERM = re.compile(r"(?!.*[\u3400-\u9fff]{11})[^\W_][\w .+/-]{1,19}")  # no message, no value of a setting
+_MESSAGE = re.compile(r"ERROR|FATAL|[={%]")
 _HAN = re.compile(r"[\u3400-\u9fff]")
 _FIRST_WIDE = "\u2e80"  # where the scripts that are cut into characters begin
 _EXACT = re.compile(
@@ -103,8 +106,15 @@ def named(question: str) -> tuple[str, ...]:
     answer that holds none of it answers another question. Lower case."""
     found = [*_EXACT.findall(question), *_CAMEL.findall(question)]
     found += _LATIN.findall(question) if _HAN.search(question) else []
-    found += [next(filter(None, one)).strip() for one in _QUOTED.findall(question)]
+    found += _quoted_terms(question)
     return tuple(dict.fromkeys(name.lower() for name in found))
+
+
+def _quoted_terms(question: str) -> list[str]:
+    """Terms in quotation marks. None of a question in traditional characters, whose pages may be in simplified ones."""
+    if _MESSAGE.search(question) or simplified(question) != question:
+        return []
+    return [term for found in _QUOTED.findall(question) if _TERM.fullmatch(term := "".join(found))]
 
 
 def proper_names(question: str) -> tuple[str, ...]:

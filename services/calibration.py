@@ -6,7 +6,8 @@ answers that it was not fitted on (cross-validation by question, five folds, ten
 
 Where a language model wrote the answers, how sure it was of its words and how well passages support them are fitted
 too. The packaged one knows nothing of them; they begin at no pull, and an answer that is quoted has none of them, so
-they pull nowhere there. What such a model refused to answer has no confidence to be judged by: it is never sent.
+they pull nowhere there. What is refused whatever its confidence (a model left nothing to say, the figure that is asked
+for is missing) is not fitted: it is never sent.
 """
 
 from __future__ import annotations
@@ -117,7 +118,10 @@ def fit(asked: Mapping[str, Sequence[Asked]], start: Calibration, penalty: float
     languages = np.array([one.trace.language for one in usable])
     outside = np.array([_outside(one, near) for one in usable])
     refused = Counter(
-        one.trace.language for each in asked.values() for one in each if _refused(one) and _outside(one, near)
+        one.trace.language
+        for each in asked.values()
+        for one in each
+        if _refused(one) and _outside(one, near) and one.trace.features.get(WITNESS) != 0.0
     )
     space = _Space.of(usable, start)
     held_out = _held_out(space, labels, weights, penalty)
@@ -163,7 +167,7 @@ def _written(one: Asked) -> bool:
 def _refused(one: Asked) -> bool:
     """Whether nothing could be sent, although the line is at 0: a model left nothing, or what is asked for is missing,
     or the passage is about something else."""
-    return bool(one.trace.features) and one.trace.answer.route is Route.ABSTAINED
+    return bool(one.trace.features) and one.trace.answer.route in (Route.ABSTAINED, Route.CLARIFY)
 
 
 def _has_answer(one: Asked) -> bool:

@@ -62,7 +62,8 @@ def find_lines(answers: Answers, packaged: Lines, refused: Mapping[str, int] = M
     Answers that words alone speak for have lines of their own, if the packaged calibration has any: these, or by
     language what such answers vouch for, where they are enough for that. With hardly any others, theirs stay.
 
-    refused: how many more unanswerable questions, by language, a language model did not answer at all."""
+    refused: how many more unanswerable questions, by language, are refused whatever their confidence; of those that
+    words alone speak for none."""
     if not packaged.by_words:
         return Lines(*_plain_lines(answers, packaged, refused))
     by_words = {**packaged.by_words, **_words_lines(answers)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import compress
 
 from indexer.analysis import analyse, analyse_question
@@ -70,16 +70,19 @@ def quote(question: str, found: SearchResult, facts: FactsOf, beside: Beside = n
     if not as_read:
         return Draft("", (), ExtractiveGenerator.name)
     demands = Demands.of(question)
-    ranked = _value_first(demands.values, best_page_first(hits, as_read, weight_of(found)), hits)
+    values = demands.values
+    ranked = _value_first(values, best_page_first(hits, as_read, weight_of(found)), hits)
     known = facts(list(dict.fromkeys(hit.passage.document for hit in found.hits)))
     asked = _Asked(question, demands, weights, known, beside)
     conflict = find(ranked, hits, weights, known)
     likely = [conflict.first] if conflict else ranked[:_TRIED]
     few = short(question, likely, hits, weights, kinds, found.language)
+    if few.choice and few.choice not in _with_value(values, [few.choice, likely[0]], hits):
+        few = replace(few, text="", choice=None)
     best, grown = _whole_answer([few.choice] if few.choice else likely, found, kinds, weights, beside)
     answer = list(grown.blocks)
     spans = {"short_sure": few.sure, "short_here": few.here}
-    there = {VALUE: float(demands.values.met(f"{few.text}\n{_with_above(grown.blocks)}"))}
+    there = {VALUE: float(values.touched(*_said(grown.blocks, few.text)))}
     undisputed = {"undisputed": float(conflict is None or conflict.settled)}
     read_there = {"read_there": shares(hits, as_read).get(hits[best.hit].passage.document, 0.0)}
     witness = {WITNESS: float(beyond_words(question, best, hits[best.hit].passage, weights, kinds, beside))}
@@ -101,22 +104,29 @@ def quote(question: str, found: SearchResult, facts: FactsOf, beside: Beside = n
 def _value_first(values: Demands, ranked: list[Choice], hits: Sequence[Hit]) -> list[Choice]:
     """With the first unit in front that has the figure, time, price or default that is asked for, where it is nearly as
     good as the best, which has none."""
+    near = [choice for choice in ranked if choice.score >= ranked[0].score - _NEARLY]
+    first = _with_value(values, near, hits)[0]
+    return [replace(first, score=ranked[0].score), *(choice for choice in ranked if choice is not first)]
+
+
+def _with_value(values: Demands, choices: Sequence[Choice], hits: Sequence[Hit]) -> list[Choice]:
+    """Those that have it; all of them where none does, or where nothing of the kind is asked for."""
     if not values.wanted:
-        return ranked
-    near = (choice for choice in ranked if choice.score >= ranked[0].score - _NEARLY)
-    blocks = ((choice, Block(hits[choice.hit].passage, (choice.number,))) for choice in near)
-    first = next((choice for choice, block in blocks if values.met(_with_above([block]))), ranked[0])
-    return [first, *(choice for choice in ranked if choice is not first)]
+        return list(choices)
+    blocks = (Block(hits[choice.hit].passage, (choice.number,)) for choice in choices)
+    having = [choice for choice, block in zip(choices, blocks, strict=True) if values.met(*_said([block]))]
+    return having or list(choices)
 
 
-def _with_above(blocks: Sequence[Block]) -> str:
-    """What is quoted, below the headings and the sentences that introduce it: a default may be said there."""
+def _said(blocks: Sequence[Block], front: str = "") -> tuple[str, str]:
+    """The words in front, the sentences that introduce the blocks, and these; and the headings over them."""
     above: list[str] = []
+    leads: list[str] = []
     for block in blocks:
         pieces = read(block.passage).pieces
-        above += block.passage.heading
-        above += [pieces[at].text for piece in block.pieces for at in (piece.section, piece.lead) if at >= 0]
-    return "\n".join([*dict.fromkeys(above), *map(render, blocks)])
+        above += [*block.passage.heading, *(pieces[one.section].text for one in block.pieces if one.section >= 0)]
+        leads += [pieces[one.lead].text for one in block.pieces if one.lead >= 0]
+    return "\n".join([front, *leads, *map(render, blocks)]), "\n".join(above)
 
 
 def _once_each(beside: Beside) -> Beside:

@@ -129,6 +129,7 @@ def test_what_lacks_the_price_that_is_asked_for_is_refused_and_not_fitted(home: 
     rows = [
         {"question": f"How much does the {name} pump cost?", "answer_keys": [], "answerable": False} for name in NAMES
     ]
+    rows.append({"question": "How much does this cedar pump cost?", "answer_keys": [], "answerable": False})
     path.write_text("\n".join(map(json.dumps, rows)), "utf-8")
     asked = [
         one
@@ -138,7 +139,7 @@ def test_what_lacks_the_price_that_is_asked_for_is_refused_and_not_fitted(home: 
         )
     ]
     refused = [one for one in asked if one.trace.features.get(VALUE) == 0.0]
-    assert refused and all(one.trace.answer.route is Route.ABSTAINED for one in refused)
+    assert {one.trace.answer.route for one in refused} == {Route.ABSTAINED, Route.CLARIFY}
     fitted = calibration.fit({"f": asked}, packaged_calibration())
     assert (fitted.quality["answers"], fitted.quality["refused"]) == (len(asked) - len(refused), len(refused))
     assert VALUE not in fitted.names

@@ -48,6 +48,10 @@ def test_pairs_across_words_are_not_asked_for() -> None:
         ("“最大容灾模式”怎么配置", "最大保护模式的配置", 0.0),
         ('怎么设 "最大保护" 模式', "最大 保护模式", 1.0),
         ('what is the "two phase" mode of COPY', "COPY has one phase", 0.5),
+        ("「最大容災模式」怎麼設定", "最大容灾模式的配置", 1.0),  # its pages may be in simplified characters
+        ('is column "a" or "b" read', "anything", 1.0),
+        ('ERROR: database "mydb" does not exist', "ERROR: another", 1.0),
+        ("“我的数据库怎么突然连不上了”怎么办？", "另一件事", 1.0),
         ("is a read-only node needed", "a node for reading", 1.0),
     ],
 )
