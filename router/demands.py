@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from router.facts import figures, quantities
 from router.kinds import Kind, kinds_of
 from router.script import simplified
+from router.support import squeezed
 
 Says = Callable[[str, str], bool]
 """Of a question and a text, in simplified characters: whether the text has what is asked for."""
@@ -173,12 +174,8 @@ _NAME = re.compile(
 
 def _names(question: str, text: str) -> bool:
     """Whether it has a name that the question does not have."""
-    known = _squeezed(question)
-    return any(_squeezed(found[0].strip("`-")) not in known for found in _NAME.finditer(text))
-
-
-def _squeezed(text: str) -> str:
-    return "".join(text.split()).lower()
+    known = squeezed(question)
+    return any(squeezed(found[0].strip("`-")) not in known for found in _NAME.finditer(text))
 
 
 _CLAUSE = (

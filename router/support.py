@@ -131,8 +131,8 @@ def identifiers_covered(question: str, text: str, others: Iterable[str] = ()) ->
     wanted = (*named(question), *others)
     if not wanted:
         return 1.0
-    folded = _squeezed(text)
-    return sum(_squeezed(name) in folded for name in wanted) / len(wanted)
+    folded = squeezed(text)
+    return sum(squeezed(name) in folded for name in wanted) / len(wanted)
 
 
 def top_gap(hits: Sequence[Hit]) -> float:
@@ -154,5 +154,6 @@ def _share(flags: Iterable[bool]) -> float:
     return sum(known) / len(known) if known else 0.0
 
 
-def _squeezed(text: str) -> str:
+def squeezed(text: str) -> str:
+    """Without spaces, in lower case."""
     return "".join(text.split()).lower()
