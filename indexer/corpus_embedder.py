@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from indexer.analysis import term_id
+from indexer.halves import widened
 from router.errors import Mismatch
 
 DIMENSION = 256
@@ -54,12 +55,19 @@ class CorpusEmbedder:
         for row, bag in enumerate(bags):
             buckets = np.unique(bag & np.uint32(self.table.shape[0] - 1))
             if len(buckets):
-                out[row] = self.weights[buckets] @ self.table[buckets].astype(np.float32)
+                out[row] = self.weights[buckets] @ widened(self.table[buckets])
         return np.asarray(out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-9), np.float32)
 
     def embed_questions(self, texts: Sequence[Sequence[str]]) -> Vectors:
         """texts: analysed questions."""
         return self.embed([features(tokens) for tokens in texts])
+
+    def cosines(self, question: Collection[str], texts: Sequence[Collection[str]]) -> Vectors:
+        """float32 [n], -1..1: how near each text is to the question, all of them as sets of tokens, without pairs of
+        Latin words; 0 where either has nothing that is known."""
+        bags = [np.fromiter(map(term_id, tokens), np.uint32, len(tokens)) for tokens in (question, *texts)]
+        vectors = self.embed(bags)
+        return np.asarray((vectors[1:] * vectors[0]).sum(axis=1), np.float32)
 
     def save(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -61,8 +62,43 @@ class _Prepared:
     corpus: Floats | None
 
 
-Ranking = list[tuple[int, dict[str, float], float, int | None]]
-"""(row, scores, fused score, best unit), best first."""
+class _Place(NamedTuple):
+    """A passage that was found, by its row; the rest as in `Hit`."""
+
+    row: int
+    scores: dict[str, float]
+    fused: float
+    best_unit: int | None
+    unit_cosines: tuple[float, ...]
+
+
+Ranking = list[_Place]
+"""Best first."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Units:
+    """The units of some passages, those of passage p at starts[p] to starts[p + 1]. lexical: BM25 of each; cosines:
+    None where the text embedder was not asked. top: what BM25 is divided by beside a cosine."""
+
+    starts: Rows
+    lexical: Floats
+    cosines: Floats | None
+    top: float
+
+    def best(self, at: int) -> int | None:
+        """Number of the best unit of a passage."""
+        own = slice(self.starts[at], self.starts[at + 1])
+        both = self.lexical[own] / self.top
+        if self.cosines is not None:
+            both = both + self.cosines[own]
+        return int(both.argmax()) if len(both) else None
+
+    def near(self, at: int) -> tuple[float, ...]:
+        """Cosines of a passage's units, nothing where the text embedder was not asked."""
+        if self.cosines is None:
+            return ()
+        return tuple(self.cosines[self.starts[at] : self.starts[at + 1]].round(4).tolist())
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,11 +189,11 @@ class Searcher:
         return bool(ranked.hits) and self.sureness.is_sure(self._signs(ranked))
 
     def _signs(self, ranked: _Ranked) -> dict[str, float]:
-        first, scores, best, _ = ranked.hits[0]
-        page = self._pages[first]
-        others = [(own["bm25"], fused) for row, own, fused, _ in ranked.hits if self._pages[row] != page]
+        first = ranked.hits[0]
+        page = self._pages[first.row]
+        others = [(each.scores["bm25"], each.fused) for each in ranked.hits if self._pages[each.row] != page]
         bm25, fused = max(own for own, _ in others) if others else 0.0, others[0][1] if others else 0.0
-        return sureness.signs(scores, best, bm25, fused, float(ranked.one.idf.sum()) * BM25_CEILING)
+        return sureness.signs(first.scores, first.fused, bm25, fused, float(ranked.one.idf.sum()) * BM25_CEILING)
 
     def _ranked(self, requests: Sequence[Request], weights: Sequence[Mapping[str, float]]) -> list[_Ranked]:
         begun = time.perf_counter()
@@ -219,21 +255,23 @@ class Searcher:
         first = fusion.fuse(fusion.scale_each(scores), _passage_weights(one))
         keep = np.argsort(-first, kind="stable")[: max(_RESCORED, one.request.limit)]
         rows, scores = rows[keep], {name: values[keep] for name, values in scores.items()}
-        unit, dense_unit, best_unit = self._unit_scores(one, rows)
+        units = self._units(one, rows)
+        unit = best_of_runs(units.lexical, units.starts)
         channels = {name: values for name, values in scores.items() if name != "dense"} | {"unit": unit}
-        if dense_unit is not None:
-            channels["dense"] = fusion.dense(scores["dense"], dense_unit)
-            scores["dense_unit"] = dense_unit
+        if units.cosines is not None:
+            scores["dense_unit"] = best_of_runs(units.cosines, units.starts)
+            channels["dense"] = fusion.dense(scores["dense"], scores["dense_unit"])
         scores["unit"] = unit
         scaled = fusion.scale_each(channels)
         fused = self._reranked(one, rows, scaled, fusion.fuse(scaled, one.weights))
         order = np.argsort(-fused, kind="stable")[: one.request.limit]
         return [
-            (
+            _Place(
                 int(rows[at]),
                 {name: round(float(values[at]), 5) for name, values in scores.items()},
                 float(fused[at]),
-                best_unit(int(at)),
+                units.best(int(at)),
+                units.near(int(at)),
             )
             for at in order
         ]
@@ -267,25 +305,13 @@ class Searcher:
         own = self._arrays.keys[rows].tolist()
         return np.array([known.get(key, missing) for key in own], np.float32)
 
-    def _unit_scores(self, one: _Prepared, rows: Rows) -> tuple[Floats, Floats | None, Callable[[int], int | None]]:
-        """Of each passage: BM25 of its best unit, cosine of its best unit, and what says the number of its best unit,
-        which few of them are asked for."""
+    def _units(self, one: _Prepared, rows: Rows) -> _Units:
         begin, end = self._unit_offsets[rows], self._unit_offsets[rows + 1]
         units = ranges(begin, end)
         starts = np.concatenate(([0], np.cumsum(end - begin)))
         lexically = self._unit_lexical(one, units)
-        unit = best_of_runs(lexically, starts)
-        both, dense_unit = lexically / max(float(unit.max(initial=0.0)), 1e-6), None
-        if one.dense is not None:
-            cosines = widened(self._arrays.dense_units[units]) @ one.dense
-            dense_unit = best_of_runs(cosines, starts)
-            both = both + cosines
-
-        def best_unit(at: int) -> int | None:
-            own = both[starts[at] : starts[at + 1]]
-            return int(own.argmax()) if len(own) else None
-
-        return unit, dense_unit, best_unit
+        cosines = None if one.dense is None else widened(self._arrays.dense_units[units]) @ one.dense
+        return _Units(starts, lexically, cosines, max(float(lexically.max(initial=0.0)), 1e-6))
 
     def _unit_lexical(self, one: _Prepared, units: Rows) -> Floats:
         begin, end = self._unit_term_offsets[units], self._unit_term_offsets[units + 1]
@@ -294,7 +320,7 @@ class Searcher:
         return lexical.unit_scores(terms, offsets, self.manifest.unit_terms, one.ids, one.idf)
 
     def _passages(self, ranked: Sequence[Ranking]) -> dict[int, Passage]:
-        rows = list({hit[0] for hits in ranked for hit in hits})
+        rows = list({place.row for places in ranked for place in places})
         return dict(zip(rows, self._content.passages(rows), strict=True))
 
     def _result(self, ranked: _Ranked, passages: Mapping[int, Passage]) -> SearchResult:
@@ -302,9 +328,9 @@ class Searcher:
         idf = dict(zip(one.ids.tolist(), one.idf.tolist(), strict=True))
         return SearchResult(
             hits=tuple(
-                Hit(there, scores, fused, best)
-                for row, scores, fused, best in ranked.hits
-                if (there := _where_asked(passages[row], one.request.filters))
+                Hit(there, place.scores, place.fused, place.best_unit, place.unit_cosines)
+                for place in ranked.hits
+                if (there := _where_asked(passages[place.row], one.request.filters))
             ),
             terms={token: idf[term_id(token)] for token in one.tokens},
             language=one.language,

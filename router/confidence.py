@@ -45,7 +45,7 @@ rest looks."""
 
 UNFITTED = frozenset({WITNESS, VALUE})
 
-OF_THE_EMBEDDER = ("meaning", "meaning_lead")
+OF_THE_EMBEDDER = ("meaning", "meaning_lead", "unit_meaning")
 """Cosines of the text embedder, each of which has a scale of its own: what MiniLM gives only to the same thing said in
 other words, multilingual-e5-small gives to any two sentences."""
 

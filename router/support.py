@@ -25,6 +25,8 @@ MEANING = {
     "unit_probability": "how sure the choice among the sentences is, if one of those found answers; those that say the "
     "same count together",
     "unit_margin": "how far the best sentence is ahead of the next one that says something else",
+    "unit_corpus": "cosine of the question and the best sentence with the headings over it, by the corpus embedder",
+    "unit_meaning": "cosine of the question and the best sentence, where the text embedder was asked",
     "read_there": "how probable reading the passages makes it that the answer stands on the page that is quoted",
     "kind_fit": "how well the best sentence fits the kind of question (a number for how many, …); 0.5 for no kind",
     "top_gap": "how far the first passage is ahead of the second one",
@@ -46,7 +48,7 @@ MEANING = {
     "speaks for it too",
     "undisputed": "0 when another page found says the same with another value, and nothing tells which one is newer",
 }
-"""What each feature of a quoted answer says; all are in 0..1."""
+"""What each feature of a quoted answer says; all are in 0..1, cosines in -1..1."""
 
 _CAMEL = re.compile(r"(?<![A-Za-z0-9_-])[A-Za-z]*[a-z][A-Z][A-Za-z0-9]*")  # LoongArch, GraphQL
 _LATIN = re.compile(r"(?<![A-Za-z0-9_.-])[A-Za-z]{3,}(?![A-Za-z0-9_.(-])")

@@ -103,12 +103,14 @@ class Hit:
         single unit's cosine).
     fused: the weighted sum of scaled scores, comparable within one result list only: never threshold it.
     best_unit: index into `router.units.split(passage.text)` of the unit nearest to the question, or None.
+    unit_cosines: cosine of the question and each of these units, where the text embedder was asked, else nothing.
     """
 
     passage: Passage
     scores: Mapping[str, float]
     fused: float
     best_unit: int | None = None
+    unit_cosines: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

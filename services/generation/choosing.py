@@ -11,11 +11,11 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from heapq import nlargest
-from itertools import chain
+from itertools import chain, zip_longest
 from pathlib import PurePosixPath
 
 from indexer.analysis import analyse
@@ -25,6 +25,7 @@ from router.types import Hit, UnitKind
 from services.generation.reading import Piece, Reading, read
 
 _LOOKED_AT = 12  # units, by their words alone, whose fitness for the kind of question is looked at
+_MEANT = 6  # units, by words and kind, whose meaning is looked at: one further down is best for 1 of 100 questions
 _READ = 400  # characters of a unit that are read for its kind: what it says about that stands early
 _SUBJECT = 80  # characters in which a definition comes to its verb
 _BESIDES = 1  # further Latin words beside what is defined ("Redis Sentinel is"); more make another subject
@@ -43,7 +44,8 @@ _LOG_LENGTHS = [min(math.log(max(tokens / _TYPICAL, 0.05)), 0.5) for tokens in r
 class Shares:
     """How much each sign counts in a unit's score. Fitted as log-odds (softmax over the units of one question) on 600
     questions each of SQuAD and CMRC and rounded; headings count like the sentence before. `code`, `link`,
-    `section`, `named` and `defines`, which those paragraphs do not have or do not ask for, were set by hand."""
+    `section`, `named` and `defines`, which those paragraphs do not have or do not ask for, were set by hand; `meaning`
+    and `both` are fitted on questions about manuals, see `tests.bench.choosing`."""
 
     own: float = 4.0  # share of the question's idf in the unit
     local: float = 5.0  # the same, each word weighted once more by its rarity on the page
@@ -58,21 +60,27 @@ class Shares:
     section: float = 2.0  # for how-to: question's idf in the headings over it once more; that section is about doing it
     named: float = 4.0  # share of the question's idf in the page's name, where the question says that whole
     defines: float = 2.5  # begins with what "what is" asks for, and goes on with "is": as much as the kind can weigh
+    meaning: float = 6.0  # cosine of the question and the unit with the headings over it, see `by_meaning`
+    both: float = 0.8  # of all of it, where meaning has a say: words and meaning tell half the same
 
 
 SHARES = Shares()
+
+Meaning = Callable[[Collection[str], Sequence[Collection[str]]], Iterable[float]]
+"""Cosine, -1..1, of a question and each of some texts, all of them as search tokens."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
     """hit: its place among the hits, from 0; number: of the piece in the reading; score: log-odds, comparable within
-    one question only; fit: 0..1, see `router.kinds`."""
+    one question only; fit: 0..1, see `router.kinds`; meaning: cosine, -1..1, None where nothing tells it."""
 
     hit: int
     number: int
     piece: Piece
     score: float
     fit: float
+    meaning: float | None = None
 
 
 def rank(
@@ -97,6 +105,26 @@ def rank(
             score += shares.section * coverage(weights, piece.above)
         choices.append(Choice(at, number, piece, score, suits))
     return sorted(choices, key=lambda choice: -choice.score)
+
+
+def by_meaning(
+    ranked: Sequence[Choice], question: Collection[str], meaning: Meaning | None, shares: Shares = SHARES
+) -> list[Choice]:
+    """The same units by their words and by what they mean, best first; those that are not looked at keep their places
+    behind. question: its search tokens. meaning: None leaves them as they are."""
+    if meaning is None or not ranked:
+        return list(ranked)
+    near = ranked[:_MEANT]
+    cosines = [float(cosine) for cosine in meaning(question, [one.piece.terms | one.piece.above for one in near])]
+    known = zip_longest(ranked, cosines)
+    meant = (
+        replace(one, score=_both(one.score, cosine, min(cosines), shares), meaning=cosine) for one, cosine in known
+    )
+    return sorted(meant, key=lambda choice: -choice.score)
+
+
+def _both(score: float, cosine: float | None, least: float, shares: Shares) -> float:
+    return shares.both * (score + shares.meaning * (least if cosine is None else cosine))
 
 
 def wants_code(kinds: Sequence[Kind]) -> bool:

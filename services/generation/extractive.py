@@ -24,7 +24,7 @@ from services.generation.blocks import (
     nothing_beside,
     render,
 )
-from services.generation.choosing import Choice, probabilities, rank, wants_code
+from services.generation.choosing import Choice, Meaning, by_meaning, probabilities, rank, wants_code
 from services.generation.conflict import find
 from services.generation.context import antecedent, in_context, in_section
 from services.generation.ordering import best_page_first, shares, weight_of
@@ -45,21 +45,28 @@ FactsOf = Callable[[Sequence[str]], Facts]
 
 
 class ExtractiveGenerator:
-    """`router.ports.Generator` that quotes. facts, beside: see `quote`."""
+    """`router.ports.Generator` that quotes. facts, beside, meaning: see `quote`."""
 
     name = "extractive"
 
-    def __init__(self, facts: FactsOf, beside: Beside = nothing_beside) -> None:
-        self._facts, self._beside = facts, beside
+    def __init__(self, facts: FactsOf, beside: Beside = nothing_beside, meaning: Meaning | None = None) -> None:
+        self._facts, self._beside, self._meaning = facts, beside, meaning
 
     async def generate(self, question: Question, found: SearchResult) -> Draft:
         """Under a millisecond for passages that were read before, so it does not leave the event loop."""
-        return quote(question.text, found, self._facts, self._beside)
+        return quote(question.text, found, self._facts, self._beside, self._meaning)
 
 
-def quote(question: str, found: SearchResult, facts: FactsOf, beside: Beside = nothing_beside) -> Draft:
+def quote(
+    question: str,
+    found: SearchResult,
+    facts: FactsOf,
+    beside: Beside = nothing_beside,
+    meaning: Meaning | None = None,
+) -> Draft:
     """An answer of quoted units only. facts: revision, date and aliases of documents by path. beside: the passages
-    around one; what they say is cited with the answer where they are of the same section.
+    around one; what they say is cited with the answer where they are of the same section. meaning: how near units are
+    to the question, where the index has learned that.
 
     The text is empty, with no citations, when the hits hold nothing that can be quoted.
     """
@@ -71,7 +78,9 @@ def quote(question: str, found: SearchResult, facts: FactsOf, beside: Beside = n
         return Draft("", (), ExtractiveGenerator.name)
     demands = Demands.of(question)
     values = demands.values
-    ranked = _value_first(values, best_page_first(hits, as_read, weight_of(found)), hits)
+    told = shares(hits, as_read)
+    meant = by_meaning(as_read, weights, meaning)
+    ranked = _value_first(values, best_page_first(hits, meant, told, weight_of(found)), hits)
     known = facts(list(dict.fromkeys(hit.passage.document for hit in found.hits)))
     asked = _Asked(question, demands, weights, known, beside)
     conflict = find(ranked, hits, weights, known)
@@ -84,9 +93,10 @@ def quote(question: str, found: SearchResult, facts: FactsOf, beside: Beside = n
     spans = {"short_sure": few.sure, "short_here": few.here}
     there = {VALUE: float(values.touched(*_said(grown.blocks, few.text)))}
     undisputed = {"undisputed": float(conflict is None or conflict.settled)}
-    read_there = {"read_there": shares(hits, as_read).get(hits[best.hit].passage.document, 0.0)}
+    read_there = {"read_there": told.get(hits[best.hit].passage.document, 0.0)}
     witness = {WITNESS: float(beyond_words(question, best, hits[best.hit].passage, weights, kinds, beside))}
-    features = _support(hits, weights, ranked, best, answer) | spans | there | undisputed | read_there | witness
+    features = _support(hits, weights, ranked, best, answer) | _cosines(hits, best)
+    features |= spans | there | undisputed | read_there | witness
     if conflict and not conflict.settled:
         both = (answer[0], Block(hits[conflict.other.hit].passage, (conflict.other.number,)))
         text = "\n".join(f"{render(block)} ({block.passage.document})" for block in both)
@@ -274,6 +284,13 @@ def _together(choice: Choice, hits: Sequence[Hit]) -> tuple[int, ...]:
 
 def _repeats(terms: frozenset[str], said: frozenset[str]) -> bool:
     return len(terms & said) >= _SAME * max(len(terms), 1)
+
+
+def _cosines(hits: Sequence[Hit], best: Choice) -> dict[str, float]:
+    """How near the quoted unit is to the question, by each embedder that was asked."""
+    of_units = hits[best.hit].unit_cosines
+    dense = {"unit_meaning": of_units[best.number]} if of_units else {}
+    return dense | ({} if best.meaning is None else {"unit_corpus": best.meaning})
 
 
 def _support(

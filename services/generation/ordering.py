@@ -44,9 +44,11 @@ def weight_of(found: SearchResult) -> float:
     return 0.0 if knows else WEIGHT
 
 
-def best_page_first(hits: Sequence[Hit], ranked: Sequence[Choice], weight: float) -> list[Choice]:
-    """The units with those of the best page lifted above all others, if any of it can be quoted; best first."""
-    told = shares(hits, ranked)
+def best_page_first(
+    hits: Sequence[Hit], ranked: Sequence[Choice], told: Mapping[str, float], weight: float
+) -> list[Choice]:
+    """The units with those of the best page lifted above all others, if any of it can be quoted; best first. told: see
+    `shares`."""
     best = max(hits, key=lambda hit: _together(hit, told, weight)).passage.document if hits else ""
     own = max((choice.score for choice in ranked if hits[choice.hit].passage.document == best), default=None)
     if own is None or own == ranked[0].score:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from indexer.content import Content, Facts
+from indexer.corpus_embedder import CorpusEmbedder
 from router.types import Draft, Question, SearchResult
 from services.citing import neighbours
 from services.generation import reading
+from services.generation.choosing import Meaning
 from services.generation.extractive import ExtractiveGenerator, quote
 from services.generation.readings import Readings
 
@@ -18,19 +20,22 @@ class Quoting:
 
     name = ExtractiveGenerator.name
 
-    def __init__(self, facts: Facts, readings: Readings | None, pages: Content) -> None:
-        self.facts, self._readings, self._pages = facts, readings, pages
+    def __init__(self, facts: Facts, readings: Readings | None, pages: Content, meaning: Meaning | None) -> None:
+        self.facts, self._readings, self._pages, self._meaning = facts, readings, pages, meaning
         self._beside = neighbours(pages)
 
     @classmethod
     def open(cls, folder: Path) -> Quoting:
-        """From now on readings are looked up here. Raises IndexUnavailable."""
+        """From now on readings are looked up here. Raises IndexUnavailable; Mismatch where its corpus embedder is of
+        another version."""
         readings, pages = Readings.open(folder), Content(folder / "content.db")
         reading.keep(readings.get if readings else None)
-        return cls(pages.facts(), readings, pages)
+        learned = folder / "corpus"
+        meaning = CorpusEmbedder.load(learned).cosines if learned.is_dir() else None
+        return cls(pages.facts(), readings, pages, meaning)
 
     def quote(self, question: str, found: SearchResult) -> Draft:
-        return quote(question, found, lambda _paths: self.facts, self._beside)
+        return quote(question, found, lambda _paths: self.facts, self._beside, self._meaning)
 
     async def generate(self, question: Question, found: SearchResult) -> Draft:
         """A millisecond or two, on the event loop."""

@@ -57,7 +57,7 @@ def replied(line: bytes) -> tuple[int, Draft | None]:
 
 
 def _hit(raw: Mapping[str, Any]) -> Hit:
-    return Hit(_passage(raw["passage"]), raw["scores"], raw["fused"], raw["best_unit"])
+    return Hit(_passage(raw["passage"]), raw["scores"], raw["fused"], raw["best_unit"], tuple(raw["unit_cosines"]))
 
 
 def _passage(raw: Mapping[str, Any]) -> Passage:

@@ -468,7 +468,7 @@ def test_a_citation_says_where_the_quote_stands() -> None:
 
 def test_features_are_named_and_bounded() -> None:
     draft = ask("Are backups kept for seven days?", passage("Backups are kept for seven days, and no longer."))
-    assert set(draft.support) == set(support.MEANING)
+    assert set(draft.support) == set(support.MEANING) - {"unit_corpus", "unit_meaning"}  # no embedder was asked
     assert all(0.0 <= value <= 1.0 for value in draft.support.values())
     assert draft.support["coverage"] == 1.0
     assert draft.support["kind_fit"] > 0.5

@@ -86,14 +86,15 @@ def test_passages_that_are_not_read_keep_their_order_behind() -> None:
 def test_nothing_to_read_changes_nothing(pages: Sequence[tuple[str, str, float]]) -> None:
     searched = found(QUESTION, *pages)
     assert documents(by_reading(QUESTION, searched)) == documents(searched)
-    assert best_page_first(searched.hits, ranked(searched, QUESTION), WEIGHT) == []
+    assert best_page_first(searched.hits, ranked(searched, QUESTION), {}, WEIGHT) == []
 
 
 def test_the_best_page_gives_the_first_unit_and_the_others_keep_theirs() -> None:
     searched = found(QUESTION, ("answers.md", ANSWERS, 0.9), ("about.md", ABOUT, 0.9))
     units = ranked(searched, QUESTION)
     turned = [replace(choice, score=-choice.score) for choice in reversed(units)]  # as if reading had it backwards
-    lifted = best_page_first((replace(searched.hits[0], fused=9.0), searched.hits[1]), turned, WEIGHT)
+    hits = (replace(searched.hits[0], fused=9.0), searched.hits[1])
+    lifted = best_page_first(hits, turned, shares(hits, turned), WEIGHT)
     assert lifted[0].hit == 0 and {(one.hit, one.number) for one in lifted} == {(u.hit, u.number) for u in units}
     assert [choice for choice in lifted if choice.hit == 1] == [choice for choice in turned if choice.hit == 1]
     assert lifted[0].score == pytest.approx(turned[0].score + 1e-3)
@@ -106,7 +107,7 @@ def test_shares_add_up_and_lifting_loses_nothing(rows: list[tuple[str, float, fl
     units = sorted((Choice(at, 0, piece, odds, 0.5) for at, (_, _, odds) in enumerate(rows)), key=lambda c: -c.score)
     told = shares(hits, units)
     assert sum(told.values()) == pytest.approx(1.0)
-    lifted = best_page_first(hits, units, WEIGHT)
+    lifted = best_page_first(hits, units, told, WEIGHT)
     assert sorted(choice.hit for choice in lifted) == sorted(choice.hit for choice in units)
     assert all(first.score >= second.score for first, second in itertools.pairwise(lifted))
 

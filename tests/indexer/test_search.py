@@ -59,6 +59,10 @@ def test_scores_are_kept_apart_and_ranked(place: Place) -> None:
     assert len(english.hits) == 5
     assert set(english.hits[0].scores) == {"bm25", "unit", "dense", "dense_unit", "corpus"}
     assert set(chinese.hits[0].scores) == {"bm25", "unit", "corpus"}  # the dense channel has no weight in Chinese
+    for hit in english.hits:
+        assert len(hit.unit_cosines) == len(split(hit.passage.text))
+        assert max(hit.unit_cosines) == pytest.approx(hit.scores["dense_unit"], abs=1e-4)
+    assert all(hit.unit_cosines == () for hit in chinese.hits)
     for result in (english, chinese):
         assert [hit.fused for hit in result.hits] == sorted((hit.fused for hit in result.hits), reverse=True)
         assert 0 < result.hits[0].fused <= 1 + 1e-6
