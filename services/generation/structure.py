@@ -36,7 +36,7 @@ def beyond_words(
         return True
     if Kind.WHY in kinds and not _reasons(best, passage):
         return False
-    if _structured(passage) or best.piece.section >= 0 or best.piece.run >= 0:
+    if structured(passage) or best.piece.section >= 0 or best.piece.run >= 0:
         return True
     if Kind.WHAT_IS in kinds and defines(best.piece, frozenset(weights)):
         return True
@@ -56,5 +56,6 @@ def _reasons(best: Choice, passage: Passage) -> bool:
     )
 
 
-def _structured(passage: Passage) -> bool:
+def structured(passage: Passage) -> bool:
+    """Whether it has a heading of its own, a list, a table or code: no running text."""
     return len(passage.heading) > _TITLE or any(piece.kind is not UnitKind.SENTENCE for piece in read(passage).pieces)
