@@ -4,8 +4,9 @@ default, the name of a setting or command. What the question itself brings along
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from router.facts import figures, quantities
@@ -80,6 +81,17 @@ class Demands:
             for demand in self.wanted
         )
 
+    def beside_names(self, quotes: str) -> bool:
+        """Whether quotes may have what is asked for where it would stand: the default or limit of a setting that the
+        question names (work_mem) in a line that names it or below, the name of a setting anywhere."""
+        said = simplified(quotes)
+        if _ASKS_NAME.search(self.question) and not _names_setting(self.question, said):
+            return False
+        names = _named_settings(self.question)
+        bound = [says for asks, says in _OF_SETTINGS if asks.search(self.question)] if names else []
+        near = list(_lines_naming(names, said)) if bound else []
+        return not near or all(any(says(self.question, line) for line in near) for says in bound)
+
     def _has(self, demand: Demand, said: str, over: str) -> bool:
         return demand.says(self.question, said) or bool(demand.above and demand.above.search(over))
 
@@ -141,6 +153,7 @@ def _times(question: str, text: str) -> bool:
 _DEFAULT = _any_of(r"\bdefault", "默认|缺省|预设")
 _SETTING = re.compile(r"(?<![A-Za-z0-9_])[A-Za-z]\w*(?:[-_.]\w+)+", re.ASCII)
 _LONGEST_NAME = 100  # characters
+_BELOW = 6  # lines below a name that may still be about it
 _SET_TO = r"[`*\"']*(?:\s*[=:：]\s*|[ \t]+)[`\"']?(?:[-+]?\d|(?:yes|no|on|off|true|false)\b)"
 
 
@@ -176,6 +189,68 @@ def _names(question: str, text: str) -> bool:
     """Whether it has a name that the question does not have."""
     known = squeezed(question)
     return any(squeezed(found[0].strip("`-")) not in known for found in _NAME.finditer(text))
+
+
+# --- what is asked of a setting that is named -------------------------------------------------------------------------
+
+_ASKS_NAME = _any_of(
+    r"\b(?:which|what)(?: the| is the)? (?:[\w-]+ ){0,1}(?:parameter|setting|directive|config(?:uration)? option)s?\b"
+    r"(?=.{0,40}\b(?:control|set|limit|change|define|decide|turn|enable|disable|govern)\w*\b)",
+    r"(?:什么|哪[个些条一]|啥)\s?(?:GUC|系统变量|变量|参数|配置项)(?:来|里|可以|能)?(?:控制|限制|调|设|改|决定|打开|关闭|管)",
+    r"(?:GUC|参数|变量|配置项)\s?叫(?:什么|啥)|(?:改|调|设|用|由|是|在)(?:哪个|什么|啥)\s?(?:GUC|系统变量|变量|参数|配置项)",
+)
+_SETTING_NAME = re.compile(
+    r"""`(?!(?:on|off|true|false|yes|no|null|none)`)[A-Za-z][\w.-]+`
+    | (?<![\w/.-])--?[A-Za-z][\w-]+
+    | (?<![A-Za-z0-9_.])[A-Za-z]\w*(?:[_.]\w+)+
+    | (?<![\w-])[a-z]+(?:-[a-z]+)+\b""",
+    re.VERBOSE | re.ASCII,
+)
+_BEGINS_SETTING = re.compile(r"[\W_]*[A-Za-z]\w*(?:[_.]\w+)+", re.ASCII)
+
+
+def _names_setting(question: str, text: str) -> bool:
+    """Whether it has a name that the question does not say in the same way: `cache` or --cache for "the cache"."""
+    names = (found[0].strip("`") for found in _SETTING_NAME.finditer(text))
+    return any(name.isalnum() or name.lower() not in question.lower() for name in names)
+
+
+def _named_settings(question: str) -> list[str]:
+    found = (name.lower() for name in _SETTING.findall(question) if len(name) <= _LONGEST_NAME)
+    return [name for name in found if "_" in name or "." in name or name.count("-") > 1]
+
+
+def _lines_naming(names: Sequence[str], text: str) -> Iterator[str]:
+    """Each line with one of the names, and those below it, as far as one that names another setting."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    for at, line in enumerate(lines, 1):
+        if any(name in line.lower() for name in names):
+            below = itertools.takewhile(lambda one: not _BEGINS_SETTING.match(one), lines[at : at + _BELOW])
+            yield "\n".join([line, *below])
+
+
+_MAY_BE_SET = _speaks(
+    r"\b(?:range|between|at most|up to|no more than|exceed\w*|unlimited|limit(?:ed)? (?:is|to))\b",
+    r"\bmax\w* (?:is|of|value)\b",
+    "范围|上限|下限|最[大小]值|不(?:能|可|得)?(?:超过|小于|大于|少于|多于)|以内|至[多少]|不限",
+    r"\d\s?[~～,，至到-]\s?[-+]?\d|[<>≤≥]=?\s?\d",
+)
+_OF_SETTINGS: tuple[tuple[re.Pattern[str], Says], ...] = (
+    (
+        _any_of(
+            r"\b(?:max(?:imum)?|min(?:imum)?|largest|smallest|highest|lowest) (?:value|setting)\b",
+            "最[大小高低][^，。？！]{0,4}(?:设|调|配|填|改)|[上下]限(?:是|为)?多|最[大小]值",
+        ),
+        _MAY_BE_SET,
+    ),
+    (
+        _any_of(
+            r"\bdefaults?(?: value)? (?:of|for)\b|(?<!by )\bdefaults?(?: value)?\W*$",
+            "(?:默认|缺省)(?:值|是|为|多|\\W*$)",
+        ),
+        lambda question, text: _defaults(question, text) or _figures(question, text),
+    ),
+)
 
 
 _CLAUSE = (
@@ -242,6 +317,29 @@ _DEMANDS = (
         ),
         value=True,
         unit=True,
+    ),
+    Demand(
+        _any_of(
+            r"\b(?:what|which) (?:year|month|date|day)\b(?! of the (?:week|month))",
+            "(?<!那)哪一?[年月](?!份?的)|几几年|几月份|哪年哪月",
+        ),
+        _speaks(
+            r"(?<!\d)(?:1[89]|20)\d\d(?!\d)|\b(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6}\.? \d",
+            r"\bQ[1-4]\b|\bquarter\b|\d\s?[年月]|季度|[年月][初中底末]|[一二三四五六七八九十〇零]年",
+        ),
+        value=True,
+        unit=True,
+    ),
+    Demand(
+        _any_of(
+            r"\bwhich(?: one)? (?:is|are|runs?|performs?|works?) (?:\w+er|better)\b.*\bor\b",
+            "和[^，。？！]{1,16}(?:哪个|谁)[^，。？！]{0,8}更?(?:快|慢|好|省|高|强|稳定?)",
+        ),
+        _speaks(
+            r"\b\w+er\b.{0,60}\bthan\b|\b(?:fast|slow|quick|bett|small|larg|cheap|high|low)\w*er\b|\boutperform",
+            r"\d\s?(?:%|times\b|倍)|比|更|优于|高于|低于|快于|慢于|不如|最[快慢好高低大小]|推荐|建议",
+        ),
+        value=True,
     ),
     Demand(_any_of(r"\bdefaults?\b", "默认|缺省|预设"), _defaults),
     Demand(

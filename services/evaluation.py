@@ -253,14 +253,19 @@ def is_right(row: Row, trace: Trace) -> bool:
     answers (in the answer itself)."""
     if not row.answerable or trace.answer.route not in (Route.GROUNDED, Route.CURATED):
         return False
-    text = _bare(trace.answer.text)
-    quoted = text + _bare(" ".join(citation.quote for citation in trace.answer.citations))
+    return holds(row, trace.answer.text, " ".join(citation.quote for citation in trace.answer.citations))
+
+
+def holds(row: Row, said: str, quotes: str = "") -> bool:
+    """Whether what is said, or its quotes, have every key; of a row without any, whether what is said has an answer."""
+    text = bare(said)
     if row.keys:
-        return all(_bare(key) in quoted for key in row.keys)
-    return any(_bare(answer) in text for answer in row.answers)
+        quoted = text + bare(quotes)
+        return all(bare(key) in quoted for key in row.keys)
+    return any(bare(answer) in text for answer in row.answers)
 
 
-def _bare(text: str) -> str:
+def bare(text: str) -> str:
     """Without case, width, spaces and markup: what a reader would call the same words."""
     folded = unicodedata.normalize("NFKC", text).casefold()
     return "".join(char for char in folded if not char.isspace() and char not in "*`_|\\")

@@ -60,7 +60,7 @@ class Shares:
     section: float = 2.0  # for how-to: question's idf in the headings over it once more; that section is about doing it
     named: float = 4.0  # share of the question's idf in the page's name, where the question says that whole
     defines: float = 2.5  # begins with what "what is" asks for, and goes on with "is": as much as the kind can weigh
-    meaning: float = 6.0  # cosine of the question and the unit with the headings over it, see `by_meaning`
+    meaning: float = 6.0  # cosine of the question and the unit with the headings over it; 4 to 8 are as good
     both: float = 0.8  # of all of it, where meaning has a say: words and meaning tell half the same
 
 

@@ -91,12 +91,12 @@ def quote(
     best, grown = _whole_answer([few.choice] if few.choice else likely, found, kinds, weights, beside)
     answer = list(grown.blocks)
     spans = {"short_sure": few.sure, "short_here": few.here}
-    there = {VALUE: float(values.touched(*_said(grown.blocks, few.text)))}
+    there = values.touched(*_said(grown.blocks, few.text))
     undisputed = {"undisputed": float(conflict is None or conflict.settled)}
     read_there = {"read_there": told.get(hits[best.hit].passage.document, 0.0)}
     witness = {WITNESS: float(beyond_words(question, best, hits[best.hit].passage, weights, kinds, beside))}
     features = _support(hits, weights, ranked, best, answer) | _cosines(hits, best)
-    features |= spans | there | undisputed | read_there | witness
+    features |= spans | {VALUE: float(there)} | undisputed | read_there | witness
     if conflict and not conflict.settled:
         both = (answer[0], Block(hits[conflict.other.hit].passage, (conflict.other.number,)))
         text = "\n".join(f"{render(block)} ({block.passage.document})" for block in both)
@@ -198,6 +198,7 @@ def _draft(asked: _Asked, text: str, said: Sequence[Block], features: Mapping[st
         "identifiers_all": float(names == 1.0),
         "identifiers_here": float(support.identifiers_covered(asked.question, here, rare) == 1.0),
         "demand_met": float(asked.demands.met(f"{shown}\n{text}")),
+        VALUE: features[VALUE] * asked.demands.beside_names(f"{shown}\n{text}"),
     }
     return Draft(text, citations, ExtractiveGenerator.name, support={**features, **held})
 

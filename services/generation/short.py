@@ -26,8 +26,9 @@ _UNIT_ITSELF = frozenset({Kind.HOW_TO, Kind.WHETHER, Kind.WHY})  # kinds that no
 _READ_KINDS = (UnitKind.SENTENCE, UnitKind.ITEM)
 _ROOM = 600  # characters of a unit that is read for a span
 _IN_MANUALS = 0.65
-"""`Span.sure` from which a span goes in front on pages that are no running text, which the reading was not fitted on: of
-67 such spans that answerable questions of tests/bench/questions got, 48 share words with the key; of 78 less sure, 27."""
+"""`Span.sure` from which a span goes in front where the text is not running, which the reading was not fitted on: of 67
+such spans for answerable questions of tests/bench/questions 48 were part of a key, or the other way round; of 78 less
+sure ones 27."""
 _VALUE = r"(?P<value>[\"'“]?[\w./%+-]*\w%?[\"'”]?(?:\s?(?:[kmgt]i?b|ms|seconds?|minutes?|hours?|days?|bytes?)\b)?)"
 _DEFAULTS = (
     re.compile(rf"\bdefaults? (?:value )?(?:is|to|of|:|=) ?(?:the value )?{_VALUE}", re.IGNORECASE),
@@ -132,14 +133,14 @@ def by_rule(choice: Choice, hits: Sequence[Hit], weights: Mapping[str, float], k
 
 
 def is_value(text: str) -> bool:
-    """Whether a word may be a default: a figure, a name as programs have them, one in quotation marks, "on", "never", or
-    a Chinese one. "Ports are open by default" gives none."""
+    """Whether a word may be a default: a figure, a name as programs have them, in quotation marks, "on", "never", or a
+    Chinese one. "Ports are open by default" gives none."""
     return not re.fullmatch("[A-Za-z]?[a-z]*", text) or text.lower() in _SAID_VALUES
 
 
 def _names(text: str, source: str) -> list[str]:
-    """Names of commands and parameters. One of capitals alone, as abbreviations are, has to stand as code in the source:
-    `WAIT`, but not SQL."""
+    """Names of commands and parameters. One of capitals alone, which may be an abbreviation, has to be code in the
+    source: `WAIT`, but not SQL."""
     return [name for name in _NAMES.findall(text) if not _CAPITALS.fullmatch(name) or f"`{name}`" in source]
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from router.kinds import Kind, kinds_of
 from services.generation import spans
 from services.generation.cutting import LOOKS, Cutter, cut
-from services.generation.short import counts, says_more, tidy, with_unit
+from services.generation.short import counts, is_value, says_more, tidy, with_unit
 from services.generation.span_features import BEGIN, END, INSIDE, asked, inside, places
 from tests.generation.test_extractive import ask, front, passage
 
@@ -61,6 +61,7 @@ def test_set_forms(question: str, text: str, words: str) -> None:
         ("What is a cache?", "A cache is memory that answers again."),
         ("default of width?", "| Name | Default | Default of width |\n|---|---|---|\n| depth | 5 | 6 |\n"),
         ("What is the default?", "The default of a is 1. The default is 4 or, on Windows, the default is 5."),
+        ("Which user exists by default?", "To stay compatible, users are granted permission by default."),
     ],
 )
 def test_the_unit_itself_answers(question: str, text: str) -> None:
@@ -104,6 +105,32 @@ def test_nothing_that_looks_like_an_answer_is_unsure() -> None:
     sure = ask("How many keys are kept?", passage("The server keeps 500 keys."))
     unsure = ask("How many keys are kept?", passage("The keys are kept, as ever, on the shelf beside the door."))
     assert unsure.support["short_sure"] < sure.support["short_sure"]
+
+
+def test_on_pages_with_sections_the_words_have_to_be_surer() -> None:
+    question, text = "Who built the bridge?", "The bridge over the river was built by the city of Ulm."
+    in_running_text, in_a_manual = (ask(question, passage(text, heading=one)) for one in (("M",), ("M", "Bridges")))
+    assert front(in_running_text) == "city of Ulm" and front(in_a_manual) == ""
+    assert in_a_manual.text == text
+    sure = ask("How large is the cache?", passage("The size of the cache is 64 MB.", heading=("M", "Caches")))
+    assert front(sure) == "64 MB"
+
+
+def test_a_name_of_capitals_has_to_be_code() -> None:
+    question, text = "Which command removes old logs?", "Old logs are removed by {} when they are closed."
+    plain, code = (ask(question, passage(text.format(one), heading=("M", "Logs"))) for one in ("PITR", "`TRIM`"))
+    assert front(plain) == "" and front(code) == "TRIM"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        *[(text, True) for text in ("9", "yes", "ON", "16 GB", "'r+'", "max_wal", "空")],
+        *[(text, False) for text in ("permission", "Sentinels", "that", "")],
+    ],
+)
+def test_a_default_looks_like_a_value(text: str, value: bool) -> None:
+    assert is_value(text) is value
 
 
 @pytest.mark.parametrize(

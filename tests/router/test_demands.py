@@ -58,6 +58,15 @@ from router.demands import Demands
         ("哪个参数控制缓存？", "缓存由系统控制。", False),
         ("哪个参数控制缓存？", "由 cache_size 控制。", True),
         ("How do I add a node?", "Nothing is asked for by name.", True),
+        ("5.0 计划哪年哪月发布", "5.0 版本将支持多写。", False),
+        ("5.0 计划哪年哪月发布", "5.0 版本将于 2023 年发布。", True),
+        ("5.0 在哪年发布？", "年底发布。", True),
+        ("In which year was it released?", "It was released with 3 new commands.", False),
+        ("In which year was it released?", "It came out in 2009.", True),
+        ("Which is faster, RDB or AOF?", "Both RDB and AOF are files.", False),
+        ("Which is faster, RDB or AOF?", "A restart with RDB is faster.", True),
+        ("SM4 和 AES-256 哪个加解密更快？", "支持 SM4 和 AES-256。", False),
+        ("SM4 和 AES-256 哪个加解密更快？", "AES-256 比 SM4 快一倍。", True),
     ],
 )
 def test_what_a_question_asks_for_by_name_is_spoken_of(question: str, text: str, said: bool) -> None:
@@ -203,6 +212,46 @@ def test_what_only_sounds_like_a_value_is_none(question: str, text: str) -> None
     assert values.wanted and not values.touched(text)
 
 
+@pytest.mark.parametrize(
+    ("question", "quotes", "there"),
+    [
+        (
+            "smlar.type 默认值",
+            "- `smlar.type STRING`：公式，可选：\n  - cosine（默认）\n  - [overlap](https://a.b_c)",
+            True,
+        ),
+        ("smlar.cache 默认值是啥", "- cosine（默认）\n- smlar.cache BOOL\n缓存是否在内存中。", False),
+        ("smlar.cache 默认值是啥", "- smlar.cache BOOL\n缓存在内存中。\n- smlar.type，默认 cosine", False),
+        (
+            "smlar.cache 默认值是啥",
+            "缓存默认在内存中。",
+            True,
+        ),  # the quotes do not name it, so nothing says where it stands
+        ("work_mem 默认多大", "work_mem = 4MB", True),
+        ("default of max_size?", "| max_size | how much fits |\n| min_size | 3 by default |", False),
+        ("default of max_size?", "max_size\n\n    How much fits; 9 by default.", True),
+        ("wait_timeout 最大能设到多少秒？", "- wait_timeout：等待被服务的最大时间，默认 60 秒", False),
+        ("wait_timeout 最大能设到多少秒？", "- wait_timeout：等待的时间，默认 60 秒，取值范围 1 到 600", True),
+        ("log_size 最大可以調到多少", "| log_size | alter system | 8MB | 保留大小 |\n文档 > 参数", False),
+        ("log_size 上限是多少", "| log_size | [1-512] | 8MB |", True),
+        ("log_size 上限是多少", "log_size 不能超过 1GB。", True),
+        ("What is the maximum value of max_size?", "max_size: 16 by default.", False),
+        ("What is the maximum value of max_size?", "max_size: 16 by default, up to 512.", True),
+        ("缓存由哪个参数控制？", "由 cache_size 控制", True),
+        ("缓存由哪个参数控制？", "遍历的长度可以通过 GUC 参数控制，默认为 8。", False),
+        ("對應的 GUC 叫什麼名字", "遍历的长度可以通过 GUC 参数控制。", False),
+        ("保留进程数是哪个参数控制的", "按 `<user, database>` 划分；可以打开（`on`）", False),
+        ("Which setting controls the cache?", "The cache is controlled by a setting.", False),
+        ("Which setting controls the cache?", "See `cache`.", True),
+        ("Which setting controls the cache?", "Start it with --cache 3.", True),
+        ("Which non-blocking mode is used by default?", "Non-blocking by design.", True),
+        ("How do I set work_mem?", "It can be set.", True),
+    ],
+)
+def test_what_is_asked_of_a_setting_stands_where_it_is_named(question: str, quotes: str, there: bool) -> None:
+    assert Demands.of(question).beside_names(quotes) is there
+
+
 def test_headings_say_a_default_and_no_figure() -> None:
     default, figure = Demands.of("default of max_size").values, Demands.of("How many nodes may there be?").values
     assert default.met("- max_size: 9", "Defaults") and not default.met("- max_size: nine letters")
@@ -214,6 +263,7 @@ def test_any_text_can_be_asked_and_searched(question: str, text: str) -> None:
     demands = Demands.of(question)
     assert set(demands.values.wanted) <= set(demands.wanted)
     assert demands.met(text) or demands.wanted
+    assert demands.beside_names(text) in (True, False)
 
 
 @pytest.mark.parametrize(
@@ -222,5 +272,7 @@ def test_any_text_can_be_asked_and_searched(question: str, text: str) -> None:
 def test_long_texts_take_no_time(part: str) -> None:
     begun = time.perf_counter()
     long = (part * 20_000)[:20_000]
-    Demands.of(f"default of max_size, which option, how many, how long? {long}").met(long)
+    demands = Demands.of(f"default of max_size, which option sets it, how many, how long? {long}")
+    demands.met(long)
+    demands.beside_names(f"max_size\n{long}\n" * 3)
     assert time.perf_counter() - begun < 2.0  # a square of the length is 5 seconds and more
