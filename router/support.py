@@ -42,7 +42,8 @@ MEANING = {
     "demand_met": "0 when the question asks for a limit, a superlative, a figure, a time, a price, a default or the "
     "name of a setting or command, and the quotes have none",
     "value_there": "0 when the question asks for a figure, a time, a price or a default, and the sentence, item or row "
-    "that its words point to has none; then nothing is sent",
+    "that its words point to has none, or for the default, the limit or the name of a setting, and no quote has it "
+    "where it would stand; then nothing is sent",
     "beyond_words": "0 when something in particular (who, when, which) is asked of running text, where a sentence that "
     "only has the question's words looks like one that answers; 1 when a heading, a list, a table or the conversation "
     "speaks for it too",

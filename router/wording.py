@@ -98,8 +98,9 @@ REASON = {
         "zh": "找到的段落讲的是另一种操作：{action}。",
     },
     "no value": {
-        "en": "The question asks for a figure, a time, a price or a default, and the passage found gives none.",
-        "zh": "问题问的是数值、时间、价格或默认值，而找到的段落没有给出。",
+        "en": "The question asks for a value or a name (a figure, a time, a price, a default, a limit, a setting), and "
+        "the passage found does not give it.",
+        "zh": "问题问的是具体的值或名称（数值、时间、价格、默认值、上限、参数名等），而找到的段落没有给出。",
     },
     "no model": {
         "en": "The model is not available ({problem}); quoted instead. ",
