@@ -320,6 +320,16 @@ _DEMANDS = (
     ),
     Demand(
         _any_of(
+            r"\b(?:is|are|be) (?:[\w'-]+ ){0,5}free(?: of charge|(?= or\b))|\b(?:have|need) to pay for\b",
+            r"[收付要花]\w?[费钱](?:用|的)?(?:吗|么)|免费的?(?:吗|么)|是否[^，。？！]{0,4}(?:免费|收费|付费)|要不要(?:钱|付费)",
+        ),
+        _speaks(
+            r"\b(?:free|costs?|charged?|charges|fees?|paid|pay(?:ing|s|ment)?|prices?|priced|pricing|licen[cs]\w*|\$\d)\b",
+            "免费|收费|付费|费用|计费|价格|开源|许可|[元钱]",
+        ),
+    ),
+    Demand(
+        _any_of(
             r"\b(?:what|which) (?:year|month|date|day)\b(?! of the (?:week|month))",
             "(?<!那)哪一?[年月](?!份?的)|几几年|几月份|哪年哪月",
         ),
