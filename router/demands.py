@@ -334,8 +334,10 @@ _DEMANDS = (
             "(?<!那)哪一?[年月](?!份?的)|几几年|几月份|哪年哪月",
         ),
         _speaks(
-            r"(?<!\d)(?:1[89]|20)\d\d(?!\d)|\b(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6}\.? \d",
-            r"\bQ[1-4]\b|\bquarter\b|\d\s?[年月]|季度|[年月][初中底末]|[一二三四五六七八九十〇零]年",
+            r"(?<!\d)[1-9]\d{2,3}(?!\d)|\b(?:jan|feb|mar|apr|may|june?|july?|aug|sept?|oct|nov|dec)\b\.? ?\d",
+            r"\b(?:january|february|march|april|june|july|august|september|october|november|december)\b|day\b",
+            r"\b(?:Q[1-4]|quarter|century|years? (?:ago|later|after|before))\b",
+            r"\d\s?[年月]|季度|[年月][初中底末]|[一二三四五六七八九十〇零]年|[本今明去前同次]年|世纪|星期|周[一二三四五六日]",
         ),
         value=True,
         unit=True,

@@ -45,16 +45,16 @@ FactsOf = Callable[[Sequence[str]], Facts]
 
 
 class ExtractiveGenerator:
-    """`router.ports.Generator` that quotes. facts, beside, meaning: see `quote`."""
+    """`router.ports.Generator` that quotes. facts, beside: see `quote`."""
 
     name = "extractive"
 
-    def __init__(self, facts: FactsOf, beside: Beside = nothing_beside, meaning: Meaning | None = None) -> None:
-        self._facts, self._beside, self._meaning = facts, beside, meaning
+    def __init__(self, facts: FactsOf, beside: Beside = nothing_beside) -> None:
+        self._facts, self._beside = facts, beside
 
     async def generate(self, question: Question, found: SearchResult) -> Draft:
         """Under a millisecond for passages that were read before, so it does not leave the event loop."""
-        return quote(question.text, found, self._facts, self._beside, self._meaning)
+        return quote(question.text, found, self._facts, self._beside)
 
 
 def quote(

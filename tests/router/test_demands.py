@@ -69,6 +69,8 @@ from router.demands import Demands
         ("5.0 在哪年发布？", "年底发布。", True),
         ("In which year was it released?", "It was released with 3 new commands.", False),
         ("In which year was it released?", "It came out in 2009.", True),
+        ("In what year was he crowned?", "He was crowned in 1610.", True),
+        ("In what month are pages moved?", "Pages are moved in July.", True),
         ("Which is faster, RDB or AOF?", "Both RDB and AOF are files.", False),
         ("Which is faster, RDB or AOF?", "A restart with RDB is faster.", True),
         ("SM4 和 AES-256 哪个加解密更快？", "支持 SM4 和 AES-256。", False),
