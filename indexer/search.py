@@ -145,6 +145,10 @@ class Searcher:
         return self._content
 
     @property
+    def corpus_embedder(self) -> CorpusEmbedder | None:
+        return self._corpus
+
+    @property
     def version(self) -> str:
         return self.manifest.id
 

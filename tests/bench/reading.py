@@ -63,11 +63,12 @@ def paragraphs(name: str, searcher: Searcher, sample: int) -> dict[str, Any]:
     asked = asked[:: -(-len(asked) // sample)]
     found = search(searcher, [row["question"] for row in asked])
     facts = searcher.content.facts()
+    meaning = searcher.corpus_embedder.cosines if searcher.corpus_embedder else None
     drafts, seconds = [], []
     for row, result in zip(asked, found, strict=True):
-        quote(row["question"], result, lambda _paths: facts)
+        quote(row["question"], result, lambda _paths: facts, meaning=meaning)
         begun = time.process_time()
-        drafts.append(quote(row["question"], result, lambda _paths: facts))
+        drafts.append(quote(row["question"], result, lambda _paths: facts, meaning=meaning))
         seconds.append(time.process_time() - begun)
     language = "zh" if name == "cmrc" else "en"
     return {"questions": len(asked), **summary(asked, found, drafts, language), "hot_ms": ms(seconds)}
