@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from router.facts import figures, quantities
@@ -81,15 +81,15 @@ class Demands:
             for demand in self.wanted
         )
 
-    def beside_names(self, quotes: str) -> bool:
+    def beside_names(self, quotes: Iterable[str]) -> bool:
         """Whether quotes may have what is asked for where it would stand: the default or limit of a setting that the
         question names (work_mem) in a line that names it or below, the name of a setting anywhere."""
-        said = simplified(quotes)
-        if _ASKS_NAME.search(self.question) and not _names_setting(self.question, said):
+        said = [simplified(quote) for quote in quotes]
+        if _ASKS_NAME.search(self.question) and not any(_names_setting(self.question, quote) for quote in said):
             return False
         names = _named_settings(self.question)
         bound = [says for asks, says in _OF_SETTINGS if asks.search(self.question)] if names else []
-        near = list(_lines_naming(names, said)) if bound else []
+        near = [line for quote in said for line in _lines_naming(names, quote)] if bound else []
         return not near or all(any(says(self.question, line) for line in near) for says in bound)
 
     def _has(self, demand: Demand, said: str, over: str) -> bool:

@@ -198,7 +198,7 @@ def _draft(asked: _Asked, text: str, said: Sequence[Block], features: Mapping[st
         "identifiers_all": float(names == 1.0),
         "identifiers_here": float(support.identifiers_covered(asked.question, here, rare) == 1.0),
         "demand_met": float(asked.demands.met(f"{shown}\n{text}")),
-        VALUE: features[VALUE] * asked.demands.beside_names(f"{shown}\n{text}"),
+        VALUE: features[VALUE] * asked.demands.beside_names(citation.quote for citation in citations),
     }
     return Draft(text, citations, ExtractiveGenerator.name, support={**features, **held})
 

@@ -257,7 +257,13 @@ def test_what_only_sounds_like_a_value_is_none(question: str, text: str) -> None
     ],
 )
 def test_what_is_asked_of_a_setting_stands_where_it_is_named(question: str, quotes: str, there: bool) -> None:
-    assert Demands.of(question).beside_names(quotes) is there
+    assert Demands.of(question).beside_names([quotes]) is there
+
+
+def test_a_default_in_another_quote_is_of_something_else() -> None:
+    default = Demands.of("smlar.limit 默认值")
+    assert default.beside_names(["- smlar.limit FLOAT\n相似度阈值\n- FALSE（默认）"])
+    assert not default.beside_names(["- smlar.limit FLOAT\n相似度阈值", "- FALSE（默认）"])
 
 
 def test_headings_say_a_default_and_no_figure() -> None:
@@ -271,7 +277,7 @@ def test_any_text_can_be_asked_and_searched(question: str, text: str) -> None:
     demands = Demands.of(question)
     assert set(demands.values.wanted) <= set(demands.wanted)
     assert demands.met(text) or demands.wanted
-    assert demands.beside_names(text) in (True, False)
+    assert demands.beside_names([text]) in (True, False)
 
 
 @pytest.mark.parametrize(
@@ -282,5 +288,5 @@ def test_long_texts_take_no_time(part: str) -> None:
     long = (part * 20_000)[:20_000]
     demands = Demands.of(f"default of max_size, which option sets it, how many, how long? {long}")
     demands.met(long)
-    demands.beside_names(f"max_size\n{long}\n" * 3)
+    demands.beside_names([f"max_size\n{long}\n"] * 3)
     assert time.perf_counter() - begun < 2.0  # a square of the length is 5 seconds and more
