@@ -229,6 +229,7 @@ def _lines_naming(names: Sequence[str], text: str) -> Iterator[str]:
             yield "\n".join([line, *below])
 
 
+_IN_DIGITS = re.compile(r"(?<![A-Za-z_.\d])\d")  # "between two arrays" sets nothing
 _MAY_BE_SET = _speaks(
     r"\b(?:range|between|at most|up to|no more than|exceed\w*|unlimited|limit(?:ed)? (?:is|to))\b",
     r"\bmax\w* (?:is|of|value)\b",
@@ -248,7 +249,7 @@ _OF_SETTINGS: tuple[tuple[re.Pattern[str], Says], ...] = (
             r"\bdefaults?(?: value)? (?:of|for)\b|(?<!by )\bdefaults?(?: value)?\W*$",
             "(?:默认|缺省)(?:值|是|为|多|\\W*$)",
         ),
-        lambda question, text: _defaults(question, text) or _figures(question, text),
+        lambda question, text: _defaults(question, text) or bool(_IN_DIGITS.search(text)),
     ),
 )
 

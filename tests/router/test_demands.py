@@ -228,6 +228,7 @@ def test_what_only_sounds_like_a_value_is_none(question: str, text: str) -> None
             "- `smlar.type STRING`：公式，可选：\n  - cosine（默认）\n  - [overlap](https://a.b_c)",
             True,
         ),
+        ("smlar.limit 默认值", "- smlar.limit FLOAT\n判断两个数组是否相似。", False),
         ("smlar.cache 默认值是啥", "- cosine（默认）\n- smlar.cache BOOL\n缓存是否在内存中。", False),
         ("smlar.cache 默认值是啥", "- smlar.cache BOOL\n缓存在内存中。\n- smlar.type，默认 cosine", False),
         (
