@@ -8,8 +8,8 @@ index about other things. Prints the calibration that `services.calibration.fit`
 the figures of the answers that each fold was not fitted on; with --out it is written there, too (the packaged one is
 services/calibration_default.json). It begins with a model that knows nothing, so what was fitted before does not show.
 The files in `tests/bench/questions` were written for this and for nothing that is reported; rules were made with
-`polardb_seen`, `redis_seen` and `polardb_more` in view, which are not fitted on, and those in `unseen` are for
-`tests.bench.unseen` alone.
+`polardb_seen`, `redis_seen`, `polardb_more`, `polardb_traps` and `redis_traps` in view, which are not fitted on, and
+those in `unseen` are for `tests.bench.unseen` alone.
 
 Three features hardly ever speak: that another page contradicts the quoted one (`undisputed`), that a message points
 at what nothing names (`named`), and that a message of a conversation is answered from what is about something else

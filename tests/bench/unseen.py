@@ -2,10 +2,11 @@
 
     python -m tests.bench.unseen [--homes FOLDER]
 
-The files in `tests/bench/questions/unseen` were written by who saw the documents and the style of the dev files, and
-neither this code nor its answers. Two thirds have an answer in the documents; the others ask in the documents' words
-for what is not there, rest on a false premise, or are about something else. They are worth something for as long as
-nobody reads them to find out what to mend: so this prints figures, one JSON object for each file, and no question.
+The files in `tests/bench/questions/unseen` are a second sample of what the dev files are one of: written by who saw
+the documents and the dev files, and neither this code nor its answers; the same kinds of questions in the same shares.
+They are worth something for as long as nobody reads them to find out what to mend: so this prints figures, one JSON
+object for each file, and no question. (Those before them, a third of which misleads on purpose, have been read since:
+`polardb_traps` and `redis_traps`.)
 FOLDER keeps the indexes for the next run (`tests.bench.homes`).
 """
 
