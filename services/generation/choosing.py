@@ -25,7 +25,7 @@ from router.types import Hit, UnitKind
 from services.generation.reading import Piece, Reading, read
 
 _LOOKED_AT = 12  # units, by their words alone, whose fitness for the kind of question is looked at
-_MEANT = 6  # units, by words and kind, whose meaning is looked at: one further down is best for 1 of 100 questions
+MEANT = 6  # units, by words and kind, whose meaning is looked at: one further down is best for 1 of 100 questions
 _READ = 400  # characters of a unit that are read for its kind: what it says about that stands early
 _SUBJECT = 80  # characters in which a definition comes to its verb
 _BESIDES = 1  # further Latin words beside what is defined ("Redis Sentinel is"); more make another subject
@@ -114,7 +114,7 @@ def by_meaning(
     behind. question: its search tokens. meaning: None leaves them as they are."""
     if meaning is None or not ranked:
         return list(ranked)
-    near = ranked[:_MEANT]
+    near = ranked[:MEANT]
     cosines = [float(cosine) for cosine in meaning(question, [one.piece.terms | one.piece.above for one in near])]
     known = zip_longest(ranked, cosines)
     meant = (

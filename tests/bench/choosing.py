@@ -14,12 +14,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import random
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,7 +26,7 @@ import numpy.typing as npt
 from scipy.optimize import minimize
 from scipy.special import logsumexp
 
-from indexer.build import versions
+from indexer.build import version_folder, versions
 from indexer.content import Content
 from indexer.corpus_embedder import CorpusEmbedder
 from router.kinds import kinds_of
@@ -36,7 +35,7 @@ from services.citing import neighbours
 from services.compose import open_retriever
 from services.evaluation import Row, bare, holds, read_rows
 from services.generation.blocks import Beside, grow, render
-from services.generation.choosing import Choice, rank
+from services.generation.choosing import MEANT, Choice, rank
 from services.generation.extractive import quote
 from services.settings import Settings
 from tests.bench import homes
@@ -53,7 +52,6 @@ FILES = {
     "postgresql": "pg",
 }
 _HITS = 8  # passages, as `router.answering` asks for
-_UNITS = 6  # of them the best by their words, as `by_meaning` looks at
 _FOLDS = 10
 
 Matrix = npt.NDArray[np.float64]
@@ -62,7 +60,7 @@ Matrix = npt.NDArray[np.float64]
 @dataclass(frozen=True, slots=True)
 class Asked:
     """signs: [units, 2], the score by words and the cosine of each. right: whether it is, of each. front: the few words
-    that the answer begins with, "" for none; front_right: whether they share characters with a key."""
+    that the answer begins with, "" for none; front_right: whether they are part of a key, or a key of them."""
 
     signs: Matrix
     right: npt.NDArray[np.bool_]
@@ -72,34 +70,36 @@ class Asked:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--homes", type=Path, help="keep the indexes here")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = (options.homes or Path(scratch)).resolve()
+    with homes.folder(parser) as (_, folder):
         every = [one for name, home in FILES.items() for one in asked_of(homes.own(name, home, folder))]
     print(json.dumps(figures(every)))
 
 
 def asked_of(file: File) -> Iterator[Asked]:
-    manifest = versions(file.home / "index")[-1]
-    version = file.home / "index" / "versions" / manifest.id
-    retriever, pages = open_retriever(Settings(home=file.home), manifest.id), Content(version / "content.db")
-    embedder, beside = CorpusEmbedder.load(version / "corpus"), neighbours(pages)
-    for row in read_rows(file.path):
-        if not row.answerable or row.question.history:
-            continue
-        question = row.question.text
-        found = asyncio.run(retriever.search(question, _HITS, {}, frugal=True))
-        ranked = rank(found.hits, found.terms, kinds_of(question))[:_UNITS]
-        if not ranked:
-            continue
-        cosines = embedder.cosines(found.terms, [one.piece.terms | one.piece.above for one in ranked])
-        draft = quote(question, found, lambda _paths: {}, beside, embedder.cosines)
-        front = _front(draft)
-        signs = np.array([[one.score for one in ranked], cosines]).T
-        right = np.array([_right(row, one, found, beside) for one in ranked])
-        yield Asked(signs, right, front, any(front in key or key in front for key in map(bare, row.keys)))
-    pages.close()
+    version = versions(file.home / "index")[-1].id
+    folder = version_folder(file.home / "index", version)
+    embedder = CorpusEmbedder.load(folder / "corpus")
+    with (
+        contextlib.closing(open_retriever(Settings(home=file.home), version)) as retriever,
+        contextlib.closing(Content(folder / "content.db")) as pages,
+    ):
+        for row in read_rows(file.path):
+            if row.answerable and not row.question.history:
+                found = asyncio.run(retriever.search(row.question.text, _HITS, {}, frugal=True))
+                yield from _looked_at(row, found, embedder, neighbours(pages))
+
+
+def _looked_at(row: Row, found: SearchResult, embedder: CorpusEmbedder, beside: Beside) -> Iterator[Asked]:
+    """Nothing where nothing can be quoted."""
+    question = row.question.text
+    ranked = rank(found.hits, found.terms, kinds_of(question))[:MEANT]
+    if not ranked:
+        return
+    cosines = embedder.cosines(found.terms, [one.piece.terms | one.piece.above for one in ranked])
+    front = _front(quote(question, found, lambda _paths: {}, beside, embedder.cosines))
+    signs = np.array([[one.score for one in ranked], cosines]).T
+    right = np.array([_right(row, one, found, beside) for one in ranked])
+    yield Asked(signs, right, front, any(front in key or key in front for key in map(bare, row.keys)))
 
 
 def _right(row: Row, choice: Choice, found: SearchResult, beside: Beside) -> bool:

@@ -23,7 +23,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -95,11 +94,9 @@ def data(folder: Path) -> Data:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--homes", type=Path, help="keep the indexes here")
     parser.add_argument("--out", type=Path)
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch:
-        found = from_data(data((options.homes or Path(scratch)).resolve()))
+    with homes.folder(parser) as (options, folder):
+        found = from_data(data(folder))
     text = json.dumps(replace(found, origin="packaged").to_json(), indent=1)
     if options.out:
         options.out.write_text(text + "\n", "utf-8")

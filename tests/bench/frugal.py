@@ -17,7 +17,6 @@ import argparse
 import contextlib
 import json
 import random
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,10 +49,8 @@ Matrix = npt.NDArray[np.float64]
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("what", nargs="?", choices=["show", "fit"], default="show")
-    parser.add_argument("--homes", type=Path, help="keep the indexes here")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch:
-        found = {file.name: looked_at(file) for file in files((options.homes or Path(scratch)).resolve())}
+    with homes.folder(parser) as (options, folder):
+        found = {file.name: looked_at(file) for file in files(folder)}
     if options.what == "fit":
         model = fitted(found)
         OUT.write_text(json.dumps(model, indent=1) + "\n", "utf-8")

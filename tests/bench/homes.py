@@ -5,8 +5,11 @@ Made in a folder as anybody would, with `answerloop index` (15 minutes for all),
 
 from __future__ import annotations
 
+import argparse
+import contextlib
 import json
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +46,15 @@ HOMES: dict[str, Callable[[Path], list[Path]]] = {
     "mtrag": _conversations,
 }
 """Name → the folders that are indexed. polardb_faq has every other entry of the FAQ as an approved answer, too."""
+
+
+@contextlib.contextmanager
+def folder(parser: argparse.ArgumentParser) -> Iterator[tuple[argparse.Namespace, Path]]:
+    """The options of a benchmark, and the folder of its homes: that of --homes, or one of the occasion."""
+    parser.add_argument("--homes", type=Path, help="keep the indexes here")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        yield options, (options.homes or Path(scratch)).resolve()
 
 
 @dataclass(frozen=True, slots=True)

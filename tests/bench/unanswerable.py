@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -50,10 +49,7 @@ def group_of(row: Row) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--homes", type=Path, help="keep the indexes here")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = (options.homes or Path(scratch)).resolve()
+    with homes.folder(parser) as (_, folder):
         for file in files(folder):
             printed(file.name, asked_in_parts(file, unseen(read_rows(file.path))))
         for file in paragraphs(folder):

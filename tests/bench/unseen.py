@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import tempfile
-from pathlib import Path
 
 from services.calibrations import packaged_calibration
 from services.evaluation import ask_rows, figures, read_rows
@@ -25,10 +23,7 @@ from tests.bench import homes
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--homes", type=Path, help="keep the indexes here")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = (options.homes or Path(scratch)).resolve()
+    with homes.folder(parser) as (_, folder):
         for name in ("polardb", "redis"):
             file = homes.own(f"unseen/{name}", name, folder)
             asked = ask_rows(Settings(home=file.home), read_rows(file.path), packaged_calibration(), lambda *_: None)
