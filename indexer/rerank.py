@@ -11,8 +11,7 @@ Only the order of the first candidates changes: their scores stay between the be
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,8 +19,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from indexer import words
 from indexer.above import Above
-from indexer.analysis import question_words, term_id
+from indexer.analysis import term_id
 from indexer.runs import best_of_runs, ranges
 from indexer.version import Arrays
 
@@ -32,9 +32,6 @@ _SHARP = 2.5  # exponent of idf in "sharp"
 Floats = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.uint32]
 Rows = npt.NDArray[np.int64]
-
-_HAN = re.compile(r"[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff]")
-_NAMES = frozenset({"nr", "ns", "nt", "nz", "nrt", "nrfg", "nrf"})
 
 GROUPS = (
     *("all", "sharp", "rare", "characters", "pairs", "latin", "numbers", "words"),
@@ -114,11 +111,9 @@ class Reranker:
         self.models = models
 
     def warm(self, languages: Iterable[str]) -> None:
-        """Loads the segmenter's words (0.4 s, 32 MB) now and not at the first question, where Chinese is asked."""
+        """Loads the segmenter's words now and not at the first question, where Chinese is asked."""
         if "zh" in languages and "zh" in self.models:
-            import rjieba  # reads its dictionary, which only Chinese needs
-
-            rjieba.tag("字")
+            words.warm()
 
     def rank(self, asked: Asked, rows: Rows, scaled: Mapping[str, Floats], fused: Floats) -> Floats:
         """Fused scores in the new order. rows, scaled (channel → scores, 0..1), fused: one per candidate, any order."""
@@ -202,7 +197,7 @@ def _group_weights(asked: Asked) -> Floats:
     telling = [at for token, at in tokens.items() if _script(token) != "characters"] or list(tokens.values())
     for at in sorted(telling, key=lambda at: -idf[at])[:_RARE]:
         out["rare"][at] = 1.0
-    inside = _fill_words(_words(asked, tokens), idf, out)
+    inside = _fill_words(asked.text, tokens, idf, out)
     out["across"] = [0.0 if at in inside else value for at, value in enumerate(idf)]
     weights = np.array(list(out.values()), np.float32)
     totals = weights.sum(axis=1)
@@ -212,15 +207,14 @@ def _group_weights(asked: Asked) -> Floats:
 
 
 _SHARES_OF_ALL = [GROUPS.index(name) for name in ("characters", "pairs", "latin", "numbers", "across")]
-_SHARES_OF_WORDS = [GROUPS.index(name) for name in ("names", "nouns", "verbs", "short", "amounts", "others")]
+_SHARES_OF_WORDS = [GROUPS.index(name) for name in words.KINDS]
 
 
-def _fill_words(
-    words: Sequence[tuple[str, list[int]]], idf: Sequence[float], out: Mapping[str, list[float]]
-) -> set[int]:
+def _fill_words(text: str, tokens: Mapping[str, int], idf: Sequence[float], out: Mapping[str, list[float]]) -> set[int]:
     """Sets the groups that go by words; returns the terms that belong to one. A term belongs to its first word."""
     inside: set[int] = set()
-    for kind, places in words:
+    for kind, terms in _words(text):
+        places = [tokens[term] for term in terms]
         worth = sum(idf[at] for at in places) / len(places) * (1 + 0.5 * (len(places) - 1))
         for at in places:
             out["words"][at] += worth / len(places)
@@ -231,35 +225,14 @@ def _fill_words(
 
 
 def _script(token: str) -> str:
-    if not _HAN.match(token):
+    if not words.is_han(token):
         return "latin"
     return "characters" if len(token) == 1 else "pairs"
 
 
-def _words(asked: Asked, tokens: Mapping[str, int]) -> list[tuple[str, list[int]]]:
-    """Kind of word and places of its terms: Han words as the segmenter cuts them, everything else token by token."""
-    latin = [token for token in tokens if not _HAN.match(token)]
-    words = [("amounts" if any(sign.isdigit() for sign in token) else "names", [tokens[token]]) for token in latin]
-    if len(latin) == len(tokens):
-        return words
-    import rjieba  # see `Reranker.warm`
-
-    for word, tag in rjieba.tag(question_words(asked.text).lower()):
-        terms = [word] if len(word) == 1 else [word[at : at + 2] for at in range(len(word) - 1)]
-        places = [tokens[term] for term in terms if term in tokens and _HAN.match(term)]
-        if places:
-            words.append((_kind(word, tag), places))
-    return words
-
-
-def _kind(word: str, tag: str) -> str:
-    """tag: part of speech in the segmenter's letters."""
-    if tag.startswith("m") or tag == "t":
-        return "amounts"
-    if tag in _NAMES:
-        return "names"
-    if tag[0] in "nijlbs" or tag == "vn":
-        return "nouns" if len(word) > 1 else "short"
-    if tag[0] in "va":
-        return "verbs" if len(word) > 1 else "short"
-    return "others"
+def _words(text: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Kind and terms. Part by part where a Latin word has parts: the coefficients were fitted so."""
+    found = words.words_of(text)
+    parts = dict.fromkeys(term for word in found for term in word.terms if not words.is_han(term))
+    yield from (("amounts" if any(map(str.isdigit, part)) else "names", (part,)) for part in parts)
+    yield from ((word.kind, word.terms) for word in found if words.is_han(word.terms[0]))

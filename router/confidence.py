@@ -17,7 +17,8 @@ from router.types import CuratedMatch, Draft, Hit, Route, SearchResult
 MEANING = {
     "lexical": "how much of what BM25 could give at most the best passage got, 0..1",
     "gap": "how far the best passage is ahead of the best one from another document, 0..1",
-    "lead": "how far the best passage is ahead of the mean of the next seven, 0..1",
+    "lead": "how far the best passage is ahead of the mean of the next seven, 0..1; the less, the fewer of the "
+    "question's words were found, because among strangers being ahead means little",
     "meaning": "cosine of the question and its nearest sentence, where the text embedder was asked",
     "meaning_lead": "how much nearer that sentence is than the nearest of another document, where it was asked",
     "corpus": "cosine of the question and the best passage, where the corpus embedder was asked",
@@ -73,7 +74,7 @@ def features(
         "lexical": min(bm25 / max(idf * BM25_CEILING, 1e-6), 1.0),
         "evidence": min(math.log1p(bm25) / math.log1p(_MOST_BM25), 1.0),
         "gap": top.fused - _runner_up(found.hits),
-        "lead": top.fused - _mean(hit.fused for hit in found.hits[1:_BESIDE]),
+        "lead": (top.fused - _mean(hit.fused for hit in found.hits[1:_BESIDE])) * draft.support.get("words_found", 1.0),
         **{name: top.scores[score] for name, score in _COSINES.items() if score in top.scores},
         **_meaning_lead(found.hits),
         "chinese": float(found.language == "zh"),

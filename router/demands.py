@@ -148,6 +148,28 @@ def _times(question: str, text: str) -> bool:
     return any(unit in _TIMES or unit in _LENGTHS for _, unit in fresh) or bool(_TIME.search(text))
 
 
+# --- prices -----------------------------------------------------------------------------------------------------------
+
+_PRICE = _any_of(
+    r"\$\s?\d|\d\s?(?:usd|eur|gbp|cny|rmb)\b|\b(?:usd|eur|gbp|cny|rmb)\s?\d",
+    r"(?:\d\s?)?\b(?:dollars?|euros?|pounds|cents?|yuan)\b|\d\s?(?:%|percent\b) of\b",
+    r"\b(?:fee|rate|charge|commission|discount|interest)\w*\b.{0,60}\d\s?(?:%|percent\b)",
+    r"\b(?:(?:is|are|for) free|free (?:of|plan|tier|trial)|no (?:extra |additional )?(?:cost|charge|fee)s?)\b",
+    r"[€£¥￥₹]\s?\d*|[0-9一二三四五六七八九十百千万]\s?(?:元|块(?! ?[磁盘网])|美元|人民币)|免费|无[需须]付费",
+    r"不(?:另|额外)?收(?:费|取)|按[^，。]{1,10}(?:收费|计费|付费)",
+)
+_WHETHER_FREE = _any_of(
+    r"\b(?:is|are|be) (?:[\w'-]+ ){0,5}free(?: of charge|(?= or\b))|\b(?:have|need) to pay for\b",
+    r"[收付要花]\w?[费钱](?:用|的)?(?:吗|么)|免费的?(?:吗|么)|是否[^，。？！]{0,4}(?:免费|收费|付费)|要不要(?:钱|付费)",
+)
+
+
+def _prices(question: str, text: str) -> bool:
+    """What it costs when the free period ends is not answered by "free"; who asks whether it is free may hear that."""
+    known = "" if _WHETHER_FREE.search(question) else question.lower()
+    return any(found[0].lower() not in known for found in _PRICE.finditer(text))
+
+
 # --- defaults ---------------------------------------------------------------------------------------------------------
 
 _DEFAULT = _any_of(r"\bdefault", "默认|缺省|预设")
@@ -308,22 +330,12 @@ _DEMANDS = (
             r"(?:价格|价钱|售价|单价|费用|资费|工资|薪水)(?:是|要|为|大概|一般)?多少|多少(?:钱|元|费用)",
             r"[怎如]\w?[么何]?(?:收费|计费|定价)",
         ),
-        _speaks(
-            r"\$\s?\d|\d\s?(?:usd|eur|gbp|cny|rmb)\b|\b(?:usd|eur|gbp|cny|rmb)\s?\d",
-            r"\b(?:dollars?|euros?|pounds|cents?|yuan)\b|\d\s?(?:%|percent\b) of\b",
-            r"\b(?:fee|rate|charge|commission|discount|interest)\w*\b.{0,60}\d\s?(?:%|percent\b)",
-            r"\b(?:(?:is|are|for) free|free (?:of|plan|tier|trial)|no (?:extra |additional )?(?:cost|charge|fee)s?)\b",
-            r"[€£¥￥₹]|[0-9一二三四五六七八九十百千万]\s?(?:元|块(?! ?[磁盘网])|美元|人民币)|免费|无[需须]付费",
-            r"不(?:另|额外)?收(?:费|取)|按[^，。]{1,10}(?:收费|计费|付费)",
-        ),
+        _prices,
         value=True,
         unit=True,
     ),
     Demand(
-        _any_of(
-            r"\b(?:is|are|be) (?:[\w'-]+ ){0,5}free(?: of charge|(?= or\b))|\b(?:have|need) to pay for\b",
-            r"[收付要花]\w?[费钱](?:用|的)?(?:吗|么)|免费的?(?:吗|么)|是否[^，。？！]{0,4}(?:免费|收费|付费)|要不要(?:钱|付费)",
-        ),
+        _WHETHER_FREE,
         _speaks(
             r"\b(?:free|costs?|charged?|charges|fees?|paid|pay(?:ing|s|ment)?|prices?|priced|pricing|licen[cs]\w*|\$\d)\b",
             "免费|收费|付费|费用|计费|价格|开源|许可|[元钱]",

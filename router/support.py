@@ -19,6 +19,8 @@ MEANING = {
     "coverage_best": "the same for the single best sentence, item or row",
     "coverage_passage": "the same for its whole passage",
     "terms_found": "the same for everything that was found: low when the documents do not know the words at all",
+    "words_found": "the same by whole words, common or rare: low when the documents do not know what is asked about",
+    "things_quoted": "share of a Chinese question's names, nouns and figures that the quotes and their headings hold",
     "heading_match": "the same for the headings alone",
     "rarest_covered": "0 when the rarest word of the question is missing from the quoted text and its headings, 1 when "
     "none is, between them for commoner words",
@@ -29,7 +31,8 @@ MEANING = {
     "unit_meaning": "cosine of the question and the best sentence, where the text embedder was asked",
     "read_there": "how probable reading the passages makes it that the answer stands on the page that is quoted",
     "kind_fit": "how well the best sentence fits the kind of question (a number for how many, …); 0.5 for no kind",
-    "top_gap": "how far the first passage is ahead of the second one",
+    "top_gap": "how far the first passage is ahead of the second one; the less, the fewer of the question's words were "
+    "found",
     "agreement": "share of the search channels whose own best passage is the first one",
     "best_in_top": "1 when the best sentence is in the first passage",
     "short_sure": "how much the few words that answer best are expected to share with the right ones (the year, the "
@@ -77,6 +80,12 @@ def coverage(weights: Weights, words: Collection[str]) -> float:
     """Share of the question's idf that `words` hold."""
     total = sum(weights.values())
     return sum(idf for token, idf in weights.items() if token in words) / total if total else 0.0
+
+
+def words_covered(words: Sequence[Sequence[str]], held: Collection[str]) -> float:
+    """Mean share of each word that `held` has. words: the search tokens of each, at least one; 1.0 where there are
+    none."""
+    return sum(sum(token in held for token in word) / len(word) for word in words) / len(words) if words else 1.0
 
 
 def askable(weights: Weights, known: Collection[str]) -> dict[str, float]:

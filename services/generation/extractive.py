@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import compress
 
 from indexer.analysis import analyse, analyse_question
+from indexer.words import CONTENT, THINGS, Word, is_han, words_of
 from router import support, wording
 from router.confidence import VALUE, WITNESS
 from router.demands import Demands
@@ -82,7 +83,7 @@ def quote(
     meant = by_meaning(as_read, weights, meaning)
     ranked = _value_first(values, best_page_first(hits, meant, told, weight_of(found)), hits)
     known = facts(list(dict.fromkeys(hit.passage.document for hit in found.hits)))
-    asked = _Asked(question, demands, weights, known, beside)
+    asked = _Asked(question, words_of(question), demands, weights, known, beside)
     conflict = find(ranked, hits, weights, known)
     likely = [conflict.first] if conflict else ranked[:_TRIED]
     few = short(question, likely, hits, weights, kinds, found.language)
@@ -95,7 +96,7 @@ def quote(
     undisputed = {"undisputed": float(conflict is None or conflict.settled)}
     read_there = {"read_there": told.get(hits[best.hit].passage.document, 0.0)}
     witness = {WITNESS: float(beyond_words(question, best, hits[best.hit].passage, weights, kinds, beside))}
-    features = _support(hits, weights, ranked, best, answer) | _cosines(hits, best)
+    features = _support(hits, asked.words, weights, ranked, best, answer) | _cosines(hits, best)
     features |= spans | {VALUE: float(there)} | undisputed | read_there | witness
     if conflict and not conflict.settled:
         both = (answer[0], Block(hits[conflict.other.hit].passage, (conflict.other.number,)))
@@ -175,10 +176,11 @@ def _whole_answer(
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """demands: what the question asks for by name. weights: its tokens with their idf. facts: of the documents found.
-    beside: see `quote`."""
+    """words: the question's, whole. demands: what it asks for by name. weights: its tokens with their idf. facts: of
+    the documents found. beside: see `quote`."""
 
     question: str
+    words: Sequence[Word]
     demands: Demands
     weights: Mapping[str, float]
     facts: Facts
@@ -200,7 +202,15 @@ def _draft(asked: _Asked, text: str, said: Sequence[Block], features: Mapping[st
         "demand_met": float(asked.demands.met(f"{shown}\n{text}")),
         VALUE: features[VALUE] * asked.demands.beside_names(citation.quote for citation in citations),
     }
-    return Draft(text, citations, ExtractiveGenerator.name, support={**features, **held})
+    return Draft(text, citations, ExtractiveGenerator.name, support={**features, **held, **_things(asked.words, said)})
+
+
+def _things(words: Sequence[Word], said: Sequence[Block]) -> dict[str, float]:
+    """Nothing where the kinds of the words are not told: without Han words every word is a name."""
+    if not any(is_han(term) for word in words for term in word.terms):
+        return {}
+    held = frozenset().union(*(piece.terms | piece.above for block in said for piece in block.pieces))
+    return {"things_quoted": support.words_covered(_of(words, THINGS), held)}
 
 
 def _shown(citations: Iterable[Citation]) -> str:
@@ -294,8 +304,13 @@ def _cosines(hits: Sequence[Hit], best: Choice) -> dict[str, float]:
     return dense | ({} if best.meaning is None else {"unit_corpus": best.meaning})
 
 
+def _of(words: Iterable[Word], kinds: Collection[str]) -> list[tuple[str, ...]]:
+    return [word.terms for word in words if word.kind in kinds]
+
+
 def _support(
     hits: Sequence[Hit],
+    words: Sequence[Word],
     weights: Mapping[str, float],
     ranked: Sequence[Choice],
     best: Choice,
@@ -306,18 +321,20 @@ def _support(
     asked = frozenset(weights)
     everything = frozenset().union(*(asked & read(hit.passage).words for hit in hits))
     alike = [one is best or _repeats(one.piece.terms, best.piece.terms) for one in ranked]
+    words_found = support.words_covered(_of(words, CONTENT), everything)
     rival = next((other for other, same in zip(ranked, alike, strict=True) if not same), None)
     return {
         "coverage": support.coverage(weights, quoted),
         "coverage_best": support.coverage(weights, best.piece.terms | best.piece.above),
         "coverage_passage": support.coverage(weights, reading.words),
         "terms_found": support.coverage(weights, everything),
+        "words_found": words_found,
         "heading_match": support.coverage(weights, reading.title),
         "rarest_covered": support.rarest_covered(support.askable(weights, everything), quoted),
         "unit_probability": min(sum(compress(probabilities(ranked), alike)), 1.0),
         "unit_margin": min(max(best.score - rival.score, 0.0) / _WIDE_MARGIN, 1.0) if rival else 1.0,
         "kind_fit": best.fit,
-        "top_gap": support.top_gap(hits),
+        "top_gap": support.top_gap(hits) * words_found,
         "agreement": support.agreement(hits),
         "best_in_top": float(best.hit == 0),
     }

@@ -11,6 +11,10 @@ The files in `tests/bench/questions` were written for this and for nothing that 
 `polardb_seen`, `redis_seen`, `polardb_more`, `polardb_traps` and `redis_traps` in view, which are not fitted on, and
 those in `unseen` are for `tests.bench.unseen` alone.
 
+Those named `outside` ask for what no page is about: everyday things with a deed that the pages do speak of, and the
+products of others. Nothing in them can be answered, so they count for no line (`services.calibration`). Those named
+`casual` have a word in every question that no page has, and yet an answer.
+
 Three features hardly ever speak: that another page contradicts the quoted one (`undisputed`), that a message points
 at what nothing names (`named`), and that a message of a conversation is answered from what is about something else
 (`on_topic`). Each is fitted after the others, with these held: the first on the questions of `tests.bench.conflicts`
@@ -43,6 +47,8 @@ from tests.bench.homes import File
 from tests.bench.reading import held_out
 
 _MOST = 500  # questions of one file that are asked
+_MANUALS = {"polardb": "polardb", "redis": "redis", "tidb": "tidb", "postgresql": "pg"}
+"""Name of question files → home."""
 _ASIDES = frozenset({"undisputed", "named", "on_topic"})
 _PAIRS = 200  # questions of one file that two pages answer differently
 _AT_ONCE = 800  # questions that `ask_rows` asks of one index
@@ -77,6 +83,8 @@ def data(folder: Path) -> Data:
             homes.own("tidb", "tidb", folder),
             homes.own("postgresql", "pg", folder),
             homes.paragraphs("cmrc2018_dev", folder),
+            *(homes.own(f"{name}_outside", home, folder) for name, home in _MANUALS.items()),
+            *(homes.own(f"{name}_casual", home, folder) for name, home in _MANUALS.items()),
         ),
         foreign=(
             homes.public("cmrc2018_dev", "polardb", folder),

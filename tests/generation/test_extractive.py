@@ -468,7 +468,8 @@ def test_a_citation_says_where_the_quote_stands() -> None:
 
 def test_features_are_named_and_bounded() -> None:
     draft = ask("Are backups kept for seven days?", passage("Backups are kept for seven days, and no longer."))
-    assert set(draft.support) == set(support.MEANING) - {"unit_corpus", "unit_meaning"}  # no embedder was asked
+    of_others = {"unit_corpus", "unit_meaning", "things_quoted"}  # no embedder was asked, no Chinese
+    assert set(draft.support) == set(support.MEANING) - of_others
     assert all(0.0 <= value <= 1.0 for value in draft.support.values())
     assert draft.support["coverage"] == 1.0
     assert draft.support["kind_fit"] > 0.5
@@ -488,6 +489,23 @@ def test_names_that_only_another_page_holds_show() -> None:
     draft = ask(asked, other, named)
     assert {one.source for one in draft.citations} == {"docs/north.md", "docs/causeway.md"}
     assert (draft.support["identifiers_all"], draft.support["identifiers_here"]) == (1.0, 0.0)
+
+
+def test_what_the_pages_have_no_word_for_is_not_hidden_by_what_they_have() -> None:
+    text = "官网可以购买数据库实例。"
+    whale, instance = ask("怎么购买鲸鱼", passage(text)).support, ask("怎么购买数据库", passage(text)).support
+    assert (whale["words_found"], whale["things_quoted"]) == (0.5, 0.0)
+    assert (instance["words_found"], instance["things_quoted"]) == (1.0, 1.0)
+    assert whale["top_gap"] == 0.5 * instance["top_gap"]  # alone among strangers
+
+
+def test_a_long_name_counts_as_one_word() -> None:
+    draft = ask("Does work_mem bound a whale?", passage("The setting work_mem bounds a sort."))
+    assert draft.support["words_found"] == pytest.approx(2 / 3)
+
+
+def test_things_are_told_by_the_segmenter_alone() -> None:
+    assert "things_quoted" not in ask("Does work_mem bound a whale?", passage("work_mem bounds a sort.")).support
 
 
 WHO = "Who founded the Harbour Club?"

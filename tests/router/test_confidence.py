@@ -16,8 +16,9 @@ def hit(document: str, fused: float, meaning: float | None = None) -> Hit:
     return Hit(passage, scores, fused)
 
 
-def of(*hits: Hit) -> dict[str, float]:
-    return features(SearchResult(hits, {"word": 3.0}, "en", "v1"), Draft("text", (), "extractive"), NOTHING)
+def of(*hits: Hit, **support: float) -> dict[str, float]:
+    draft = Draft("text", (), "extractive", support=support)
+    return features(SearchResult(hits, {"word": 3.0}, "en", "v1"), draft, NOTHING)
 
 
 def test_lead_is_over_the_mean_of_the_next_seven() -> None:
@@ -30,6 +31,12 @@ def test_lead_is_over_the_mean_of_the_next_seven() -> None:
 
 def test_one_passage_alone_leads_with_all_it_has() -> None:
     assert of(hit("a", 0.8, 0.7))["lead"] == pytest.approx(0.8)
+
+
+def test_among_strangers_being_ahead_means_little() -> None:
+    hits = hit("a", 0.9), hit("a", 0.5), hit("b", 0.3)
+    assert of(*hits, words_found=0.5)["lead"] == pytest.approx(0.25)
+    assert of(*hits, words_found=0.0)["lead"] == 0.0
 
 
 def test_meaning_leads_over_other_documents_only() -> None:

@@ -39,6 +39,10 @@ from router.demands import Demands
         ("How much does a pipeline improve throughput?", "Five times.", True),
         ("企业版多少钱一年？", "企业版支持 24 小时服务。", False),
         ("企业版多少钱一年？", "企业版每年 9800 元。", True),
+        ("免费期结束以后要交多少钱？", "这项服务目前免费，之后的费用另行通知。", False),
+        ("免费期结束以后要交多少钱？", "这项服务目前免费，之后每年 200 元。", True),
+        ("How many dollars does it cost?", "It costs 12 dollars.", True),
+        ("What is the price after the free trial?", "A free trial takes 30 days.", False),
         ("备份怎么收费？", "备份按存储量计费。", True),
         ("How many replicas may there be?", "Replicas follow the primary.", False),
         ("How many replicas may there be?", "One of the replicas follows the primary.", False),
@@ -157,6 +161,7 @@ def test_an_answer_begins_with_something_else(question: str) -> None:
     ("question", "text"),
     [
         ("企业版多少钱？", "企业版免费。"),
+        ("多少钱，是免费的吗？", "企业版免费。"),
         ("費用多少錢？", "免費。"),
         ("服务费用多少？", "不收取任何费用。"),
         ("备份保留多少天？", "备份永久保留。"),

@@ -78,6 +78,13 @@ def test_further_names_count() -> None:
     assert support.identifiers_covered("export to Datadog?", "exports to datadog", ["Datadog"]) == 1.0
 
 
+def test_words_count_alike_however_many_terms_they_have() -> None:
+    words = [("work_mem", "work", "mem"), ("buy",), ("鲸鱼",)]
+    assert support.words_covered(words, {"work", "buy"}) == pytest.approx((1 / 3 + 1 + 0) / 3)
+    assert support.words_covered(words, ()) == 0.0
+    assert support.words_covered([], {"buy"}) == 1.0
+
+
 def test_gap_and_agreement() -> None:
     hits = [hit(0.8, bm25=5.0, dense=0.2), hit(0.6, bm25=4.0, dense=0.3)]
     assert support.top_gap(hits) == pytest.approx(0.25)
