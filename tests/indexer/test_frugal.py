@@ -89,12 +89,18 @@ def test_the_line_decides(searcher: Searcher) -> None:
 
 def test_signs_are_shares_and_a_lead_makes_words_surer() -> None:
     far = signs({"bm25": 6.0, "unit": 4.0}, 1.0, 2.0, 0.36, 10.0)
-    assert far == pytest.approx({"lead": 0.8, "bm25_lead": 0.4, "unit": 0.4})
+    assert far == pytest.approx({"lead": 0.8, "bm25_lead": 0.4, "unit": 0.4, "held": 0.6})
     near = signs({"bm25": 6.0, "unit": 4.0}, 1.0, 5.9, 0.99, 10.0)
     assert packaged().log_odds(far) > packaged().log_odds(near)
     assert set(packaged().coefficients) == set(SIGNS) and packaged().data
     nothing = signs({"bm25": 0.0, "unit": 0.0}, 0.0, 0.0, 0.0, 0.0)
     assert set(nothing.values()) == {0.0} and not packaged().is_sure(nothing)
+
+
+def test_a_passage_with_little_of_the_question_is_not_enough_however_far_ahead() -> None:
+    whale = signs({"bm25": 4.9, "unit": 4.0}, 1.0, 0.0, 0.0, 10.0)
+    assert packaged().log_odds(whale) > packaged().line and not packaged().is_sure(whale)
+    assert packaged().is_sure(signs({"bm25": 5.1, "unit": 4.0}, 1.0, 0.0, 0.0, 10.0))
 
 
 def test_the_line_is_the_lowest_that_keeps_its_promise() -> None:
