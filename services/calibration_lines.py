@@ -118,8 +118,8 @@ def _floor(probabilities: Matrix, count: int) -> float:
 
 
 def _line_above(falling: Matrix) -> float:
-    """The lowest line above the first of these."""
-    return min(float(_written_down(falling[0])) + 1e-4, 0.99) if len(falling) else 0.0
+    """The lowest line above the first of these, with the four digits that a line has."""
+    return min(round(float(_written_down(falling[0])) + 1e-4, 4), 0.9999) if len(falling) else 0.0
 
 
 def _least(sent: Answers) -> float:
