@@ -59,6 +59,8 @@ def _simplified() -> dict[int, str]:
 
 def fold_script(text: str) -> str:
     """Width and Chinese script folded away, case kept (names in camel case are cut at it). The length may change."""
+    if text.isascii():
+        return text  # nothing to fold
     return unicodedata.normalize("NFKC", text).translate(_simplified())
 
 

@@ -98,6 +98,12 @@ def test_the_line_of_words_alone_is_found_on_what_they_alone_speak_for() -> None
     assert words_line(START, alone[1:]) == 0.99  # too few to vouch for any
 
 
+def test_the_line_lies_above_the_surest_of_them_however_sure_that_is() -> None:
+    sure = [asked(ROWS[0], "x", lexical=1.5, beyond_words=0.0) for _ in range(59)]
+    said = START.probability({"lexical": 1.5})
+    assert 0.99 < said < words_line(START, sure) < said + 2e-4
+
+
 @pytest.mark.parametrize("share", [0.5, 0.8])
 def test_a_feature_that_hardly_ever_speaks_is_worth_what_its_answers_say(share: float) -> None:
     rows = [replace(asked(ROWS[0], "x", lexical=0.9, named=0.0), right=at < share * 100) for at in range(100)]
