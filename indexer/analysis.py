@@ -29,6 +29,7 @@ _CJK = (
 )
 _W = rf"[^\W{_CJK}]"  # a letter, digit or underscore outside the scripts that are cut into characters
 _TOKEN = re.compile(rf"(?P<cjk>[{_CJK}]+)|(?P<word>--?(?!_){_W}+(?:[-.:/@]{_W}+)*|{_W}+(?:[-.:/@'’]{_W}+)*)")
+_CUT = re.compile(rf"[{_CJK}]")
 _PARTS = re.compile(r"[^\W\d_]+|\d+")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _POSSESSIVE = re.compile(r"['’](?:s|re|ve|ll|d|m|t)$")
@@ -107,6 +108,11 @@ def analyse(text: str) -> list[str]:
         else:
             tokens.extend(_word_tokens(match.group()))
     return tokens
+
+
+def is_cut(token: str) -> bool:
+    """Whether it begins in a script that is cut into characters and pairs."""
+    return bool(_CUT.match(token))
 
 
 def latin_words(text: str) -> list[tuple[str, ...]]:

@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from indexer import words
 from indexer.above import Above
-from indexer.analysis import term_id
+from indexer.analysis import is_cut, term_id
 from indexer.runs import best_of_runs, ranges
 from indexer.version import Arrays
 
@@ -62,7 +62,7 @@ differently beside a channel that knows what they mean."""
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """ids: distinct term ids of `tokens`, sorted; idf: one per id."""
+    """tokens: what `analyse_question` makes of `text`. ids: their distinct term ids, sorted; idf: one per id."""
 
     text: str
     tokens: Sequence[str]
@@ -225,7 +225,7 @@ def _fill_words(text: str, tokens: Mapping[str, int], idf: Sequence[float], out:
 
 
 def _script(token: str) -> str:
-    if not words.is_han(token):
+    if not is_cut(token):
         return "latin"
     return "characters" if len(token) == 1 else "pairs"
 
@@ -233,6 +233,6 @@ def _script(token: str) -> str:
 def _words(text: str) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Kind and terms. Part by part where a Latin word has parts: the coefficients were fitted so."""
     found = words.words_of(text)
-    parts = dict.fromkeys(term for word in found for term in word.terms if not words.is_han(term))
+    parts = dict.fromkeys(term for word in found for term in word.terms if not is_cut(term))
     yield from (("amounts" if any(map(str.isdigit, part)) else "names", (part,)) for part in parts)
-    yield from ((word.kind, word.terms) for word in found if words.is_han(word.terms[0]))
+    yield from ((word.kind, word.terms) for word in found if is_cut(word.terms[0]))

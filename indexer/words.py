@@ -6,17 +6,16 @@ words are as the segmenter cuts them, others as they are written.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from indexer.analysis import analyse_question, latin_words, question_words
+from indexer.analysis import analyse_question, is_cut, latin_words, question_words
 
-_HAN = re.compile(r"[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff]")
 _NAMES = frozenset({"nr", "ns", "nt", "nz", "nrt", "nrfg", "nrf"})
 
 KINDS = ("names", "nouns", "verbs", "short", "amounts", "others")
-"""names: proper names, and every Latin word, whose kind nothing tells. short: content words of one character."""
+"""names: proper names, and every Latin word, whose kind nothing tells. short: nouns, verbs and adjectives of one
+character, which are no CONTENT: most are a part of a word that the segmenter does not know."""
 
 THINGS = frozenset({"names", "nouns", "amounts"})
 CONTENT = THINGS | {"verbs"}
@@ -30,11 +29,6 @@ class Word:
     terms: tuple[str, ...]
 
 
-def is_han(token: str) -> bool:
-    """Whether it begins in a script that is cut into characters and pairs."""
-    return bool(_HAN.match(token))
-
-
 @lru_cache(maxsize=1024)
 def words_of(question: str) -> tuple[Word, ...]:
     """Without the words that only ask (see `analyse_question`): Latin words first, then Han words in reading order. A
@@ -42,13 +36,13 @@ def words_of(question: str) -> tuple[Word, ...]:
     tokens, asked = frozenset(analyse_question(question)), question_words(question)
     latin = [tuple(term for term in dict.fromkeys(terms) if term in tokens) for terms in latin_words(asked)]
     words = [Word(_latin_kind(terms[0]), terms) for terms in dict.fromkeys(latin) if terms]
-    if not any(map(is_han, tokens)):
+    if not any(map(is_cut, tokens)):
         return tuple(words)
     import rjieba  # reads its dictionary, which only Chinese needs; see `warm`
 
     for word, tag in rjieba.tag(asked.lower()):
         terms = [word] if len(word) == 1 else [word[at : at + 2] for at in range(len(word) - 1)]
-        if own := tuple(term for term in terms if term in tokens and is_han(term)):
+        if own := tuple(term for term in terms if term in tokens and is_cut(term)):
             words.append(Word(_kind(word, tag), own))
     return tuple(words)
 

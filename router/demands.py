@@ -152,11 +152,16 @@ def _times(question: str, text: str) -> bool:
 
 _PRICE = _any_of(
     r"\$\s?\d|\d\s?(?:usd|eur|gbp|cny|rmb)\b|\b(?:usd|eur|gbp|cny|rmb)\s?\d",
-    r"(?:\d\s?)?\b(?:dollars?|euros?|pounds|cents?|yuan)\b|\d\s?(?:%|percent\b) of\b",
+    r"\b(?:dollars?|euros?|pounds|cents?|yuan)\b|\d\s?(?:%|percent\b) of\b",
     r"\b(?:fee|rate|charge|commission|discount|interest)\w*\b.{0,60}\d\s?(?:%|percent\b)",
+    r"[€£¥￥₹]|[0-9一二三四五六七八九十百千万]\s?(?:元|块(?! ?[磁盘网])|美元|人民币)|按[^，。]{1,10}(?:收费|计费|付费)",
+)
+_FREE = _any_of(
     r"\b(?:(?:is|are|for) free|free (?:of|plan|tier|trial)|no (?:extra |additional )?(?:cost|charge|fee)s?)\b",
-    r"[€£¥￥₹]\s?\d*|[0-9一二三四五六七八九十百千万]\s?(?:元|块(?! ?[磁盘网])|美元|人民币)|免费|无[需须]付费",
-    r"不(?:另|额外)?收(?:费|取)|按[^，。]{1,10}(?:收费|计费|付费)",
+    r"免费|无[需须]付费|不(?:另|额外)?收(?:费|取)",
+)
+_BESIDE_FREE = _any_of(
+    r"\bfree[ -](?:trial|period|tier|plan|version|quota|month|year)s?\b", "免费(?:期|版|试用|额度|套餐|时长|名额)"
 )
 _WHETHER_FREE = _any_of(
     r"\b(?:is|are|be) (?:[\w'-]+ ){0,5}free(?: of charge|(?= or\b))|\b(?:have|need) to pay for\b",
@@ -165,9 +170,8 @@ _WHETHER_FREE = _any_of(
 
 
 def _prices(question: str, text: str) -> bool:
-    """What it costs when the free period ends is not answered by "free"; who asks whether it is free may hear that."""
-    known = "" if _WHETHER_FREE.search(question) else question.lower()
-    return any(found[0].lower() not in known for found in _PRICE.finditer(text))
+    """What it costs when the free period ends is not answered by "free"."""
+    return bool(_PRICE.search(text) or (_FREE.search(text) and not _BESIDE_FREE.search(question)))
 
 
 # --- defaults ---------------------------------------------------------------------------------------------------------

@@ -19,7 +19,8 @@ MEANING = {
     "coverage_best": "the same for the single best sentence, item or row",
     "coverage_passage": "the same for its whole passage",
     "terms_found": "the same for everything that was found: low when the documents do not know the words at all",
-    "words_found": "the same by whole words, common or rare: low when the documents do not know what is asked about",
+    "words_found": "share of the question's content words, each counted alike, that anything found has: low when the "
+    "documents do not know what is asked about",
     "things_quoted": "share of a Chinese question's names, nouns and figures that the quotes and their headings hold",
     "heading_match": "the same for the headings alone",
     "rarest_covered": "0 when the rarest word of the question is missing from the quoted text and its headings, 1 when "

@@ -24,6 +24,8 @@ MOST_UNANSWERABLE = 0.05
 """Share of the unanswerable questions that may get an answer all the same, of each language too: one that is refused
 more easily does not pay for the other. Counted in files that have answerable ones too: questions about other texts are
 too easy to refuse to promise anything by."""
+NOTHING = 0.9999
+"""The line where no answer is sent: none is surer."""
 _FEW = 20  # unanswerable questions; fewer in all: the packaged line holds if it is higher; of a language: it has none
 
 
@@ -54,9 +56,9 @@ class Answers:
 
 
 def find_lines(answers: Answers, packaged: Lines, refused: Mapping[str, int] = MappingProxyType({})) -> Lines:
-    """The lowest lines that keep both promises; 0.99 where none does. A language with `_FEW` unanswerable questions has
-    a line of its own, where its share of them is as small as promised; the others have the line where all together keep
-    that. No line is below the lowest from which, under all of these, few enough answers are wrong. With few
+    """The lowest lines that keep both promises; `NOTHING` where none does. A language with `_FEW` unanswerable questions
+    has a line of its own, where its share of them is as small as promised; the others have the line where all together
+    keep that. No line is below the lowest from which, under all of these, few enough answers are wrong. With few
     unanswerable questions in all to judge by, none is below the packaged one.
 
     Answers that words alone speak for have lines of their own, if the packaged calibration has any: these, or by
@@ -119,7 +121,7 @@ def _floor(probabilities: Matrix, count: int) -> float:
 
 def _line_above(falling: Matrix) -> float:
     """The lowest line above the first of these, with the four digits that a line has."""
-    return min(round(float(_written_down(falling[0])) + 1e-4, 4), 0.9999) if len(falling) else 0.0
+    return min(round(float(_written_down(falling[0])) + 1e-4, 4), NOTHING) if len(falling) else 0.0
 
 
 def _least(sent: Answers) -> float:
@@ -128,7 +130,7 @@ def _least(sent: Answers) -> float:
     lines = _written_down(sent.probabilities[order])
     ends = np.append(lines[1:] < lines[:-1], True)[: len(lines)]
     good = np.flatnonzero(ends & (_most_wrong(sent.labels[order], sent.weights[order]) <= MOST_WRONG))
-    return round(float(lines[good[-1]]), 4) if len(good) else 0.99
+    return round(float(lines[good[-1]]), 4) if len(good) else NOTHING
 
 
 def _written_down(probabilities: Matrix) -> Matrix:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from router.confidence import Calibration
 from services.calibration import WRITTEN, Said, adapt
-from services.calibration_lines import MOST_UNANSWERABLE, MOST_WRONG, Answers, Lines, find_lines, sure_floor
+from services.calibration_lines import MOST_UNANSWERABLE, MOST_WRONG, NOTHING, Answers, Lines, find_lines, sure_floor
 
 PACKAGED = Lines(0.6, {"zh": 0.55})
 WITH_NONE = Lines(0.6, {})
@@ -70,7 +70,7 @@ def test_fewer_questions_vouch_for_less() -> None:
 
 
 def test_more_wrong_ones_than_may_be_leave_no_line() -> None:
-    assert line(400, 2 * MOST_WRONG) == pytest.approx(0.99)
+    assert line(400, 2 * MOST_WRONG) == NOTHING
 
 
 def test_no_more_unanswerable_questions_are_answered_than_may_be() -> None:
@@ -114,7 +114,7 @@ def test_found_lines_keep_what_they_promise(rows: list[tuple[float, bool, bool, 
     labels = np.array([row[1] for row in rows], float) * ~outside
     lines = find_lines(answers(probabilities, labels, np.ones(len(rows)), languages, outside), WITH_NONE)
     least = np.array([lines.by_language.get(one, lines.line) for one in languages], float)
-    sent = (probabilities >= least) & (least < 0.99)
+    sent = (probabilities >= least) & (least < NOTHING)
     for name in lines.by_language:
         mine = outside & (languages == name)
         assert (sent & mine).sum() <= MOST_UNANSWERABLE * mine.sum()

@@ -6,8 +6,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import compress
 
-from indexer.analysis import analyse, analyse_question
-from indexer.words import CONTENT, THINGS, Word, is_han, words_of
+from indexer.analysis import analyse, analyse_question, is_cut
+from indexer.words import CONTENT, THINGS, Word, words_of
 from router import support, wording
 from router.confidence import VALUE, WITNESS
 from router.demands import Demands
@@ -207,7 +207,7 @@ def _draft(asked: _Asked, text: str, said: Sequence[Block], features: Mapping[st
 
 def _things(words: Sequence[Word], said: Sequence[Block]) -> dict[str, float]:
     """Nothing where the kinds of the words are not told: without Han words every word is a name."""
-    if not any(is_han(term) for word in words for term in word.terms):
+    if not any(is_cut(term) for word in words for term in word.terms):
         return {}
     held = frozenset().union(*(piece.terms | piece.above for block in said for piece in block.pieces))
     return {"things_quoted": support.words_covered(_of(words, THINGS), held)}

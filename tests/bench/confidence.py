@@ -36,7 +36,7 @@ from scipy.optimize import minimize
 
 from router.confidence import WITNESS, Calibration
 from services.calibration import fit, identified
-from services.calibration_lines import Matrix, sure_floor
+from services.calibration_lines import NOTHING, Matrix, sure_floor
 from services.calibrations import packaged_calibration
 from services.evaluation import Asked, Row, ask_rows, foreign, read_rows
 from services.settings import Settings
@@ -201,7 +201,7 @@ def with_words_lines(start: Calibration, used: Data) -> Calibration:
 def words_line(start: Calibration, asked: Sequence[Asked]) -> float:
     alone = [one for one in asked if one.trace.features.get(WITNESS) == 0.0]
     floor = sure_floor(np.array([start.probability(one.trace.features) for one in alone]))
-    return 0.99 if floor is None else round(floor, 4)
+    return NOTHING if floor is None else round(floor, 4)
 
 
 def fitted_on(file: File) -> list[Row]:

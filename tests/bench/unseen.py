@@ -7,8 +7,8 @@ the documents and the dev files, and neither this code nor its answers; the same
 They are worth something for as long as nobody reads them to find out what to mend: so this prints figures, one JSON
 object for each file, and no question. (Those before them, a third of which misleads on purpose, have been read since:
 `polardb_traps` and `redis_traps`.)
-Those named `outside` are a second sample of the files of that name that the confidence is fitted on: two of three
-questions ask for what no page is about, the others have an answer and a word that no page has.
+Those named `outside` are a second sample of the files named `outside` and `casual` that the confidence is fitted on:
+two of three questions ask for what no page is about, the others have an answer and a word that no page has.
 FOLDER keeps the indexes for the next run (`tests.bench.homes`).
 """
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.analysis import analyse_question
-from indexer.words import CONTENT, KINDS, THINGS, Word, is_han, words_of
+from indexer.analysis import analyse_question, is_cut
+from indexer.words import CONTENT, KINDS, THINGS, Word, words_of
 
 
 def said(question: str) -> list[tuple[str, tuple[str, ...]]]:
@@ -46,14 +46,19 @@ def test_no_words(question: str) -> None:
     assert words_of(question) == ()
 
 
-@given(st.text(alphabet="购买鲸鱼數據庫怎么 的了3aB-_.?！", max_size=30))
+@given(st.text(alphabet="购买鲸鱼數據庫怎么 的了3aB-_.?！𩸽ㄅかカ고", max_size=30))
 def test_every_term_is_a_token_of_the_question(question: str) -> None:
     tokens = set(analyse_question(question))
     for word in words_of(question):
         assert isinstance(word, Word) and word.kind in KINDS and word.terms
         assert set(word.terms) <= tokens
     covered = {term for word in words_of(question) for term in word.terms}
-    assert {token for token in tokens if not is_han(token)} <= covered
+    assert {token for token in tokens if not is_cut(token)} <= covered
+
+
+def test_a_rare_character_is_a_word_too() -> None:
+    assert [terms for _, terms in said("怎么购买𩸽")] == [("购买",), ("𩸽",)]
+    assert said("ㄅ") == [("names", ("ㄅ",))]
 
 
 def test_content_is_more_than_things() -> None:

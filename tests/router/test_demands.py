@@ -162,6 +162,11 @@ def test_an_answer_begins_with_something_else(question: str) -> None:
     [
         ("企业版多少钱？", "企业版免费。"),
         ("多少钱，是免费的吗？", "企业版免费。"),
+        ("企业版免费还是收费，多少钱？", "企业版免费。"),
+        ("Do I get it for free or how much does it cost?", "You get it for free."),
+        ("原价100元的套餐续费多少钱？", "续费80元一年。"),
+        ("How much does the $50 plan cost after the trial?", "It costs $59 a month."),
+        ("How much does the 10 usd plan cost now?", "It costs 20 USD."),
         ("費用多少錢？", "免費。"),
         ("服务费用多少？", "不收取任何费用。"),
         ("备份保留多少天？", "备份永久保留。"),
