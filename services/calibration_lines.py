@@ -56,10 +56,10 @@ class Answers:
 
 
 def find_lines(answers: Answers, packaged: Lines, refused: Mapping[str, int] = MappingProxyType({})) -> Lines:
-    """The lowest lines that keep both promises; `NOTHING` where none does. A language with `_FEW` unanswerable questions
-    has a line of its own, where its share of them is as small as promised; the others have the line where all together
-    keep that. No line is below the lowest from which, under all of these, few enough answers are wrong. With few
-    unanswerable questions in all to judge by, none is below the packaged one.
+    """The lowest lines that keep both promises; `NOTHING` where none does. A language with `_FEW` unanswerable
+    questions has a line of its own, where its share of them is as small as promised; the others have the line where all
+    together keep that. No line is below the lowest from which, under all of these, few enough answers are wrong. With
+    few unanswerable questions in all to judge by, none is below the packaged one.
 
     Answers that words alone speak for have lines of their own, if the packaged calibration has any: these, or by
     language what such answers vouch for, where they are enough for that. With hardly any others, theirs stay.
