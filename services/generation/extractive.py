@@ -206,11 +206,13 @@ def _draft(asked: _Asked, text: str, said: Sequence[Block], features: Mapping[st
 
 
 def _things(words: Sequence[Word], said: Sequence[Block]) -> dict[str, float]:
-    """Nothing where the kinds of the words are not told: without Han words every word is a name."""
-    if not any(is_cut(term) for word in words for term in word.terms):
+    """Nothing where the question has none, or the kinds of its words are not told: without Han words every word is a
+    name."""
+    things = _of(words, THINGS)
+    if not things or not any(is_cut(term) for word in words for term in word.terms):
         return {}
     held = frozenset().union(*(piece.terms | piece.above for block in said for piece in block.pieces))
-    return {"things_quoted": support.words_covered(_of(words, THINGS), held)}
+    return {"things_quoted": support.words_covered(things, held)}
 
 
 def _shown(citations: Iterable[Citation]) -> str:
@@ -321,14 +323,15 @@ def _support(
     asked = frozenset(weights)
     everything = frozenset().union(*(asked & read(hit.passage).words for hit in hits))
     alike = [one is best or _repeats(one.piece.terms, best.piece.terms) for one in ranked]
-    words_found = support.words_covered(_of(words, CONTENT), everything)
+    content = _of(words, CONTENT)
+    words_found = support.words_covered(content, everything)
     rival = next((other for other, same in zip(ranked, alike, strict=True) if not same), None)
     return {
         "coverage": support.coverage(weights, quoted),
         "coverage_best": support.coverage(weights, best.piece.terms | best.piece.above),
         "coverage_passage": support.coverage(weights, reading.words),
         "terms_found": support.coverage(weights, everything),
-        "words_found": words_found,
+        **({"words_found": words_found} if content else {}),
         "heading_match": support.coverage(weights, reading.title),
         "rarest_covered": support.rarest_covered(support.askable(weights, everything), quoted),
         "unit_probability": min(sum(compress(probabilities(ranked), alike)), 1.0),

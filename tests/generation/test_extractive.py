@@ -504,6 +504,11 @@ def test_a_long_name_counts_as_one_word() -> None:
     assert draft.support["words_found"] == pytest.approx(2 / 3)
 
 
+def test_what_has_no_such_words_says_nothing_instead_of_speaking_for_the_answer() -> None:
+    support = ask("如何买书", passage("官网可以购买数据库实例。")).support
+    assert {"words_found", "things_quoted"}.isdisjoint(support)
+
+
 def test_things_are_told_by_the_segmenter_alone() -> None:
     assert "things_quoted" not in ask("Does work_mem bound a whale?", passage("work_mem bounds a sort.")).support
 
